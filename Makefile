@@ -1,0 +1,78 @@
+# From a fresh clone with Python 3.11 or newer (with venv), make and git; everything else is set up in .venv.
+
+PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve test test-browser check lint types layers laws format bench lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@echo "  ARGS=... is handed on by serve, test, test-browser, bench and lock"
+
+serve: .venv/.server ## Start the server on https://localhost:8443 and print the next steps
+	@exec ./doorward serve $(ARGS)
+
+test: .venv/.development ## Run every test
+	@tests/system-packages postgresql chromium
+	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+
+test-browser: .venv/.development ## Run the tests in a browser alone
+	@tests/system-packages chromium
+	.venv/bin/pytest tests/browser $(ARGS)
+
+check: lint types layers laws ## Lint, types, layers and the laws of the house, in under a minute
+
+lint: .venv/.development
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/.development
+	.venv/bin/mypy
+
+layers: .venv/.development
+	.venv/bin/lint-imports --no-logo
+
+laws: .venv/.development
+	.venv/bin/pytest tests/laws
+
+format: .venv/.development ## Format the code and mend what ruff can mend
+	.venv/bin/ruff check --fix-only --quiet .
+	.venv/bin/ruff format .
+
+bench: .venv/.development ## Measure, and print the figures
+	.venv/bin/python bench/run.py $(ARGS)
+
+lock: .venv/pyvenv.cfg ## Pin the dependencies anew (ARGS=--upgrade for newer versions)
+	@$(PIP) uv
+	$(COMPILE) requirements/server.in --output-file requirements/server.txt $(ARGS)
+	$(COMPILE) requirements/development.in --constraints requirements/server.txt \
+		--output-file requirements/development.txt $(ARGS)
+
+clean: ## Remove the environment and every cache; data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/pyvenv.cfg:
+	@for python in $(PYTHONS); do \
+		if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Making .venv with $$($$python --version)" >&2; \
+			exec $$python -m venv --clear .venv; \
+		fi; \
+	done; \
+	echo "Doorward needs Python 3.11 or newer with venv. On Debian: apt-get install python3-venv" >&2; \
+	exit 1
+
+.venv/.server: .venv/pyvenv.cfg requirements/server.txt server/pyproject.toml verify/pyproject.toml
+	@echo "Installing the server into .venv (the first time: about a minute)" >&2
+	@$(PIP) --require-hashes --requirement requirements/server.txt
+	@$(PIP) --no-deps --no-build-isolation --editable verify --editable server
+	@touch $@
+
+.venv/.development: .venv/.server requirements/development.txt
+	@echo "Installing what the checks and tests need into .venv (the first time: about a minute)" >&2
+	@$(PIP) --require-hashes --requirement requirements/development.txt
+	@touch $@

@@ -1,0 +1,219 @@
+"""`doorward serve`: checks, prepares, listens, and says in a few lines what to do next."""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from doorward.data_directory import DataDirectory
+    from doorward.settings import Refusal, Settings
+    from doorward.web.server import Application, Worker
+
+DEFAULT_DATA_DIR = Path("doorward-data")
+
+
+Directory = Annotated[Path | None, typer.Option(help="Database, keys and certificates (default: ./doorward-data).")]
+Config = Annotated[Path | None, typer.Option(help="Settings file (default: ./doorward.toml, if there is one).")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on (default: localhost).")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on (default: 8443).")]
+Issuer = Annotated[
+    str | None, typer.Option(help="Public https address, the issuer of every token; needed behind a proxy.")
+]
+Database = Annotated[
+    str | None,
+    typer.Option(help="sqlite:///FILE or postgresql://... (default: SQLite in the data directory)."),
+]
+Certificate = Annotated[
+    Path | None,
+    typer.Option(help="Certificate chain (PEM), reloaded when it changes (default: from the local CA)."),
+]
+Key = Annotated[Path | None, typer.Option(help="Its private key (PEM).")]
+NoTls = Annotated[bool, typer.Option("--no-tls", help="Plain HTTP; refused beyond loopback.")]
+Proxies = Annotated[
+    list[str] | None, typer.Option(metavar="CIDR", help="Believe X-Forwarded-Proto from there. Repeatable.")
+]
+HostNames = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="One more name of the local certificate. Repeatable.")
+]
+Workers = Annotated[int | None, typer.Option(help="Processes (default: 1).")]
+
+
+def serve(
+    context: typer.Context,
+    data_dir: Directory = None,
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
+    issuer: Issuer = None,
+    database: Database = None,
+    tls_cert: Certificate = None,
+    tls_key: Key = None,
+    no_tls: NoTls = False,
+    behind_proxy: Proxies = None,
+    host_name: HostNames = None,
+    workers: Workers = None,
+) -> None:
+    """Start the server. With no flags: on this machine, over HTTPS, in ./doorward-data.
+
+    In production: serve --host 0.0.0.0 --issuer https://auth.example.com --tls-cert FILE --tls-key FILE
+
+    Behind a proxy: serve --host 0.0.0.0 --issuer https://auth.example.com --behind-proxy 10.0.0.0/8
+
+    Every flag is also DOORWARD__NAME in the environment and in doorward.toml; flags win.
+    """
+    root = context.find_root().params
+    flags = {
+        "data_dir": data_dir or root.get("data_dir"),
+        **{"host": host, "port": port, "issuer": issuer, "database": database, "workers": workers},
+        **{"tls_cert": tls_cert, "tls_key": tls_key},
+        "no_tls": no_tls or None,
+        "behind_proxy": tuple(behind_proxy or ()),
+        "host_names": tuple(host_name or ()),
+    }
+    raise typer.Exit(_run(flags, config or root.get("config")))
+
+
+def _run(flags: dict[str, object], config: Path | None) -> int:
+    from doorward.refusals import check
+    from doorward.settings import StartRefused, load
+
+    try:
+        settings = load(flags, config)
+        refusals = check(settings)
+        if refusals:
+            raise StartRefused(*refusals)
+        return _start(settings, config)
+    except StartRefused as refused:
+        typer.echo(refusal_text(refused.refusals), err=True)
+        return 2
+
+
+def _start(settings: "Settings", config: Path | None) -> int:
+    from doorward.data_directory import DataDirectory
+    from doorward.web import application, supervisor
+    from doorward.web.server import bind
+
+    data = DataDirectory.open(settings)
+    tls = _tls(settings, data)
+    sockets = bind(settings.host, settings.port)
+    prepared = application.prepare(settings, data)
+    data.remember(settings)
+    text = banner(settings, data, _setup_link(settings, data, prepared.setup_token), config)
+    worker = _worker(settings, data, sockets, tls)
+    return supervisor.run(worker, settings.workers, lambda: print(text, flush=True))
+
+
+def _tls(settings: "Settings", data: "DataDirectory") -> "tuple[Path, Path | None] | None":
+    if settings.no_tls:
+        return None
+    return (settings.tls_cert, settings.tls_key) if settings.tls_cert else (data.certificate(settings), None)
+
+
+def _worker(
+    settings: "Settings",
+    data: "DataDirectory",
+    sockets: "list[socket.socket]",
+    tls: "tuple[Path, Path | None] | None",
+) -> "Worker":
+    from doorward.web.application import running
+    from doorward.web.server import Worker
+    from doorward.web.tls import server_context, watch
+
+    def application(node: int) -> "Application":
+        return running(settings, data, node=node)
+
+    if tls is None:
+        return Worker(application, sockets, behind_proxy=settings.behind_proxy)
+    context = load_tls(server_context, *tls)
+    renew = None if settings.tls_cert else lambda: data.certificate(settings)
+    return Worker(
+        application, sockets, context, settings.behind_proxy, beside=lambda: watch(context, *tls, renew=renew)
+    )
+
+
+def load_tls(
+    make: "Callable[[Path, Path | None], ssl.SSLContext]", certificate: Path, key: Path | None
+) -> "ssl.SSLContext":
+    from doorward.settings import Refusal, StartRefused
+
+    try:
+        return make(certificate, key)
+    except (OSError, ValueError):
+        ways = (
+            "give a certificate chain and the key that belongs to it, both PEM",
+            "give the key without a passphrase",
+            "leave both out: the local CA makes a certificate",
+        )
+        raise StartRefused(Refusal(f"{certificate} and its key cannot be used for TLS", ways)) from None
+
+
+def _setup_link(settings: "Settings", data: "DataDirectory", token: str | None) -> str | None:
+    """The link itself on a terminal; elsewhere it would stay in a log, so only the path of a private file."""
+    data.remove_setup_link()
+    if token is None:
+        return None
+    link = f"{settings.issuer}/setup#token={token}"
+    return link if sys.stdout.isatty() else str(data.write_setup_link(link))
+
+
+def refusal_text(refusals: "Iterable[Refusal]") -> str:
+    lines = []
+    for refusal in refusals:
+        lines += [f"doorward did not start: {refusal.sentence}.", "Any one of these is a way out:"]
+        lines += [f"  {number}. {way}" for number, way in enumerate(refusal.ways_out, 1)]
+    return "\n".join(lines)
+
+
+def banner(settings: "Settings", data: "DataDirectory", link: str | None, config: Path | None = None) -> str:
+    from importlib.metadata import version
+
+    rows: list[tuple[str, list[str]]] = [(f"Doorward {version('doorward')} serves {settings.issuer}", [])]
+    rows.append(("Data", [f"{_short(data.path)}  (private: keys and database; back it up)"]))
+    if data.ca_file:
+        ca = _short(data.ca_file)
+        rows.append(("Trust", [f"{ca}  (own local CA; nothing is installed by itself)"]))
+        rows[-1][1].append(f"curl --cacert {shlex.quote(ca)} {settings.issuer}/healthz")
+    if link:
+        note = "(the first admin key: works once, for 30 minutes)"
+        rows.append(("Set up", [link, note] if "#token=" in link else [f"open the link in {link}", note]))
+    rows.append(("Next", ["in another terminal:", *next_commands(settings, config)]))
+    rows.append(("Stop", ["Ctrl-C; what is in flight is finished first"]))
+    return _tree(rows)
+
+
+def _tree(rows: "list[tuple[str, list[str]]]") -> str:
+    (title, _), *branches = rows
+    lines = [title]
+    for number, (name, texts) in enumerate(branches):
+        last = number == len(branches) - 1
+        for index, text in enumerate(texts):
+            stem = ("└─ " if last else "├─ ") if index == 0 else ("   " if last else "│  ")
+            lines.append(f"{stem}{name if index == 0 else '':<8}{text}".rstrip())
+    return "\n".join(lines)
+
+
+def next_commands(settings: "Settings", config: Path | None) -> list[str]:
+    command = "./doorward" if Path("doorward").is_file() else "doorward"
+    if settings.data_dir.absolute() != DEFAULT_DATA_DIR.absolute():
+        command += f" --data-dir {shlex.quote(_short(settings.data_dir))}"
+    if config:
+        command += f" --config {shlex.quote(str(config))}"
+    api = "https://api.example.com"
+    return [
+        f'{command} apis create {api} --name Invoices --scope "invoices:read=Read your invoices"',
+        f'{command} accounts create acme --name "Acme Inc"',
+        f"{command} keys create --account acme --api {api} --scope invoices:read --expires-in 90d",
+    ]
+
+
+def _short(path: Path) -> str:
+    """Relative where that can be pasted here."""
+    absolute = path.absolute()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)

@@ -1,0 +1,161 @@
+"""An api: a protected resource with its identifier, scopes and token format (RFC 8707 §2, RFC 9068 §3)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Literal
+from urllib.parse import urlsplit
+
+from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, named
+from doorward.protocol.decision import Decision
+from doorward.protocol.entities import Api
+from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
+from doorward.protocol.moment import Moment
+from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import Conflict
+from doorward_verify.scope import MalformedScope
+from doorward_verify.scope import parse as parse_scope
+
+RESERVED_CLAIMS = frozenset({
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "grant_id", "account",
+    "cnf", "act", "auth_time", "acr", "amr", "status", "pos", "sid", "nonce",
+})  # fmt: skip
+CLAIM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
+CLAIM_SOURCE = re.compile(r"(account|client|key)\.(id|name|metadata\.[A-Za-z0-9_.-]{1,64})")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateApi(Strict):
+    identifier: str
+    name: str
+    scopes: dict[str, str] = field(default_factory=dict)
+    token_format: Literal["jwt", "opaque"] = "jwt"
+    token_lifetime: int | None = None
+    signing_algorithm: Literal["ES256", "RS256"] = "ES256"
+    claims: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateApi(Strict):
+    name: str | None = None
+    scopes: dict[str, str] | None = None
+    token_format: Literal["jwt", "opaque"] | None = None
+    token_lifetime: int | None = None
+    signing_algorithm: Literal["ES256", "RS256"] | None = None
+    claims: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiObject:
+    id: str
+    identifier: str
+    name: str
+    scopes: dict[str, str]
+    token_format: str
+    token_lifetime: int
+    signing_algorithm: str
+    claims: dict[str, str]
+    created_at: int
+    updated_at: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateFacts:
+    same_identifier: Api | None
+    same_name: Api | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    api: Api | None
+    same_name: Api | None = None
+    in_use: bool = False
+
+
+def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: Moment) -> Decision[ApiObject]:
+    body = asked.body
+    absent(facts.same_identifier, "identifier")
+    absent(facts.same_name, "name")
+    lifetime = policy.token_lifetime if body.token_lifetime is None else body.token_lifetime
+    api = Api(
+        moment.id("api"), body.identifier, body.name, body.scopes, body.token_format, lifetime,
+        body.signing_algorithm, body.claims, moment.now, moment.now,
+    )  # fmt: skip
+    return Decision(show(checked(api, policy)), (ApiCreated(api),))
+
+
+def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment) -> Decision[ApiObject]:
+    api = current(facts.api, asked, "api")
+    changes = {name: value for name in _CHANGEABLE if (value := getattr(asked.body, name)) is not None}
+    if facts.same_name is not None and facts.same_name.id != api.id:
+        raise Conflict("this name exists already")
+    changed = replace(api, **changes, updated_at=moment.now, version=api.version + 1)
+    return Decision(show(checked(changed, policy)), (ApiUpdated(changed),))
+
+
+def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[None]:
+    api = current(facts.api, asked, "api")
+    if facts.in_use:
+        raise Conflict("the api still has keys, clients or verifiers")
+    return Decision(None, (ApiDeleted(api),))
+
+
+_CHANGEABLE = ("name", "scopes", "token_format", "token_lifetime", "signing_algorithm", "claims")
+
+
+def checked(api: Api, policy: Policy) -> Api:
+    """The api, if every field may stand as it is."""
+    _check_identifier(api.identifier)
+    named(api.name)
+    _check_scopes(dict(api.scopes))
+    _check_claims(dict(api.claims))
+    if not 10 <= api.token_lifetime <= policy.token_lifetime_limit:
+        raise invalid("token_lifetime", f"must be 10 to {policy.token_lifetime_limit} seconds")
+    return api
+
+
+def _check_identifier(identifier: str) -> None:
+    """RFC 8707 §2: an absolute URI without a fragment; in plain ASCII too, since it is compared as text."""
+    must = "must be an absolute https (or http on loopback) URI without user, query or fragment"
+    if len(identifier) > 500 or not re.fullmatch(r"[!-~]+", identifier) or any(c in identifier for c in '#?@"\\<>'):
+        raise invalid("identifier", must)
+    try:
+        parts = urlsplit(identifier)
+        parts.port  # noqa: B018  raises when the port is no number
+    except ValueError:
+        raise invalid("identifier", must) from None
+    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise invalid("identifier", must)
+
+
+def _check_scopes(scopes: dict[str, str]) -> None:
+    if len(scopes) > 200:
+        raise invalid("scopes", "must be at most 200")
+    for name, sentence in scopes.items():
+        try:
+            one = parse_scope(name) == {name}
+        except MalformedScope:
+            one = False
+        if not one or len(name) > 100:
+            raise invalid("scopes", "must be named by printable ASCII without spaces, quotes or backslashes")
+        if not 1 <= len(sentence) <= 200 or not sentence.isprintable():
+            raise invalid("scopes", "must each have a printable sentence of at most 200 characters")
+
+
+def _check_claims(claims: dict[str, str]) -> None:
+    """Custom claims are a mapping, never code; reserved names stay ours (T070: claim confusion)."""
+    for name, source in claims.items():
+        if name in RESERVED_CLAIMS or not CLAIM_NAME.fullmatch(name):
+            raise invalid("claims", "must have names that are not reserved")
+        if not CLAIM_SOURCE.fullmatch(source):
+            raise invalid("claims", "must come from account, client or key: .id, .name or .metadata.NAME")
+
+
+def show(api: Api) -> ApiObject:
+    return ApiObject(
+        api.id, api.identifier, api.name, dict(api.scopes), api.token_format, api.token_lifetime,
+        api.signing_algorithm, dict(api.claims), api.created_at, api.updated_at, api.version,
+    )  # fmt: skip

@@ -1,0 +1,150 @@
+"""Client authentication, RFC 6749 §2.3: one method, the registered one, and one answer for every failure.
+
+Authorization: Basic base64(form-encoded client_id ":" form-encoded secret)
+client_id=...&client_secret=...
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from doorward.protocol.client import ClientFacts
+from doorward.protocol.entities import Client
+from doorward.protocol.events import CredentialRefused
+from doorward.protocol.form import Form, decode
+from doorward.protocol.moment import Moment
+from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import InvalidClient, InvalidRequest, Refusal
+from doorward.protocol.secret import Secret
+from doorward.protocol.verifier import VerifierFacts
+from doorward_verify import api_key
+
+BASIC = "client_secret_basic"
+POST = "client_secret_post"
+METHODS = (BASIC, POST)
+QUERY = "query"  # never a method: a secret in a URL is refused, and told so if it was the right one (T042)
+IN_QUERY = "a secret was sent in the url"
+NO_FORM = Form({})
+SECRET_PARAMETERS = ("client_secret", "client_assertion", "token", "token_sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """What was presented; `method` is how."""
+
+    client_id: str
+    secret: str = field(repr=False)
+    method: str
+
+    @property
+    def used_basic(self) -> bool:
+        return self.method == BASIC
+
+
+def parse(authorization: Sequence[bytes], form: Form, query: Form = NO_FORM) -> ClientCredentials:
+    """Raises InvalidRequest when two methods are used (T040), InvalidClient when none or a malformed one (T041)."""
+    if any(query.get(name) is not None for name in SECRET_PARAMETERS):
+        return _exposed(form, query)
+    if len(authorization) > 1:
+        raise InvalidRequest("the authorization header is repeated", reason="several_credentials")
+    client_id, secret = form.get("client_id"), form.get("client_secret")
+    if not authorization:
+        if client_id is None or secret is None:
+            raise InvalidClient("client authentication is missing")
+        return ClientCredentials(client_id, secret, POST)
+    if secret is not None:
+        raise InvalidRequest("more than one client authentication method is used", reason="several_credentials")
+    credentials = _basic(authorization[0])
+    if client_id is not None and client_id != credentials.client_id:
+        raise InvalidRequest("client_id differs from the authorization header")
+    return credentials
+
+
+def _exposed(form: Form, query: Form) -> ClientCredentials:
+    client_id = query.get("client_id") or form.get("client_id")
+    secret = query.get("client_secret")
+    if client_id is None or secret is None:
+        raise InvalidRequest(IN_QUERY, reason="secret_in_query")
+    return ClientCredentials(client_id, secret, QUERY)
+
+
+def _basic(header: bytes) -> ClientCredentials:
+    scheme, _, encoded = header.partition(b" ")
+    if scheme.lower() != b"basic":
+        raise InvalidClient("the authorization scheme is not supported here")
+    try:
+        plain = base64.b64decode(encoded, validate=True)
+        if base64.b64encode(plain) != encoded:
+            raise ValueError
+        name, colon, secret = plain.partition(b":")
+        if not colon or not name or not secret:
+            raise ValueError
+        return ClientCredentials(decode(name), decode(secret), BASIC)
+    except (ValueError, binascii.Error, Refusal):
+        raise basic_challenge("the basic credentials are malformed") from None
+
+
+def basic_challenge(description: str, **more: object) -> InvalidClient:
+    """RFC 6749 §5.2: who tried Basic is answered with a Basic challenge."""
+    return InvalidClient(description, fields=(("authenticate", "Basic"),), **more)  # type: ignore[arg-type]
+
+
+def secret_matches(credentials: ClientCredentials, kept: tuple[Secret, ...], policy: Policy, now: int) -> bool:
+    """Whether a live secret is the presented one; without any the same work is done in vain (T045)."""
+    digest = api_key.digest(credentials.secret)
+    live = [secret for secret in kept if secret.is_live(now)]
+    if not live:
+        return policy.pepper.matches(digest, None)
+    # A list, not a generator: the first match must not end the work early.
+    return any([policy.pepper.matches(digest, secret) for secret in live])  # noqa: C419
+
+
+def authenticate(credentials: ClientCredentials, facts: ClientFacts | None, policy: Policy, moment: Moment) -> Client:
+    """The client. Unknown, wrong secret, wrong method, disabled, suspended: one answer (T045, T105)."""
+    kept = () if facts is None else facts.secrets
+    matches = secret_matches(credentials, kept, policy, moment.now)
+    if credentials.method == QUERY:
+        record = facts and CredentialRefused("client", facts.client.id, "secret_in_query")
+        events = (record,) if record and matches else ()
+        raise InvalidRequest(IN_QUERY, reason="secret_in_query", events=events)
+    if facts is None or not matches:
+        raise _failed(credentials)
+    ended = _ended(credentials, facts)
+    if ended is not None:
+        record = CredentialRefused("client", facts.client.id, ended)
+        raise _failed(credentials, reason=ended, events=(record,))
+    return facts.client
+
+
+def _ended(credentials: ClientCredentials, facts: ClientFacts) -> str | None:
+    """Why a client with the right secret is refused all the same."""
+    if facts.client.state != "active":
+        return "client_disabled"
+    if facts.account.state != "active":
+        return "account_suspended"
+    if facts.client.token_endpoint_auth_method not in (None, credentials.method):
+        return "client_unauthenticated"
+    return None
+
+
+def authenticate_verifier(
+    credentials: ClientCredentials, facts: VerifierFacts | None, policy: Policy, moment: Moment
+) -> VerifierFacts:
+    """The verifier, or the same refusal as for a client."""
+    kept = () if facts is None else facts.secrets
+    matches = secret_matches(credentials, kept, policy, moment.now)
+    if credentials.method == QUERY:
+        raise InvalidRequest(IN_QUERY, reason="secret_in_query")
+    if facts is None or not matches or facts.verifier.state != "active":
+        raise _failed(credentials)
+    return facts
+
+
+def _failed(credentials: ClientCredentials, **more: object) -> InvalidClient:
+    description = "client authentication failed"
+    if credentials.used_basic:
+        return basic_challenge(description, **more)
+    return InvalidClient(description, **more)  # type: ignore[arg-type]

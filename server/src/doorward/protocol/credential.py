@@ -1,0 +1,181 @@
+"""Is a presented credential good now? One answer for api keys, opaque tokens and JWTs (promise 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken
+from doorward.protocol.moment import Moment
+from doorward.protocol.policy import Policy
+from doorward.protocol.secret import Secret
+from doorward.protocol.token import read
+from doorward_verify import access_token, api_key, jwt
+from doorward_verify import scope as scopes
+from doorward_verify.errors import InvalidToken as BadToken
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A credential by its full text, or by its digest alone."""
+
+    kind: str  # "api_key", "opaque", "jwt", or "unknown"
+    id: str = ""
+    digest: bytes = b""
+    jwt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyFacts:
+    api_key: ApiKey
+    secret: Secret
+    account: Account
+    api: Api
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        return (f"api_key/{self.api_key.id}", f"account/{self.account.id}", f"api/{self.api.id}")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """What an access token hangs on: it lives exactly as long as its grant."""
+
+    jti: str
+    revoked: bool
+    grant: Grant
+    client: Client
+    account: Account
+    api: Api
+    opaque: OpaqueToken | None = None
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        return (
+            f"token/{self.jti}", f"grant/{self.grant.id}", f"client/{self.client.id}",
+            f"account/{self.account.id}", f"api/{self.api.id}",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`reason` is None when the credential is good. `exists` says that possession was proven."""
+
+    reason: str | None
+    exists: bool = False
+    kind: str = ""
+    id: str = ""
+    claims: Mapping[str, JSON] | None = None
+    api: Api | None = None
+    client_id: str | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.reason is None
+
+
+UNKNOWN = Verdict("credential_unknown")
+MALFORMED = Verdict("credential_malformed")
+
+
+def presented(text: str, brand: str) -> Presented:
+    """What kind of credential a text is; what cannot be ours is refused without the database (T160)."""
+    text = api_key.strip_uri_scheme(text)
+    if text.count(".") == 2:
+        return Presented("jwt", jwt=text)
+    try:
+        found = api_key.parse(text, brand)
+    except api_key.MalformedCredential:
+        return Presented("unknown")
+    kind = {"": "api_key", "o": "opaque"}.get(found.kind, "unknown")
+    return Presented(kind, found.id, api_key.digest(text))
+
+
+def check_api_key(digest: bytes, facts: ApiKeyFacts | None, policy: Policy, moment: Moment) -> Verdict:
+    matches = policy.pepper.matches(digest, facts.secret if facts else None)
+    if facts is None or not matches:
+        return UNKNOWN
+    key = facts.api_key
+    return Verdict(
+        _api_key_ended(facts, moment.now), True, "api_key", key.id, _api_key_claims(facts, policy), facts.api
+    )
+
+
+def _api_key_ended(facts: ApiKeyFacts, now: int) -> str | None:
+    key = facts.api_key
+    if key.state == "revoked" or facts.secret.revoked_at is not None:
+        return "credential_revoked"
+    if not facts.secret.is_live(now) or (key.expires_at is not None and now >= key.expires_at):
+        return "credential_expired"
+    if facts.account.state != "active":
+        return "account_suspended"
+    return None
+
+
+def _api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
+    """What introspection tells of a key (RFC 7662 §2.2): the same members as of a token, where they apply."""
+    key, api = facts.api_key, facts.api
+    claims: dict[str, JSON] = {
+        "iss": policy.issuer,
+        "sub": key.account_id,
+        "aud": api.identifier,
+        "scope": scopes.text(key.scope & api.scopes.keys()),
+        "iat": key.created_at,
+        "account": key.account_id,
+        "key_id": key.id,
+        "environment": key.environment,
+    }
+    if key.expires_at is not None:
+        claims["exp"] = key.expires_at
+    for name, source in api.claims.items():
+        noun, _, path = source.partition(".")
+        value = read({"account": facts.account, "key": key}[noun], path) if noun != "client" else None
+        if value is not None:
+            claims[name] = value
+    return claims
+
+
+def _secret_of(token: OpaqueToken) -> Secret:
+    return Secret(token.id, "o", "live", "", token.mac, token.pepper_version, token.created_at)
+
+
+def check_opaque(digest: bytes, facts: TokenFacts | None, policy: Policy, moment: Moment) -> Verdict:
+    token = None if facts is None else facts.opaque
+    matches = policy.pepper.matches(digest, _secret_of(token) if token else None)
+    if facts is None or token is None or not matches:
+        return UNKNOWN
+    return _token_verdict("opaque", facts, token.claims, token.expires_at, moment)
+
+
+def check_jwt(text: str, facts: TokenFacts | None, keys: jwt.Keys, policy: Policy, moment: Moment) -> Verdict:
+    """A JWT of ours: signature, profile and time first, then whether anything it hangs on has ended."""
+    try:
+        claims = jwt.parse(text).claims
+        audience = claims.get("aud")
+        if not isinstance(audience, str):
+            return UNKNOWN
+        access_token.verify(text, keys, issuer=policy.issuer, audience=audience, now=moment.now)
+    except (BadToken, access_token.KeyUnknown) as bad:
+        return Verdict(getattr(bad, "reason", "signing_key_unknown"))
+    if facts is None:
+        return UNKNOWN
+    return _token_verdict("jwt", facts, claims, int(claims["exp"]), moment)
+
+
+def _token_verdict(
+    kind: str, facts: TokenFacts, claims: Mapping[str, JSON], expires_at: int, moment: Moment
+) -> Verdict:
+    reason = _token_ended(facts, expires_at, moment.now)
+    return Verdict(reason, True, kind, facts.jti, claims, facts.api, facts.client.id)
+
+
+def _token_ended(facts: TokenFacts, expires_at: int, now: int) -> str | None:
+    if facts.revoked or facts.grant.revoked_at is not None:
+        return "credential_revoked"
+    if now >= expires_at:
+        return "credential_expired"
+    if facts.client.state != "active":
+        return "client_disabled"
+    if facts.account.state != "active":
+        return "account_suspended"
+    return None

@@ -1,0 +1,285 @@
+"""Everything that can happen. One event is one journal row; changes make older facts stale, records do not.
+
+`entity` and `entity_id` name what the event touches: whoever relied on it must read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from doorward.protocol.entities import (
+    JSON,
+    Account,
+    AdminKey,
+    Api,
+    ApiKey,
+    Client,
+    Grant,
+    OpaqueToken,
+    SetupLink,
+    SigningKey,
+    Verifier,
+)
+from doorward.protocol.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCreated:
+    entity: ClassVar[str] = "api"
+    api: Api
+
+
+@dataclass(frozen=True, slots=True)
+class ApiUpdated:
+    entity: ClassVar[str] = "api"
+    api: Api
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDeleted:
+    entity: ClassVar[str] = "api"
+    api: Api
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCreated:
+    entity: ClassVar[str] = "account"
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUpdated:
+    """Also suspension and resumption: the state is part of the account."""
+
+    entity: ClassVar[str] = "account"
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyCreated:
+    entity: ClassVar[str] = "api_key"
+    api_key: ApiKey
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyUpdated:
+    entity: ClassVar[str] = "api_key"
+    api_key: ApiKey
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRevoked:
+    entity: ClassVar[str] = "api_key"
+    api_key: ApiKey
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCreated:
+    entity: ClassVar[str] = "client"
+    client: Client
+    secret: Secret
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientUpdated:
+    entity: ClassVar[str] = "client"
+    client: Client
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDeleted:
+    entity: ClassVar[str] = "client"
+    client: Client
+
+
+@dataclass(frozen=True, slots=True)
+class GrantCreated:
+    """A grant for an existing client. It touches the client, whose facts list its grants."""
+
+    entity: ClassVar[str] = "client"
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class GrantChanged:
+    entity: ClassVar[str] = "grant"
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRevoked:
+    entity: ClassVar[str] = "grant"
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierCreated:
+    entity: ClassVar[str] = "verifier"
+    verifier: Verifier
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierRevoked:
+    entity: ClassVar[str] = "verifier"
+    verifier: Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class AdminKeyCreated:
+    entity: ClassVar[str] = "admin_key"
+    admin_key: AdminKey
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AdminKeyRevoked:
+    entity: ClassVar[str] = "admin_key"
+    admin_key: AdminKey
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyCreated:
+    entity: ClassVar[str] = "signing_key"
+    signing_key: SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    """One access token, by its `jti` (a JWT's, or the id of an opaque token); never by its text (T082)."""
+
+    entity: ClassVar[str] = "token"
+    jti: str
+    expires_at: int
+    opaque: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetupLinkCreated:
+    entity: ClassVar[str] = "setup"
+    link: SetupLink
+
+
+@dataclass(frozen=True, slots=True)
+class SetupLinkUsed:
+    entity: ClassVar[str] = "setup"
+    link: SetupLink
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokenIssued:
+    """A record. `opaque_token` is the row of an opaque token; a JWT leaves no row but this record."""
+
+    entity: ClassVar[str] = "token"
+    jti: str
+    client_id: str
+    grant_id: str
+    expires_at: int
+    opaque_token: OpaqueToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRefused:
+    """A record: a credential that exists was refused, and why."""
+
+    entity: ClassVar[str] = "credential"
+    credential: str
+    credential_id: str
+    reason: str
+
+
+ApiEvent = ApiCreated | ApiUpdated | ApiDeleted
+AccountEvent = AccountCreated | AccountUpdated
+ApiKeyEvent = ApiKeyCreated | ApiKeyUpdated | ApiKeyRevoked
+ClientEvent = ClientCreated | ClientUpdated | ClientDeleted
+GrantEvent = GrantCreated | GrantChanged | GrantRevoked
+VerifierEvent = VerifierCreated | VerifierRevoked
+AdminKeyEvent = AdminKeyCreated | AdminKeyRevoked
+SigningKeyEvent = SigningKeyCreated
+TokenEvent = TokenRevoked | AccessTokenIssued
+SetupEvent = SetupLinkCreated | SetupLinkUsed
+Event = (
+    ApiEvent
+    | AccountEvent
+    | ApiKeyEvent
+    | ClientEvent
+    | GrantEvent
+    | VerifierEvent
+    | AdminKeyEvent
+    | SigningKeyEvent
+    | TokenEvent
+    | SetupEvent
+    | CredentialRefused
+)
+
+RECORDS = (AccessTokenIssued, CredentialRefused)
+
+
+def is_change(event: Event) -> bool:
+    """Whether facts read before this event may be stale after it."""
+    return not isinstance(event, RECORDS)
+
+
+def entity_id(event: Event) -> str:
+    """The id of what the event touches."""
+    match event:
+        case ApiCreated() | ApiUpdated() | ApiDeleted():
+            return event.api.id
+        case AccountCreated() | AccountUpdated():
+            return event.account.id
+        case ApiKeyCreated() | ApiKeyUpdated() | ApiKeyRevoked():
+            return event.api_key.id
+        case ClientCreated() | ClientUpdated() | ClientDeleted():
+            return event.client.id
+        case GrantCreated():
+            return event.grant.client_id
+        case GrantChanged() | GrantRevoked():
+            return event.grant.id
+        case VerifierCreated() | VerifierRevoked():
+            return event.verifier.id
+        case AdminKeyCreated() | AdminKeyRevoked():
+            return event.admin_key.id
+        case SigningKeyCreated():
+            return "all"
+        case TokenRevoked() | AccessTokenIssued():
+            return event.jti
+        case SetupLinkCreated() | SetupLinkUsed():
+            return "first"
+        case CredentialRefused():
+            return event.credential_id
+
+
+def particulars(event: Event) -> Mapping[str, JSON]:
+    """What the audit log keeps beside the type and the id; never a secret, nor anything made from one."""
+    match event:
+        case AccessTokenIssued():
+            return {"client_id": event.client_id, "grant_id": event.grant_id, "exp": event.expires_at}
+        case CredentialRefused():
+            return {"credential": event.credential, "reason": event.reason}
+        case ApiCreated() | ApiUpdated() | ApiDeleted():
+            return {"identifier": event.api.identifier, "name": event.api.name}
+        case AccountCreated() | AccountUpdated():
+            return {"name": event.account.name, "state": event.account.state}
+        case ApiKeyCreated() | ApiKeyUpdated() | ApiKeyRevoked():
+            key = event.api_key
+            return {"account": key.account_id, "api": key.api_id, "state": key.state}
+        case ClientCreated() | ClientUpdated() | ClientDeleted():
+            client = event.client
+            return {"account": client.account_id, "name": client.name, "state": client.state}
+        case GrantCreated() | GrantChanged() | GrantRevoked():
+            grant = event.grant
+            return {"grant_id": grant.id, "client_id": grant.client_id, "scope": [*sorted(grant.scope)]}
+        case AdminKeyCreated() | AdminKeyRevoked():
+            return {"name": event.admin_key.name}
+        case VerifierCreated() | VerifierRevoked():
+            return {"api": event.verifier.api_id, "name": event.verifier.name}
+        case SigningKeyCreated():
+            return {"kid": event.signing_key.id, "algorithm": event.signing_key.algorithm}
+        case TokenRevoked():
+            return {"exp": event.expires_at, "opaque": event.opaque}
+        case SetupLinkCreated() | SetupLinkUsed():
+            return {"expires_at": event.link.expires_at}

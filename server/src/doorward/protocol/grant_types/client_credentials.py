@@ -1,0 +1,52 @@
+"""Client credentials grant, RFC 6749 §4.4, with resource indicators (RFC 8707).
+
+POST /oauth/token
+grant_type=client_credentials&scope=invoices:read&resource=https://api.example.com
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from doorward.protocol import client_authentication, token
+from doorward.protocol.client import ClientFacts
+from doorward.protocol.client_authentication import ClientCredentials
+from doorward.protocol.decision import Decision
+from doorward.protocol.entities import SigningKey
+from doorward.protocol.form import Form
+from doorward.protocol.moment import Moment
+from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import UnauthorizedClient
+from doorward.protocol.scope import granted, requested
+from doorward.protocol.token import TokenResponse
+from doorward_verify.scope import Scope
+
+GRANT_TYPE = "client_credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    credentials: ClientCredentials
+    scope: Scope | None
+    resources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    client: ClientFacts | None
+    signing_keys: tuple[SigningKey, ...] = ()
+
+
+def parse(credentials: ClientCredentials, form: Form) -> Request:
+    return Request(credentials, requested(form.get("scope")), form.all("resource"))
+
+
+def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Decision[TokenResponse]:
+    client = client_authentication.authenticate(request.credentials, facts.client, policy, moment)
+    assert facts.client is not None
+    if GRANT_TYPE not in client.grant_types:
+        raise UnauthorizedClient("the client may not use this grant type")
+    live = tuple(g for g in facts.client.grants if g.grant.revoked_at is None)
+    chosen = token.choose(live, request.resources)
+    scope = granted(request.scope, chosen.grant.scope, chosen.api)
+    return token.issue(facts.client, chosen, scope, facts.signing_keys, policy, moment)

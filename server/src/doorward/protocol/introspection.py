@@ -1,0 +1,146 @@
+"""Introspection, RFC 7662, of JWTs, opaque tokens and api keys, by full text or by digest.
+
+POST /oauth/introspect
+token=...                       or, for verifiers: token_sha256=base64url(SHA-256(full text))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from doorward.protocol import admin_key, client_authentication, credential
+from doorward.protocol.admin_key import AdminKeyFacts
+from doorward.protocol.client import ClientFacts
+from doorward.protocol.client_authentication import ClientCredentials
+from doorward.protocol.credential import ApiKeyFacts, Presented, TokenFacts, Verdict
+from doorward.protocol.decision import Decision
+from doorward.protocol.entities import JSON
+from doorward.protocol.events import CredentialRefused
+from doorward.protocol.form import Form
+from doorward.protocol.moment import Moment, Position
+from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import InvalidClient, InvalidRequest
+from doorward.protocol.verifier import VerifierFacts
+from doorward_verify import api_key, jwt
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks (client or verifier credentials, or an admin key's digest) about what."""
+
+    caller: ClientCredentials | Presented
+    about: Presented
+    by_digest: bool = False
+    address: str = ""
+
+    @property
+    def actor(self) -> str:
+        return self.caller.id if isinstance(self.caller, Presented) else self.caller.client_id
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    caller: ClientFacts | VerifierFacts | AdminKeyFacts | None
+    about: ApiKeyFacts | TokenFacts | None
+    keys: jwt.Keys = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Introspection:
+    """`claims` is empty for an inactive credential: nothing but `active` is told (RFC 7662 §2.2)."""
+
+    active: bool
+    position: Position
+    credential: str = ""
+    claims: Mapping[str, JSON] = field(default_factory=dict)
+
+
+def parse(authorization: Sequence[bytes], form: Form, query: Form, brand: str, address: str = "") -> Request:
+    caller = _caller(authorization, form, query, brand)
+    digest, token = form.get("token_sha256"), form.get("token")
+    if (digest is None) == (token is None):
+        raise InvalidRequest("exactly one of token and token_sha256 is needed")
+    if token is not None:
+        return Request(caller, credential.presented(token, brand), address=address)
+    try:
+        raw = jwt.b64url_decode(digest or "")
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise InvalidRequest("token_sha256 is not 43 characters of base64url")
+    return Request(caller, Presented("digest", digest=raw), by_digest=True, address=address)
+
+
+def _caller(authorization: Sequence[bytes], form: Form, query: Form, brand: str) -> ClientCredentials | Presented:
+    """Bearer is an admin key; everything else is client authentication."""
+    if len(authorization) == 1 and authorization[0][:7].lower() == b"bearer ":
+        if form.get("client_secret") is not None:
+            raise InvalidRequest("more than one credential is used", reason="several_credentials")
+        return admin_caller(authorization[0][7:], brand)
+    return client_authentication.parse(authorization, form, query)
+
+
+def admin_caller(text: bytes, brand: str) -> Presented:
+    try:
+        plain = text.decode("ascii")
+        found = api_key.parse(plain, brand)
+    except (UnicodeDecodeError, api_key.MalformedCredential):
+        raise InvalidClient("the admin key is unknown or ended", reason="credential_malformed") from None
+    if found.kind != "a":
+        raise InvalidClient("the admin key is unknown or ended", reason="credential_unknown")
+    return Presented("admin_key", found.id, api_key.digest(plain))
+
+
+def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Decision[Introspection]:
+    sees = _authenticate(request, facts, policy, moment)
+    verdict = _verdict(request, facts, policy, moment)
+    if not verdict.exists or not sees(verdict):
+        return Decision(Introspection(False, moment.position))
+    if not verdict.active:
+        record = CredentialRefused(verdict.kind, verdict.id, verdict.reason or "")
+        return Decision(Introspection(False, moment.position), (record,))
+    return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}))
+
+
+def _verdict(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Verdict:
+    about = request.about
+    if about.kind == "jwt":
+        token = facts.about if isinstance(facts.about, TokenFacts) else None
+        return credential.check_jwt(about.jwt, token, facts.keys, policy, moment)
+    if isinstance(facts.about, ApiKeyFacts):
+        return credential.check_api_key(about.digest, facts.about, policy, moment)
+    return credential.check_opaque(about.digest, facts.about, policy, moment)
+
+
+class _Sight:
+    """What a caller may see: a verifier its api's, a client its own, an admin key all (decision 13)."""
+
+    def __init__(self, *, api_id: str | None = None, client_id: str | None = None) -> None:
+        self.api_id, self.client_id = api_id, client_id
+
+    def __call__(self, verdict: Verdict) -> bool:
+        if self.api_id is not None:
+            return verdict.api is not None and verdict.api.id == self.api_id
+        return self.client_id is None or verdict.client_id == self.client_id
+
+
+def _authenticate(request: Request, facts: Facts, policy: Policy, moment: Moment) -> _Sight:
+    caller = facts.caller
+    if isinstance(request.caller, Presented):
+        known = caller if isinstance(caller, AdminKeyFacts) else None
+        admin = admin_key.authenticate(request.caller.digest, request.address, known, policy, moment)
+        if request.by_digest:
+            raise InvalidRequest("token_sha256 is for verifiers")
+        if not admin.may("keys:read"):
+            raise InvalidClient("the admin key lacks keys:read", reason="insufficient_scope")
+        return _Sight()
+    if isinstance(caller, VerifierFacts):
+        verifier = client_authentication.authenticate_verifier(request.caller, caller, policy, moment)
+        return _Sight(api_id=verifier.api.id)
+    client = client_authentication.authenticate(
+        request.caller, caller if isinstance(caller, ClientFacts) else None, policy, moment
+    )
+    if request.by_digest:
+        raise InvalidRequest("token_sha256 is for verifiers")
+    return _Sight(client_id=client.id)

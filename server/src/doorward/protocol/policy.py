@@ -1,0 +1,25 @@
+"""The deployment's settings as the core sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from doorward.protocol.secret import Pepper
+
+DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Lifetimes are spans in seconds, sizes are bytes."""
+
+    issuer: str
+    pepper: Pepper
+    brand: str = "dw"
+    token_lifetime: int = 300
+    token_lifetime_limit: int = 3600
+    token_size_warning: int = 1024
+    token_size_limit: int = 4096
+    api_key_lifetime: int = 90 * DAY
+    admin_key_lifetime: int = 90 * DAY
+    setup_link_lifetime: int = 30 * 60

@@ -1,0 +1,170 @@
+"""Every way to say no: one class per wire code; the instance says why, and what must still be committed.
+
+`description` is public, one lower-case sentence without advice or echo of input;
+`detail` goes to the log only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from doorward.protocol.events import Event
+
+
+class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a fault
+    """The answer is no. `reason` names a row of the reasons' table, which holds the fix."""
+
+    status: ClassVar[int] = 400
+    error: ClassVar[str] = "invalid_request"
+    default_reason: ClassVar[str] = "request_malformed"
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        reason: str | None = None,
+        events: tuple[Event, ...] = (),
+        detail: str = "",
+        fields: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(description)
+        self.description = description
+        self.reason = reason or self.default_reason
+        self.events = events
+        self.detail = detail
+        self.fields = fields
+
+
+class InvalidRequest(Refusal):
+    """RFC 6749 §5.2: a parameter is missing, repeated or malformed."""
+
+
+class InvalidClient(Refusal):
+    """RFC 6749 §5.2: client authentication failed; the same answer for every cause (T045)."""
+
+    status = 401
+    error = "invalid_client"
+    default_reason = "client_unauthenticated"
+
+
+class InvalidGrant(Refusal):
+    """RFC 6749 §5.2."""
+
+    error = "invalid_grant"
+    default_reason = "grant_invalid"
+
+
+class UnauthorizedClient(Refusal):
+    """RFC 6749 §5.2: the client may not use this grant type."""
+
+    error = "unauthorized_client"
+    default_reason = "grant_type_not_allowed"
+
+
+class UnsupportedGrantType(Refusal):
+    """RFC 6749 §5.2."""
+
+    error = "unsupported_grant_type"
+    default_reason = "grant_type_unknown"
+
+
+class InvalidScope(Refusal):
+    """RFC 6749 §5.2."""
+
+    error = "invalid_scope"
+    default_reason = "scope_invalid"
+
+
+class InvalidTarget(Refusal):
+    """RFC 8707 §2: the resource is unknown or not open to this client."""
+
+    error = "invalid_target"
+    default_reason = "resource_unknown"
+
+
+class InvalidToken(Refusal):
+    """RFC 6750 §3.1: an admin key that is missing, unknown or ended."""
+
+    status = 401
+    error = "invalid_token"
+    default_reason = "credential_unknown"
+
+
+class InsufficientScope(Refusal):
+    """RFC 6750 §3.1: an admin key without the scope that the route needs."""
+
+    status = 403
+    error = "insufficient_scope"
+    default_reason = "insufficient_scope"
+
+
+class NotFound(Refusal):
+    """No such entity, or none that the caller may see."""
+
+    status = 404
+    error = "not_found"
+    default_reason = "entity_unknown"
+
+
+class Conflict(Refusal):
+    """The entity exists already, or its state does not allow the change."""
+
+    status = 409
+    error = "conflict"
+    default_reason = "entity_conflict"
+
+
+class PreconditionFailed(Refusal):
+    """RFC 9110 §13.1.1: `If-Match` names another version."""
+
+    status = 412
+    error = "precondition_failed"
+    default_reason = "version_changed"
+
+
+class Unprocessable(Refusal):
+    """The JSON is well formed, but a field's value cannot be accepted."""
+
+    status = 422
+    error = "invalid_fields"
+    default_reason = "field_invalid"
+
+
+class TooLarge(Refusal):
+    """RFC 9110 §15.5.14."""
+
+    status = 413
+    error = "invalid_request"
+    default_reason = "body_too_large"
+
+
+class UnsupportedMediaType(Refusal):
+    """RFC 9110 §15.5.16."""
+
+    status = 415
+    error = "invalid_request"
+    default_reason = "media_type_wrong"
+
+
+class MethodNotAllowed(Refusal):
+    """RFC 9110 §15.5.6."""
+
+    status = 405
+    error = "invalid_request"
+    default_reason = "method_wrong"
+
+
+class TemporarilyUnavailable(Refusal):
+    """The store cannot commit now; nothing was changed."""
+
+    status = 503
+    error = "temporarily_unavailable"
+    default_reason = "store_unavailable"
+
+
+class InternalError(Refusal):
+    """RFC 9110 §15.6.1: our own fault; the log knows more."""
+
+    status = 500
+    error = "server_error"
+    default_reason = "internal_error"

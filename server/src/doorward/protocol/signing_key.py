@@ -1,0 +1,36 @@
+"""A signing key as the admin API shows it: never its private half (RFC 7517 §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from doorward.protocol.entities import SigningKey
+from doorward.protocol.events import SigningKeyCreated
+
+ALGORITHMS = ("ES256", "RS256")
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyObject:
+    kid: str
+    algorithm: str
+    state: str
+    created_at: int
+    activated_at: int | None
+    public_jwk: dict[str, Any]
+
+
+def show(key: SigningKey) -> SigningKeyObject:
+    return SigningKeyObject(key.id, key.algorithm, key.state, key.created_at, key.activated_at, dict(key.public_jwk))
+
+
+def missing(keys: Iterable[SigningKey]) -> tuple[str, ...]:
+    """The algorithms for which no key is active: an api may ask for any of them."""
+    active = {key.algorithm for key in keys if key.state == "active"}
+    return tuple(algorithm for algorithm in ALGORITHMS if algorithm not in active)
+
+
+def created(keys: Iterable[SigningKey]) -> tuple[SigningKeyCreated, ...]:
+    return tuple(SigningKeyCreated(key) for key in keys)

@@ -1,0 +1,160 @@
+"""What `doorward serve` refuses to start with, each with the three ways out (RFC 9700 §4, RFC 9325)."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from doorward.settings import PREFIX, Refusal, Settings, decode_secret, is_loopback, pepper_texts
+
+
+def check(settings: Settings) -> list[Refusal]:
+    """Every unsafe combination at once, so that one round of corrections is enough."""
+    return [refusal for look in CHECKS if (refusal := look(settings)) is not None]
+
+
+def _plaintext(settings: Settings) -> Refusal | None:
+    if not settings.no_tls or is_loopback(settings.host):
+        return None
+    return Refusal(
+        f"--no-tls on {settings.host} would send keys and tokens in the clear",
+        (
+            "leave --no-tls out: the local CA makes a certificate",
+            "bring a certificate: --tls-cert FILE --tls-key FILE",
+            "listen on 127.0.0.1 and let a proxy on this machine do TLS (--behind-proxy 127.0.0.1/32)",
+        ),
+    )
+
+
+def _certificate(settings: Settings) -> Refusal | None:
+    pair = (settings.tls_cert, settings.tls_key)
+    if pair == (None, None):
+        return None
+    if None not in pair and not settings.no_tls and all(os.access(str(path), os.R_OK) for path in pair):
+        return None
+    return Refusal(
+        "--tls-cert and --tls-key are wanted together, as readable files, and without --no-tls",
+        (
+            "give both files, in PEM",
+            "let this user read them",
+            "leave both out: the local CA makes a certificate",
+        ),
+    )
+
+
+def _issuer_behind_proxy(settings: Settings) -> Refusal | None:
+    if not settings.behind_proxy or "issuer" in settings.model_fields_set:
+        return None
+    return Refusal(
+        "behind a proxy the public address cannot be known, and tokens carry it as their issuer",
+        (
+            "name it: --issuer https://auth.example.com",
+            f"or {PREFIX}ISSUER, or issuer in doorward.toml",
+            "leave --behind-proxy out and let clients connect directly",
+        ),
+    )
+
+
+def _issuer_plaintext(settings: Settings) -> Refusal | None:
+    parts = urlsplit(settings.issuer)
+    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+        return None
+    return Refusal(
+        "an http issuer beyond loopback sends every client to plaintext",
+        (
+            f"use https: --issuer https://{parts.netloc}",
+            "let a proxy do TLS and name its https address as the issuer",
+            "for trials on this machine, leave --issuer out: it is https://localhost then",
+        ),
+    )
+
+
+def exposed_directory(settings: Settings) -> Refusal | None:
+    path = settings.data_dir
+    if not path.exists() or (path.is_dir() and not stat.S_IMODE(path.stat().st_mode) & 0o077):
+        return None
+    return Refusal(
+        f"the data directory {path} holds keys and is open to other users of this machine",
+        (f"chmod 700 {path}", "name another with --data-dir", "remove it if it is not Doorward's"),
+    )
+
+
+def tracked_directory(settings: Settings) -> Refusal | None:
+    path = settings.data_dir.absolute()
+    git = shutil.which("git")
+    if git is None or not path.is_dir() or not any((parent / ".git").exists() for parent in (path, *path.parents)):
+        return None
+    # No hook or monitor that a repository may name is run by looking at it.
+    command = [git, "-C", str(path), "-c", "core.fsmonitor=false", "ls-files", "--", "."]
+    found = subprocess.run(command, capture_output=True, check=False, timeout=10)  # noqa: S603
+    if found.returncode or not found.stdout.strip():
+        return None
+    return Refusal(
+        f"the data directory {path} is tracked by git: its keys would be published with the repository",
+        (
+            f"git rm -r --cached {path}, commit, and rotate what was published",
+            "name a directory outside the repository with --data-dir",
+            "remove it, if these are not your keys",
+        ),
+    )
+
+
+def _database(settings: Settings) -> Refusal | None:
+    parts = urlsplit(settings.database)
+    if parts.scheme.partition("+")[0] == "sqlite":
+        return None
+    query = parse_qs(parts.query)
+    scheme_known = parts.scheme.partition("+")[0] == "postgresql"
+    if scheme_known and ("verify-full" in query.get("sslmode", ()) or not _remote(parts.hostname, query)):
+        return None
+    return Refusal(
+        "the database is neither sqlite:///FILE nor a PostgreSQL server whose identity is verified",
+        (
+            "append ?sslmode=verify-full (and sslrootcert=FILE) to the postgresql:// URL",
+            "reach PostgreSQL over loopback or a Unix socket (?host=/run/postgresql)",
+            "leave --database out: SQLite in the data directory",
+        ),
+    )
+
+
+def _remote(host: str | None, query: Mapping[str, Iterable[str]]) -> bool:
+    # libpq takes the address from hostaddr, then host, then the environment; any of them may be a list.
+    named = [host or "", *query.get("host", ()), *query.get("hostaddr", ())]
+    if not any(named):
+        named = [os.environ.get("PGHOST", ""), os.environ.get("PGHOSTADDR", "")]
+    hosts = [one for names in named for one in names.split(",") if one]
+    return "service" in query or not all(one.startswith(("/", "@")) or is_loopback(one) for one in hosts)
+
+
+def _example_secrets(settings: Settings) -> Refusal | None:
+    values = [settings.secret("master_key"), *pepper_texts(settings.secret("pepper")).values()]
+    if all(value is None or _random(value) for value in values):
+        return None
+    return Refusal(
+        "the master key or the pepper is malformed, or an example that others know",
+        (
+            "make one: head -c 32 /dev/urandom | basenc --base64url",
+            "give the files of the first node: DOORWARD__MASTER_KEY_FILE, DOORWARD__PEPPER_FILE",
+            "leave both out: they are made for a new data directory",
+        ),
+    )
+
+
+def _random(text: str) -> bool:
+    # 32 random bytes hold about 30 different values and are never all ASCII; an example is neither.
+    value = decode_secret(text)
+    return value is not None and len(value) == 32 and len(set(value)) >= 16 and not value.isascii()
+
+
+CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
+    _plaintext,
+    _certificate,
+    _issuer_behind_proxy,
+    _issuer_plaintext,
+    exposed_directory,
+    tracked_directory,
+    _database,
+    _example_secrets,
+)

@@ -1,0 +1,258 @@
+"""Settings: every value, its default and the reason for it; flags win, then environment, then doorward.toml.
+
+Environment: `DOORWARD__PORT=9443`; secrets also from a file: `DOORWARD__PEPPER_FILE=/run/secrets/pepper`.
+What is unsafe in their combination is refused by `doorward.refusals`.
+"""
+
+import base64
+import binascii
+import ipaddress
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "DOORWARD__"
+# What the last `serve` was told, kept in the data directory so that the command line names the same issuer.
+SERVED_FILE = "served.json"
+REMEMBERED = ("issuer", "host", "port", "no_tls", "tls_cert", "tls_key", "host_names", "brand", "database")
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the start is refused, in one sentence, and the three ways out."""
+
+    sentence: str
+    ways_out: tuple[str, str, str]
+
+
+class StartRefused(Exception):  # noqa: N818
+    def __init__(self, *refusals: Refusal) -> None:
+        super().__init__("; ".join(refusal.sentence for refusal in refusals))
+        self.refusals = refusals
+
+
+def _words(value: object) -> object:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(value)) for value in values)
+
+
+def _names(values: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(value.lower().rstrip(".") for value in values)
+    if not all(address_of(name) or _HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError("a host name or an IP address is expected")
+    return names
+
+
+def _issuer(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("an https:// URL is expected")
+    if parts.query or parts.fragment or parts.username is not None or "?" in value or "#" in value:
+        raise ValueError("an issuer has no query, fragment or user name (RFC 8414 §2)")
+    return value.rstrip("/")
+
+
+def _default_issuer(values: dict[str, Any]) -> str:
+    host = values.get("host", "localhost")
+    address = address_of(host)
+    if address is not None:
+        host = "localhost" if address.is_unspecified or address.is_loopback else host
+    host = f"[{host}]" if ":" in host else host
+    scheme = "http" if values.get("no_tls") else "https"
+    return f"{scheme}://{host}:{values.get('port', 8443)}"
+
+
+def _default_database(values: dict[str, Any]) -> str:
+    directory = Path(values.get("data_dir", "doorward-data"))
+    return f"sqlite:///{directory.absolute() / 'doorward.db'}"
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+class Settings(BaseSettings):
+    """One flat table: every name is a key of doorward.toml and `DOORWARD__NAME`; most are flags too."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Field(
+        Path("doorward-data"), description="Database, keys and certificates; private to one user (0700)."
+    )
+    host: str = Field(
+        "localhost",
+        description="Address to listen on; localhost is 127.0.0.1 and ::1: nothing leaks by default.",
+    )
+    port: int = Field(8443, ge=1, le=65535, description="Needs no privileges and is not taken by a web server.")
+    no_tls: bool = Field(False, description="Plain HTTP, on loopback only: for a proxy beside it, and for measuring.")
+    issuer: Annotated[str, AfterValidator(_issuer)] = Field(
+        default_factory=_default_issuer,
+        description="The name in every token; never taken from a request, so that no header forges it.",
+    )
+    database: str = Field(
+        default_factory=_default_database,
+        repr=False,
+        description="sqlite:///FILE (embedded, the default) or postgresql://... when it grows.",
+    )
+    database_file: Path | None = Field(
+        None, description="A file that holds the database URL, which may hold a password."
+    )
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) instead of the local CA's; reloaded live.")
+    tls_key: Path | None = Field(None, description="Its private key (PEM); reloaded live.")
+    behind_proxy: Annotated[Words, AfterValidator(_networks)] = Field(
+        (), description="Networks of proxies whose X-Forwarded-Proto is believed; nobody else's is."
+    )
+    host_names: Annotated[Words, AfterValidator(_names)] = Field(
+        (), description="More names for the local certificate; the local CA can sign for no others."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes; one per core when one is not enough.")
+    brand: str = Field(
+        "dw",
+        pattern=r"^[a-z][a-z0-9]{1,15}$",
+        description="First letters of every key, for leak scanners to find.",
+    )
+    master_key: SecretStr | None = Field(
+        None,
+        description="32 bytes, base64url; shared by all nodes of a deployment. Default: a file in data_dir.",
+    )
+    master_key_file: Path | None = Field(None, description="A file that holds master_key.")
+    pepper: SecretStr | None = Field(
+        None, description='Base64url, or {"1": "...", "2": "..."} by version. Default: a file in data_dir.'
+    )
+    pepper_file: Path | None = Field(None, description="A file that holds pepper.")
+
+    def secret(self, name: Literal["master_key", "pepper"]) -> str | None:
+        value: SecretStr | None = getattr(self, name)
+        file: Path | None = getattr(self, f"{name}_file")
+        return value.get_secret_value() if value else _contents(file) if file else None
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the local certificate."""
+        issuer = urlsplit(self.issuer).hostname or "localhost"
+        return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", issuer, *self.host_names)))
+
+    def local_ca(self) -> bool:
+        return not self.no_tls and self.tls_cert is None
+
+
+def load(
+    flags: Mapping[str, object] | None = None, config: Path | None = None, *, remembered: bool = False
+) -> Settings:
+    """Flags left at None were not given; `remembered` adds what the last `serve` was told, below the rest."""
+    given = {name: value for name, value in (flags or {}).items() if value is not None and value != ()}
+    _refuse_unknown_environment()
+    file = _read_toml(config)
+    settings = _build(given, file, {})
+    served = settings.data_dir / SERVED_FILE
+    if remembered and served.is_file():
+        settings = _build(given, file, json.loads(served.read_text("utf-8")))
+    if settings.database_file:
+        settings = settings.model_copy(update={"database": _contents(settings.database_file)})
+    return settings
+
+
+def _build(flags: Mapping[str, Any], file: Mapping[str, Any], served: Mapping[str, Any]) -> Settings:
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            below = (InitSettingsSource(settings_cls, dict(values)) for values in (file, served))
+            return (init_settings, env_settings, *below)
+
+    try:
+        return Layered(**flags)
+    except ValidationError as error:
+        raise StartRefused(*(_misread(str(e["loc"][0]), e["msg"]) for e in error.errors() if e["loc"])) from None
+
+
+def _misread(name: str, message: str) -> Refusal:
+    text = message.removeprefix("Value error, ")
+    ways = (
+        f"correct --{name.replace('_', '-')}, if it was given",
+        f"correct {PREFIX}{name.upper()} in the environment",
+        f"correct {name} in doorward.toml, or leave it out for the default",
+    )
+    return Refusal(f"the setting {name} is not usable: {text[:1].lower()}{text[1:]}", ways)
+
+
+def _refuse_unknown_environment() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise StartRefused(_misread(name.upper().removeprefix(PREFIX).lower(), "there is no such setting"))
+
+
+def _read_toml(config: Path | None) -> dict[str, Any]:
+    path = config or Path("doorward.toml")
+    if config is None and not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not TOML"
+        ways = ("correct the file", "name another with --config", "leave it out: every setting has a default")
+        raise StartRefused(Refusal(f"{path} cannot be read: {reason}", ways)) from None
+
+
+def _contents(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, ValueError):
+        ways = ("create the file", "let this user read it", "leave the setting out for the default")
+        raise StartRefused(Refusal(f"the secret file {file} cannot be read", ways)) from None
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    address = address_of(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
+def pepper_texts(text: str | None) -> dict[str, str | None]:
+    """Versions of a pepper: a bare value is version 1."""
+    if text is None or not text.startswith("{"):
+        return {"1": text}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {"1": ""}
+    return {str(version): str(value) for version, value in found.items()} or {"1": ""}
+
+
+def decode_secret(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None

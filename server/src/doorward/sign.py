@@ -1,0 +1,110 @@
+"""Claims to JWTs: the only place that touches private keys, which the database keeps sealed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from doorward.protocol.entities import SigningKey
+from doorward.protocol.token import Stamp
+from doorward_verify import jwt
+
+ES256 = ec.ECDSA(hashes.SHA256())
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Place = tuple[str, tuple[str, ...], tuple[object, ...]]
+Begun = tuple[bytes, PrivateKey]
+NONCE = 12
+BEGUN_LIMIT = 4096
+_STAMP = b'"iat":%d,"exp":%d,"jti":"%b","pos":"%b"}'
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+def derive(master_key: bytes, purpose: str) -> bytes:
+    """A key for one purpose; the master key itself encrypts nothing."""
+    return HKDF(hashes.SHA256(), 32, salt=None, info=f"doorward {purpose}".encode()).derive(master_key)
+
+
+def seal(key: bytes, plain: bytes, about: bytes) -> bytes:
+    """AES-256-GCM; `about` binds the box to its place."""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, plain, about)
+
+
+def unseal(key: bytes, box: bytes, about: bytes) -> bytes:
+    """Raises cryptography's InvalidTag when key, box or place are not the ones it was sealed with."""
+    return AESGCM(key).decrypt(box[:NONCE], box[NONCE:], about)
+
+
+class Signer:
+    """Makes JWTs. A private key is opened once and kept by its `kid`."""
+
+    def __init__(self, master_key: bytes) -> None:
+        self._sealing_key = derive(master_key, "signing keys")
+        self._opened: dict[str, PrivateKey] = {}
+        self._begun: dict[Place, Begun] = {}
+
+    def generate(self, kid: str, algorithm: str, now: int) -> SigningKey:
+        """A fresh active key for ES256 or RS256."""
+        private: PrivateKey = (
+            ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else rsa.generate_private_key(65537, 2048)
+        )
+        plain = private.private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        box = seal(self._sealing_key, plain, kid.encode())
+        jwk = {**_public_jwk(private), "kid": kid, "alg": algorithm, "use": "sig"}
+        return SigningKey(kid, algorithm, "active", jwk, box, now, now)
+
+    def jwt(self, claims: Mapping[str, Any], stamp: Stamp, key: SigningKey) -> str:
+        """The compact JWS (RFC 7515 §3.1) of both; what a client's tokens have in common is serialised once."""
+        place = (key.id, tuple(claims), tuple(claims.values()))
+        beginning, private = self._begun.get(place) or self._begin(place, claims, key)
+        rest = _STAMP % (stamp.iat, stamp.exp, stamp.jti.encode(), stamp.pos.encode())
+        signing_input = beginning + jwt.b64url(rest)
+        return (signing_input + b"." + jwt.b64url(_signature(private, signing_input))).decode("ascii")
+
+    def _begin(self, place: Place, claims: Mapping[str, Any], key: SigningKey) -> Begun:
+        """The header and the claims in base64url, up to the comma before the stamp, and who signs them.
+
+        Three bytes make four characters: two spaces at most, which mean nothing in JSON, let the rest be encoded alone.
+        """
+        header = _encode({"typ": "at+jwt", "alg": key.algorithm, "kid": key.id}).encode()
+        opened = _encode(claims).encode()[:-1] + b","
+        beginning = jwt.b64url(header) + b"." + jwt.b64url(opened + b" " * (-len(opened) % 3))
+        if len(self._begun) >= BEGUN_LIMIT:
+            self._begun.clear()
+        self._begun[place] = beginning, self._opened.get(key.id) or self._open(key)
+        return self._begun[place]
+
+    def _open(self, key: SigningKey) -> PrivateKey:
+        plain = unseal(self._sealing_key, key.private_key, key.id.encode())
+        private = serialization.load_der_private_key(plain, None)
+        assert isinstance(private, PrivateKey)
+        self._opened[key.id] = private
+        return private
+
+
+def _signature(private: PrivateKey, signing_input: bytes) -> bytes:
+    if isinstance(private, rsa.RSAPrivateKey):
+        return private.sign(signing_input, padding.PKCS1v15(), hashes.SHA256())
+    der = private.sign(signing_input, ES256)
+    # RFC 7518 §3.4 wants r and s in 32 bytes each; DER leads each by a tag and its length, and keeps it short.
+    end = 4 + der[3]
+    return der[4:end][-32:].rjust(32, b"\0") + der[end + 2 :][-32:].rjust(32, b"\0")
+
+
+def _public_jwk(private: PrivateKey) -> dict[str, str]:
+    if isinstance(private, rsa.RSAPrivateKey):
+        numbers = private.public_key().public_numbers()
+        size = (numbers.n.bit_length() + 7) // 8
+        return {"kty": "RSA", "n": jwt.b64url_encode(numbers.n.to_bytes(size, "big")), "e": "AQAB"}
+    point = private.public_key().public_numbers()
+    x, y = (jwt.b64url_encode(number.to_bytes(32, "big")) for number in (point.x, point.y))
+    return {"kty": "EC", "crv": "P-256", "x": x, "y": y}

@@ -1,0 +1,86 @@
+"""Api keys: reads and what their events do."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sqlalchemy import Connection, select
+
+from doorward.protocol import api_key as protocol
+from doorward.protocol import key_check
+from doorward.protocol.admin import Asked
+from doorward.protocol.credential import ApiKeyFacts
+from doorward.protocol.entities import Account, Api, ApiKey
+from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyUpdated
+from doorward.protocol.secret import Secret
+from doorward.store import accounts as account_rows
+from doorward.store import apis as api_rows
+from doorward.store import rows
+from doorward.store.memory import Reader
+from doorward.store.tables import accounts, api_keys, apis, secrets
+from doorward_verify import api_key as form
+
+
+def by_secret_id(connection: Connection, secret_id: str) -> ApiKeyFacts | None:
+    """The key, account and api behind a secret's public id."""
+    return _complete(connection, rows.find(connection, secrets, Secret, secret_id))
+
+
+def by_mac(connection: Connection, mac: bytes) -> ApiKeyFacts | None:
+    return _complete(connection, rows.find(connection, secrets, Secret, mac, by="mac"))
+
+
+def _complete(connection: Connection, secret: Secret | None) -> ApiKeyFacts | None:
+    if secret is None or secret.kind != "":
+        return None
+    key = rows.find(connection, api_keys, ApiKey, secret.owner_id)
+    if key is None:
+        return None
+    account = rows.find(connection, accounts, Account, key.account_id)
+    api = rows.find(connection, apis, Api, key.api_id)
+    return None if account is None or api is None else ApiKeyFacts(key, secret, account, api)
+
+
+def by_id(connection: Connection, id_: str) -> protocol.Facts:
+    """A key by its own id or by the public id of one of its secrets (decision 12)."""
+    of_key = select(secrets).where(secrets.c.owner_id == id_, secrets.c.kind == "")
+    newest = connection.execute(of_key.order_by(secrets.c.created_at.desc())).first()
+    secret = rows.value(Secret, newest) or rows.find(connection, secrets, Secret, id_)
+    known = _complete(connection, secret)
+    if known is None:
+        return protocol.Facts(None)
+    return protocol.Facts(known.api_key, known.secret, known.account, known.api)
+
+
+def create_facts(read: Reader, asked: Asked[protocol.CreateKey]) -> protocol.CreateFacts:
+    account = account_rows.by_id(read.connection, asked.body.account)
+    api = api_rows.by_reference(read.connection, asked.body.api)
+    read.rely(f"account/{asked.body.account}", f"api/{api.id}" if api else "")
+    return protocol.CreateFacts(account, api)
+
+
+def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
+    known = by_id(read.connection, asked.id)
+    if known.api_key is not None:
+        read.rely(f"api_key/{known.api_key.id}", f"api/{known.api_key.api_id}")
+    return known
+
+
+def check_facts(read: Reader, asked: Asked[key_check.CheckKey]) -> key_check.Facts:
+    """Hot: answered from memory when the key is known there."""
+    try:
+        id_ = form.parse(form.strip_uri_scheme(asked.body.key), read.policy.brand).id
+    except form.MalformedCredential:
+        return key_check.Facts(None)
+    return key_check.Facts(read(by_secret_id, id_))
+
+
+def apply(connection: Connection, event: ApiKeyEvent) -> None:
+    match event:
+        case ApiKeyCreated():
+            rows.add(connection, api_keys, event.api_key)
+            rows.add(connection, secrets, event.secret)
+        case ApiKeyUpdated() | ApiKeyRevoked():
+            rows.replace(connection, api_keys, event.api_key)
+        case _:
+            assert_never(event)

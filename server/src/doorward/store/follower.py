@@ -1,0 +1,78 @@
+"""Follows the journal: this worker's memory is true within 100 ms of any other's commit (decision 2)."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from doorward.protocol.moment import Position
+from doorward.store import journal
+from doorward.store.memory import Memory
+
+SQLITE_INTERVAL = 0.04
+POSTGRESQL_INTERVAL = 0.08
+DATA_VERSION = text("PRAGMA data_version")
+
+
+class Follower:
+    """A thread that polls; `is_fresh` says whether memory may be believed."""
+
+    def __init__(self, engine: Engine, memory: Memory) -> None:
+        self._engine = engine
+        self._memory = memory
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._stopping = threading.Event()
+        self._heard_at = time.monotonic()
+        self._data_version = -1
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Promise: no worker answers from a memory that heard nothing for half a second."""
+        return time.monotonic() - self._heard_at < 0.5
+
+    def _run(self) -> None:
+        interval = SQLITE_INTERVAL if self._sqlite else POSTGRESQL_INTERVAL
+        while not self._stopping.is_set():
+            try:
+                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    self._data_version = -1
+                    while not self._stopping.wait(interval):
+                        self.poll(connection)
+            except SQLAlchemyError:
+                self._stopping.wait(interval)
+
+    def poll(self, connection: Connection) -> None:
+        asked_at = time.monotonic()
+        if not self._sqlite or self._moved(connection):
+            catch_up(connection, self._memory)
+        self._heard_at = asked_at
+
+    def _moved(self, connection: Connection) -> bool:
+        version = connection.execute(DATA_VERSION).scalar_one()
+        moved = version != self._data_version
+        self._data_version = version
+        return bool(moved)
+
+
+def catch_up(connection: Connection, memory: Memory) -> Position:
+    """Tells the memory what it has not heard yet, and returns the position that it then knows.
+
+    The head comes first: changes read after it are at least up to it, and hearing more is harmless.
+    """
+    position = journal.read_head(connection).position
+    known = memory.position
+    if position != known:
+        changes = journal.changed_since(connection, known.seq) if position.epoch == known.epoch else []
+        memory.hear([ref for _, ref in changes], position)
+    return position

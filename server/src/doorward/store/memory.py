@@ -1,0 +1,134 @@
+"""What this worker remembers of the store, kept true by the journal, and the reader that answers from it.
+
+A remembered value names what it rests on ("client/ID", "account/ID", ...); a change of any of these drops it.
+A value read at a position older than the last change heard of is never kept: a fill under way cannot
+resurrect what was revoked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from doorward.protocol.moment import Position
+from doorward.protocol.policy import Policy
+
+LIMIT = 50_000
+
+
+class Miss(Exception):  # noqa: N818  a question for the database, not an error
+    """The answer is not in memory."""
+
+
+class Remembered(Protocol):
+    @property
+    def refs(self) -> tuple[str, ...]: ...
+
+
+Value = TypeVar("Value", bound=Remembered)
+Key = TypeVar("Key", bound=Hashable)
+
+
+def _order(position: Position) -> tuple[int, int]:
+    return position.epoch, position.seq
+
+
+class Memory:
+    """`position` is how far the journal was heard; lookups are lock-free, changes take the lock."""
+
+    def __init__(self, position: Position, limit: int = LIMIT) -> None:
+        self.position = position
+        self._floor = position
+        self._limit = limit
+        self._values: dict[Hashable, Any] = {}
+        self._keys_by_ref: dict[str, set[Hashable]] = {}
+        self._lock = threading.Lock()
+
+    def recall(self, key: Hashable) -> Any:
+        return self._values.get(key)
+
+    def keep(self, key: Hashable, value: Remembered, read_at: Position) -> None:
+        with self._lock:
+            if read_at.epoch != self._floor.epoch or read_at.seq < self._floor.seq:
+                return
+            if len(self._values) >= self._limit:
+                self._drop(next(iter(self._values)))
+            self._values[key] = value
+            for ref in value.refs:
+                self._keys_by_ref.setdefault(ref, set()).add(key)
+
+    def hear(self, changes: Iterable[str], position: Position) -> None:
+        """The journal was followed up to `position`."""
+        with self._lock:
+            if position.epoch != self.position.epoch:
+                self._values.clear()
+                self._keys_by_ref.clear()
+            self._forget(changes)
+            # Whoever read an earlier head may be the later one to tell of it.
+            self.position = max(self.position, position, key=_order)
+            self._floor = max(self._floor, position, key=_order)
+
+    def forget(self, changes: Iterable[str], position: Position) -> None:
+        """This worker committed changes: they hold here before the answer leaves."""
+        with self._lock:
+            self._forget(changes)
+            self._floor = max(self._floor, position, key=_order)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def _forget(self, changes: Iterable[str]) -> None:
+        for ref in changes:
+            for key in list(self._keys_by_ref.get(ref, ())):
+                self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
+        value = self._values.pop(key, None)
+        for ref in () if value is None else value.refs:
+            keys = self._keys_by_ref.get(ref)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._keys_by_ref[ref]
+
+
+class Reader:
+    """Hands facts to a gather function, noting what they rest on; without a connection, from memory alone."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        policy: Policy,
+        connection: Connection | None = None,
+        read_at: Position | None = None,
+    ) -> None:
+        self.policy = policy
+        self.refs: set[str] = set()
+        self._memory = memory
+        self._connection = connection
+        self._read_at = read_at
+        self.position = memory.position if read_at is None else min(memory.position, read_at, key=lambda p: p.seq)
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            raise Miss
+        return self._connection
+
+    def rely(self, *refs: str) -> None:
+        self.refs.update(refs)
+
+    def __call__(self, find: Callable[[Connection, Key], Value | None], key: Key) -> Value | None:
+        """`find(connection, key)`, from memory when it is there; what is absent is not remembered."""
+        value: Value | None = self._memory.recall((find, key))
+        if value is None:
+            value = find(self.connection, key)
+            if value is None:
+                return None
+            if self._read_at is not None:
+                self._memory.keep((find, key), value, self._read_at)
+        self.refs.update(value.refs)
+        return value

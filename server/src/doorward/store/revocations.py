@@ -1,0 +1,28 @@
+"""What `/v1/revocations` must know of the thing it is to end."""
+
+from __future__ import annotations
+
+from doorward.protocol import revoke as protocol
+from doorward.protocol.admin import Asked
+from doorward.protocol.entities import Grant
+from doorward.store import accounts, api_keys, clients, rows, signing_keys, tokens
+from doorward.store.memory import Reader
+from doorward.store.tables import grants
+
+
+def facts(read: Reader, asked: Asked[protocol.Revoke]) -> protocol.Facts:
+    kind, value = protocol.named(asked.body)
+    read.rely(f"{kind}/{value}")
+    connection = read.connection
+    match kind:
+        case "token":
+            token = tokens.token(read, protocol.about(asked.body, read.policy.brand))
+            return protocol.Facts(token=token, keys=signing_keys.known(read))
+        case "grant":
+            return protocol.Facts(grant=rows.find(connection, grants, Grant, value))
+        case "client":
+            return protocol.Facts(client=clients.by_id(connection, value))
+        case "account":
+            return protocol.Facts(account=accounts.by_id(connection, value))
+        case _:
+            return protocol.Facts(api_key=api_keys.by_id(connection, value))

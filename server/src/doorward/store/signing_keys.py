@@ -1,0 +1,51 @@
+"""Signing keys: reads and what their events do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from doorward.protocol.entities import SigningKey
+from doorward.protocol.events import SigningKeyCreated, SigningKeyEvent
+from doorward.store import rows
+from doorward.store.memory import Reader
+from doorward.store.tables import signing_keys
+from doorward_verify import jwt
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """All keys that are published, oldest first, and the same as verification keys."""
+
+    keys: tuple[SigningKey, ...]
+    public: jwt.Keys
+    refs: tuple[str, ...] = ("signing_key/all",)
+
+
+def published(connection: Connection, _: str = "all") -> SigningKeys:
+    found = connection.execute(select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.id))
+    keys = tuple(SigningKey(**row._mapping) for row in found)
+    return SigningKeys(keys, jwt.keys_from_jwks({"keys": [dict(key.public_jwk) for key in keys]}))
+
+
+def by_id(connection: Connection, kid: str) -> SigningKey | None:
+    return rows.find(connection, signing_keys, SigningKey, kid)
+
+
+def facts(read: Reader, request: None) -> tuple[SigningKey, ...]:  # noqa: ARG001  the runner's signature
+    """All keys, for whoever decides which are missing."""
+    read.rely("signing_key/all")
+    return published(read.connection).keys
+
+
+def known(read: Reader) -> jwt.Keys:
+    """The published keys as verification keys."""
+    found = read(published, "all")
+    return {} if found is None else found.public
+
+
+def apply(connection: Connection, event: SigningKeyEvent) -> None:
+    match event:
+        case SigningKeyCreated():
+            rows.add(connection, signing_keys, event.signing_key)

@@ -1,0 +1,134 @@
+"""Access tokens: what introspection and revocation need to know of them, and what their events do."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sqlalchemy import Connection, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from doorward.protocol import introspection, revocation
+from doorward.protocol.admin_key import AdminKeyFacts
+from doorward.protocol.client import ClientFacts
+from doorward.protocol.credential import ApiKeyFacts, Presented, TokenFacts
+from doorward.protocol.entities import Account, Api, Client, Grant, OpaqueToken
+from doorward.protocol.events import AccessTokenIssued, TokenEvent, TokenRevoked
+from doorward.protocol.policy import Policy
+from doorward.protocol.verifier import VerifierFacts
+from doorward.store import admin_keys, api_keys, clients, rows, signing_keys, verifiers
+from doorward.store.memory import Reader
+from doorward.store.tables import accounts, apis, grants, opaque_tokens, revoked_tokens
+from doorward.store.tables import clients as client_table
+from doorward_verify import jwt
+from doorward_verify.errors import DoorwardError
+
+
+def by_jti(connection: Connection, key: tuple[str, str]) -> TokenFacts | None:
+    """A JWT by its `jti` and `grant_id`: whether it was ended, and what it hangs on."""
+    jti, grant_id = key
+    ended = connection.execute(revoked_tokens.select().where(revoked_tokens.c.id == jti)).first()
+    return _complete(connection, jti, grant_id, ended is not None)
+
+
+def opaque_by_id(connection: Connection, id_: str) -> TokenFacts | None:
+    return _opaque(connection, rows.find(connection, opaque_tokens, OpaqueToken, id_))
+
+
+def opaque_by_mac(connection: Connection, mac: bytes) -> TokenFacts | None:
+    return _opaque(connection, rows.find(connection, opaque_tokens, OpaqueToken, mac, by="mac"))
+
+
+def _opaque(connection: Connection, token: OpaqueToken | None) -> TokenFacts | None:
+    if token is None:
+        return None
+    return _complete(connection, token.id, token.grant_id, token.revoked_at is not None, token)
+
+
+def _complete(
+    connection: Connection, jti: str, grant_id: str, revoked: bool, opaque: OpaqueToken | None = None
+) -> TokenFacts | None:
+    grant = rows.find(connection, grants, Grant, grant_id)
+    client = rows.find(connection, client_table, Client, grant.client_id) if grant else None
+    if grant is None or client is None:
+        return None
+    account = rows.find(connection, accounts, Account, client.account_id)
+    api = rows.find(connection, apis, Api, grant.api_id)
+    if account is None or api is None:
+        return None
+    return TokenFacts(jti, revoked, grant, client, account, api, opaque)
+
+
+def introspection_facts(read: Reader, request: introspection.Request) -> introspection.Facts:
+    """Hot: caller and credential are answered from memory when they are known there."""
+    keys = signing_keys.known(read)
+    return introspection.Facts(_caller(read, request), _about(read, request.about), keys)
+
+
+def _caller(read: Reader, request: introspection.Request) -> ClientFacts | VerifierFacts | AdminKeyFacts | None:
+    caller = request.caller
+    if isinstance(caller, Presented):
+        return read(admin_keys.by_secret_id, caller.id)
+    if caller.client_id.startswith("verifier_"):
+        return read(verifiers.by_id, caller.client_id)
+    return read(clients.by_id, caller.client_id)
+
+
+def _about(read: Reader, about: Presented) -> ApiKeyFacts | TokenFacts | None:
+    match about.kind:
+        case "api_key":
+            return read(api_keys.by_secret_id, about.id)
+        case "digest":
+            return _by_digest(read, about.digest, read.policy)
+        case _:
+            return token(read, about)
+
+
+def _by_digest(read: Reader, digest: bytes, policy: Policy) -> ApiKeyFacts | TokenFacts | None:
+    for mac in policy.pepper.macs(digest):
+        known = read(api_keys.by_mac, mac) or read(opaque_by_mac, mac)
+        if known is not None:
+            return known
+    return None
+
+
+def token(read: Reader, about: Presented) -> TokenFacts | None:
+    """What an access token hangs on, by what it says of itself; nothing is believed before its check."""
+    if about.kind == "opaque":
+        return read(opaque_by_id, about.id)
+    if about.kind != "jwt":
+        return None
+    try:
+        claims = jwt.parse(about.jwt).claims
+    except DoorwardError:
+        return None
+    jti, grant_id = claims.get("jti"), claims.get("grant_id")
+    if not isinstance(jti, str) or not isinstance(grant_id, str) or "\x00" in jti + grant_id:
+        return None
+    return read(by_jti, (jti, grant_id))
+
+
+def revocation_facts(read: Reader, request: revocation.Request) -> revocation.Facts:
+    keys = signing_keys.known(read)
+    client = read(clients.by_id, request.credentials.client_id)
+    return revocation.Facts(client, token(read, request.about), keys)
+
+
+def apply(connection: Connection, event: TokenEvent, now: int) -> None:
+    match event:
+        case AccessTokenIssued():
+            if event.opaque_token is not None:
+                rows.add(connection, opaque_tokens, event.opaque_token)
+        case TokenRevoked() if event.opaque:
+            live = (opaque_tokens.c.id == event.jti) & opaque_tokens.c.revoked_at.is_(None)
+            connection.execute(update(opaque_tokens).where(live).values(revoked_at=now))
+        case TokenRevoked():
+            _revoke(connection, event, now)
+        case _:
+            assert_never(event)
+
+
+def _revoke(connection: Connection, event: TokenRevoked, now: int) -> None:
+    """Ending a token twice is no error, so that the second of two racers is answered too."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {"id": event.jti, "expires_at": event.expires_at, "revoked_at": now}
+    connection.execute(dialect.insert(revoked_tokens).values(row).on_conflict_do_nothing())

@@ -1,0 +1,50 @@
+"""Verifiers: reads and what their events do."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sqlalchemy import Connection
+
+from doorward.protocol import verifier as protocol
+from doorward.protocol.admin import Asked
+from doorward.protocol.entities import Api, Verifier
+from doorward.protocol.events import VerifierCreated, VerifierEvent, VerifierRevoked
+from doorward.protocol.verifier import VerifierFacts
+from doorward.store import apis as api_rows
+from doorward.store import rows
+from doorward.store.clients import secrets_of
+from doorward.store.memory import Reader
+from doorward.store.tables import apis, secrets, verifiers
+
+
+def by_id(connection: Connection, id_: str) -> VerifierFacts | None:
+    verifier = rows.find(connection, verifiers, Verifier, id_)
+    if verifier is None:
+        return None
+    api = rows.find(connection, apis, Api, verifier.api_id)
+    assert api is not None, "an api with verifiers is never deleted"
+    return VerifierFacts(verifier, api, secrets_of(connection, id_))
+
+
+def create_facts(read: Reader, asked: Asked[protocol.CreateVerifier]) -> protocol.CreateFacts:
+    api = api_rows.by_reference(read.connection, asked.body.api)
+    read.rely(f"api/{api.id}" if api else "")
+    return protocol.CreateFacts(api)
+
+
+def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
+    known = by_id(read.connection, asked.id)
+    read.rely(f"verifier/{asked.id}")
+    return protocol.Facts(known)
+
+
+def apply(connection: Connection, event: VerifierEvent) -> None:
+    match event:
+        case VerifierCreated():
+            rows.add(connection, verifiers, event.verifier)
+            rows.add(connection, secrets, event.secret)
+        case VerifierRevoked():
+            rows.replace(connection, verifiers, event.verifier)
+        case _:
+            assert_never(event)

@@ -1,0 +1,272 @@
+"""The admin API at /v1: every change is a row of `app.ROUTES`, every list and look one of `app.RESOURCES`.
+
+FastAPI validates bodies and writes the OpenAPI document; who asks is settled before a body is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import inspect
+import json
+import os
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from doorward.app import RESOURCES, ROUTES, Route, administered, caller_facts
+from doorward.exchange import run
+from doorward.protocol import administration
+from doorward.protocol.admin import Asked, Caller, Nothing, permitted
+from doorward.protocol.administration import Answered, Presented
+from doorward.protocol.explanation import ExplanationObject
+from doorward.protocol.moment import Moment
+from doorward.protocol.refusal import (
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Refusal,
+    TemporarilyUnavailable,
+    Unprocessable,
+)
+from doorward.sign import seal, unseal
+from doorward.store import idempotency
+from doorward.store.writer import Unavailable
+from doorward.web import audit, explanations, lists
+from doorward.web.incoming import Incoming
+from doorward.web.openapi import ERRORS, describe
+from doorward.web.refused import note
+from doorward.web.replies import JSON, NO_STORE, Reply, compact, problem
+from doorward.web.responses import rendered, respond
+from doorward.web.runtime import Runtime
+
+IDEMPOTENCY_KEY_LIMIT = 255
+
+
+def application(runtime: Runtime, local: Caller | None = None) -> FastAPI:
+    """`local` is the caller on the own data directory; without it every request needs an admin key."""
+    api = FastAPI(title="Doorward", docs_url=None, redoc_url=None, openapi_url=None)
+    api.router.route_class = AdminRoute
+    api.state.runtime, api.state.local = runtime, local
+    for route in ROUTES:
+        _add(api, route.method, route.path, _change(route), route.scope, route.reply, route.status)
+    for resource in RESOURCES:
+        _add(api, "GET", resource.path, lists.page(resource), resource.scope, lists.page_model(resource))
+        _add(api, "GET", resource.path + "/{id}", lists.one(resource), resource.scope, resource.reply)
+    _add(api, "GET", "/audit", audit.page, "audit:read", audit.AuditPage)
+    _add(api, "GET", "/requests/{id}", explanations.show, "requests:read", ExplanationObject)
+    describe(api)
+    for kind, answer in _FAILURES.items():
+        api.add_exception_handler(kind, answer)
+    return api
+
+
+def _add(
+    api: FastAPI,
+    method: str,
+    path: str,
+    endpoint: Callable[..., Any],
+    scope: str,
+    reply: Any,
+    status: int = 200,
+) -> None:
+    extra = {"security": [{"admin_key": [scope]}], "x-scope": scope}
+    api.add_api_route(
+        path, endpoint, methods=[method], status_code=status, response_model=reply, openapi_extra=extra,
+        name=endpoint.__name__, responses=ERRORS,
+    )  # fmt: skip
+
+
+class AdminRequest(Request):
+    """A request whose caller was admitted, and whose body was read strictly, before FastAPI looks at it."""
+
+    incoming: Incoming
+    who: Presented | Caller
+    parsed: Any = None
+    validated: Any = None
+
+    async def json(self) -> Any:
+        return self.validated
+
+
+class AdminRoute(APIRoute):
+    """Admits the caller, then reads the body; both refuse in their own words."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        inner = super().get_route_handler()
+        scope = (self.openapi_extra or {})["x-scope"]
+        body = None if self.body_field is None else TypeAdapter[Any](self.body_field.field_info.annotation)
+
+        async def answer(request: Request) -> Response:
+            admin = AdminRequest(request.scope, request.receive)
+            admin.incoming = _incoming(request)
+            admin.who = await _admit(admin.incoming, request.app.state.local, scope)
+            if body is not None:
+                admin.parsed = await admin.incoming.json()
+                # From JSON, since pydantic is strict about members only there: "5" is no number, 1 is no truth.
+                admin.validated = body.validate_json(compact(admin.parsed), strict=True)
+                admin._body = b"{}"
+            return await inner(admin)
+
+        return answer
+
+
+def _incoming(request: Request) -> Incoming:
+    """One for a request, made by whoever needs it first, kept in the scope that all its layers share."""
+    known = request.scope.get("doorward.incoming")
+    if known is None:
+        runtime = request.app.state.runtime
+        known = request.scope["doorward.incoming"] = Incoming(request.scope, request._receive, runtime)
+    return known
+
+
+async def _admit(incoming: Incoming, local: Caller | None, scope: str) -> Presented | Caller:
+    """Strangers are turned away before they learn what a body must look like; a change decides on it once more."""
+    runtime = incoming.runtime
+    if local is not None:
+        incoming.actor = local.actor
+        return local
+    who = administration.presented(incoming.all(b"authorization"), incoming.address, runtime.policy.brand)
+    gathered = await runtime.store.gather(caller_facts, who)
+    moment = Moment(int(time.time()), os.urandom, gathered.position)
+    caller = administration.identify(who, gathered.facts, runtime.policy, moment)
+    incoming.actor = caller.actor
+    permitted(caller, scope)
+    return who
+
+
+def _change(route: Route) -> Callable[..., Coroutine[Any, Any, Response]]:
+    exchange = administered(route)
+
+    async def change(request: AdminRequest, body: Any = None, id: str = "") -> Response:  # noqa: A002  the path's own name
+        incoming = request.incoming
+        asked = Asked(Nothing() if body is None else body, id=id, if_match=_if_match(incoming))
+        call = _call(request, asked, route)
+        runtime = incoming.runtime
+
+        def render(reply: Any) -> Reply:
+            if isinstance(reply, Answered):
+                return _opened(runtime, call.idempotency_key, reply)
+            return rendered(reply, route.status)
+
+        def also(answer: Reply) -> Callable[[Connection], None] | None:
+            if not call.idempotency_key or (b"idempotent-replay", b"true") in answer.headers:
+                return None
+            return _keeping(runtime, call, answer)
+
+        reply = await run(exchange, call, runtime.store, render, incoming.context, also)
+        return respond(reply, incoming)
+
+    change.__name__ = _name(route)
+    change.__signature__ = _signature(route)  # type: ignore[attr-defined]
+    return change
+
+
+def _signature(route: Route) -> inspect.Signature:
+    """What FastAPI reads: the body's type from the table, and `id` where the path has it."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter("request", kind, annotation=Request)]
+    if route.body is not Nothing:
+        parameters.append(inspect.Parameter("body", kind, annotation=route.body))
+    if "{id}" in route.path:
+        parameters.append(inspect.Parameter("id", kind, annotation=str))
+    return inspect.Signature(parameters)
+
+
+def _name(route: Route) -> str:
+    words = [word for word in route.path.split("/") if word and "{" not in word]
+    verbs = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
+    if len(words) > 1:
+        return f"{words[1]}_{words[0]}".replace("-", "_")
+    return f"{verbs[route.method]}_{words[0]}".replace("-", "_")
+
+
+def _if_match(incoming: Incoming) -> str | None:
+    value = incoming.one(b"if-match")
+    return None if value is None else value.decode("latin-1")
+
+
+def _call(request: AdminRequest, asked: Asked[Any], route: Route) -> administration.Request[Any]:
+    """Only creations are kept under an idempotency key; every other change may be repeated as it is."""
+    given = request.incoming.one(b"idempotency-key")
+    if given is None or route.status != 201:
+        return administration.Request(request.who, asked)
+    if not 1 <= len(given) <= IDEMPOTENCY_KEY_LIMIT or not all(0x20 < byte < 0x7F for byte in given):
+        raise InvalidRequest("the idempotency key must be 1 to 255 printable ascii characters")
+    content = json.dumps([route.path, request.parsed], sort_keys=True).encode()
+    bound = f"{request.incoming.actor}\x00".encode() + given
+    return administration.Request(
+        request.who, asked, hashlib.sha256(content).hexdigest(), hashlib.sha256(bound).hexdigest()
+    )
+
+
+def _reply_key(runtime: Runtime, idempotency_key: str) -> bytes:
+    return hmac.digest(runtime.reply_key, idempotency_key.encode(), "sha256")
+
+
+def _keeping(runtime: Runtime, call: administration.Request[Any], answer: Reply) -> Callable[[Connection], None]:
+    key, now = call.idempotency_key, int(time.time())
+    box = seal(_reply_key(runtime, key), answer.body, key.encode())
+    answered = Answered(call.digest, box, now + idempotency.LIFETIME)
+    return lambda connection: idempotency.keep(connection, key, answered, now)
+
+
+def _opened(runtime: Runtime, key: str, answered: Answered) -> Reply:
+    body = unseal(_reply_key(runtime, key), answered.reply, key.encode())
+    return Reply(201, body, [JSON, NO_STORE, (b"idempotent-replay", b"true")])
+
+
+async def _refuse(request: Request, problem_: Exception) -> Response:
+    incoming = _incoming(request)
+    refusal = problem_ if isinstance(problem_, Refusal) else _TRANSLATE.get(type(problem_), _fault)(problem_)
+    reply = problem(refusal, incoming)
+    note(refusal, incoming)
+    return respond(reply, incoming)
+
+
+def _unfit(invalid: Any, prefix: int = 0) -> Refusal:
+    """pydantic's findings by field; never the input itself (T202)."""
+    found = [(".".join(str(part) for part in error["loc"][prefix:]), error["msg"]) for error in invalid.errors()]
+    fields = tuple((_printable(name), text[:1].lower() + text[1:]) for name, text in found)
+    names = ", ".join(dict.fromkeys(name for name, _ in fields))
+    return Unprocessable(f"not acceptable: {names[:200]}", fields=fields[:50])
+
+
+def _printable(name: str) -> str:
+    """A field that does not exist is named as the caller wrote it, so it is cut and escaped."""
+    return name[:100].encode("unicode_escape").decode("ascii") or "body"
+
+
+def _unserved(problem_: Any) -> Refusal:
+    if problem_.status_code == 405:
+        allow = (problem_.headers or {}).get("Allow", "")
+        return MethodNotAllowed("the method is not allowed here", fields=(("allow", allow),))
+    if problem_.status_code == 404:
+        return NotFound("nothing answers at this path", reason="path_unknown")
+    return InvalidRequest("the request could not be read", detail=str(problem_.status_code))
+
+
+def _fault(_: Exception) -> Refusal:
+    return InternalError("the server failed")
+
+
+_TRANSLATE: dict[type[Exception], Callable[[Any], Refusal]] = {
+    ValidationError: _unfit,
+    RequestValidationError: partial(_unfit, prefix=1),
+    HTTPException: _unserved,
+    Exception: _fault,
+    Unavailable: lambda found: TemporarilyUnavailable("the store cannot answer now", detail=str(found)),
+}
+# A fault of ours is answered here like any refusal, and logged by the outermost layer, to which FastAPI hands it on.
+_FAILURES: dict[Any, Any] = dict.fromkeys((Refusal, *_TRANSLATE), _refuse)

@@ -1,0 +1,200 @@
+"""One process's application: the hot paths by a dictionary, the rest by Starlette; and how it is opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+import traceback
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from doorward.data_directory import DataDirectory
+from doorward.protocol import setup, signing_key
+from doorward.protocol.admin import Caller
+from doorward.protocol.moment import Moment
+from doorward.protocol.refusal import InternalError, NotFound, Refusal
+from doorward.settings import Refusal as StartProblem
+from doorward.settings import Settings, StartRefused, is_loopback
+from doorward.sign import Signer
+from doorward.store import schema, setup_links, signing_keys
+from doorward.store.engine import open_engine
+from doorward.store.journal import Context
+from doorward.store.store import Store
+from doorward.web import admin, discovery, metrics, oauth, operations, pages
+from doorward.web.incoming import Incoming
+from doorward.web.metrics import Metrics
+from doorward.web.refused import note
+from doorward.web.replies import STRICT_TRANSPORT, Headers, problem, send_reply
+from doorward.web.runtime import Runtime, policy, runtime
+
+log = logging.getLogger("doorward")
+ADMIN_SCOPE = frozenset({"admin"})
+AT_START = Context("server")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the start has to tell; the token is shown once, as part of the setup link."""
+
+    setup_token: str | None = field(repr=False)
+
+
+def prepare(settings: Settings, data: DataDirectory) -> Prepared:
+    """Once, before any worker runs: the schema, the first signing keys, and a setup link while nobody administers."""
+    metrics.prepare(data.path)
+    store = _open(settings, data)
+    try:
+        _make_signing_keys(store, Signer(data.master_key))
+        return Prepared(_offer_setup(store))
+    finally:
+        store.dispose()
+
+
+@asynccontextmanager
+async def running(settings: Settings, data: DataDirectory, node: int) -> AsyncGenerator[ASGIApp]:
+    """A worker's application, served over the network."""
+    async with _opened(settings, data, node + 1) as made:
+        yield application(made, settings.issuer)
+
+
+@asynccontextmanager
+async def local(settings: Settings, data: DataDirectory) -> AsyncGenerator[ASGIApp]:
+    """The admin API for whoever may read the data directory: its file mode is the credential (decision 20)."""
+    async with _opened(settings, data, 0) as made:
+        _make_signing_keys(made.store, made.signer)
+        caller = Caller(f"local:{os.getuid()}", ADMIN_SCOPE)
+        yield Router([Mount("/v1", admin.application(made, caller))])
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGenerator[Runtime]:
+    store = _open(settings, data)
+    counters = Metrics()
+    store.start(counters.committed)
+    writing = asyncio.create_task(counters.write_regularly())
+    try:
+        yield runtime(store, Signer(data.master_key), counters, data.master_key, node)
+    finally:
+        writing.cancel()
+        store.stop()
+
+
+def _open(settings: Settings, data: DataDirectory) -> Store:
+    engine = open_engine(settings.database)
+    try:
+        schema.prepare(engine, data.fingerprint, int(time.time()))
+    except schema.WrongSecrets:
+        raise StartRefused(_WRONG_SECRETS) from None
+    except schema.SchemaTooNew:
+        raise StartRefused(_TOO_NEW) from None
+    return Store(engine, policy(settings, data.peppers, data.pepper_version))
+
+
+_WRONG_SECRETS = StartProblem(
+    "the database was made with another master key or pepper: it could read nothing of it",
+    (
+        "put back the master.key and pepper files that belong to it",
+        "name them with DOORWARD__MASTER_KEY_FILE and DOORWARD__PEPPER_FILE",
+        "start with another --data-dir or --database",
+    ),
+)
+_TOO_NEW = StartProblem(
+    "the database was written by a newer version of Doorward",
+    (
+        "start that version",
+        "restore a backup that this version made",
+        "start with another --data-dir or --database",
+    ),
+)
+
+
+def _make_signing_keys(store: Store, signer: Signer) -> None:
+    """One active key for each algorithm that an api may ask for; two first starts at once agree on one."""
+    gathered = store.gather_now(signing_keys.facts, None)
+    moment = Moment(int(time.time()), os.urandom, gathered.position)
+    missing = signing_key.missing(gathered.facts)
+    if missing:
+        made = tuple(signer.generate(moment.id("signing"), algorithm, moment.now) for algorithm in missing)
+        store.commit_now(signing_key.created(made), gathered, AT_START, moment.now)
+
+
+def _offer_setup(store: Store) -> str | None:
+    gathered = store.gather_now(setup_links.offer_facts, None)
+    moment = Moment(int(time.time()), os.urandom, gathered.position)
+    decision = setup.offer(gathered.facts, store.policy, moment)
+    if decision.events:
+        store.commit_now(decision.events, gathered, AT_START, moment.now)
+    return decision.reply
+
+
+def application(made: Runtime, issuer: str) -> ASGIApp:
+    """What answers a request: found by its exact path, or by Starlette, or not at all."""
+    hot = {**oauth.applications(made), **discovery.applications(made), **operations.applications(made)}
+    routes = [*pages.routes(made), Mount("/v1", admin.application(made))]
+    rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
+    return _guarded(hot, rest, made, [] if _is_local(issuer) else [STRICT_TRANSPORT])
+
+
+def _is_local(issuer: str) -> bool:
+    """A browser would apply HSTS to every port of localhost, also to what others develop there."""
+    return is_loopback(urlsplit(issuer).hostname or "")
+
+
+def _guarded(hot: dict[str, ASGIApp], rest: ASGIApp, made: Runtime, extra: Headers) -> ASGIApp:
+    """The outermost layer: an error of ours is logged without its input, and answered as one (T202)."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        outgoing = Outgoing(send, extra if scope["scheme"] == "https" else [])
+        try:
+            await hot.get(scope["path"], rest)(scope, receive, outgoing)
+        except Exception as fault:
+            await _fail(fault, Incoming(scope, receive, made), outgoing)
+
+    return app
+
+
+class Outgoing:
+    """What leaves: adds the fields that every answer has, and knows whether one has begun."""
+
+    __slots__ = ("_extra", "_send", "begun")
+
+    def __init__(self, send: Send, extra: Headers) -> None:
+        self._send, self._extra, self.begun = send, extra, False
+
+    async def __call__(self, message: Message) -> None:
+        if not self.begun and message["type"] == "http.response.start":
+            self.begun = True
+            if self._extra:
+                message["headers"] = [*message["headers"], *self._extra]
+        await self._send(message)
+
+
+async def _fail(fault: Exception, incoming: Incoming, outgoing: Outgoing) -> None:
+    refusal = InternalError("the server failed")
+    reply = problem(refusal, incoming)
+    log.error("%s failed\n%s", incoming.request_id, _place_of(fault))
+    note(refusal, incoming)
+    if not outgoing.begun:
+        await send_reply(outgoing, reply, incoming)
+
+
+def _place_of(fault: Exception) -> str:
+    """Where it failed and with what kind of exception; messages are left out, since they may quote the input."""
+    frames = "".join(traceback.format_tb(fault.__traceback__))
+    return f"{frames}{type(fault).__name__}"
+
+
+def _nowhere(made: Runtime) -> ASGIApp:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        incoming = Incoming(scope, receive, made)
+        refusal: Refusal = NotFound("nothing answers at this path", reason="path_unknown")
+        await send_reply(send, problem(refusal, incoming), incoming)
+
+    return application

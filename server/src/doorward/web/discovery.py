@@ -1,0 +1,69 @@
+"""What everyone may read: server metadata (RFC 8414 §3) and signing keys (RFC 7517 §5), with an ETag."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from doorward.app import ENDPOINTS, GRANT_TYPES
+from doorward.protocol import metadata
+from doorward.protocol.refusal import Refusal, TemporarilyUnavailable
+from doorward.store import signing_keys
+from doorward.store.memory import Reader
+from doorward.store.writer import Unavailable
+from doorward.web.incoming import Incoming
+from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, oauth_error, send_reply
+from doorward.web.runtime import Runtime
+
+MAX_AGE = (b"cache-control", b"public, max-age=300")
+Document = Callable[[], Awaitable[bytes]]
+
+
+def applications(runtime: Runtime) -> dict[str, ASGIApp]:
+    issuer = runtime.policy.issuer
+    described = compact(metadata.document(issuer, GRANT_TYPES, ENDPOINTS))
+
+    async def server_metadata() -> bytes:
+        return described
+
+    async def jwks() -> bytes:
+        """Memory answers when nothing changed; a key that was withdrawn is gone at once."""
+        gathered = await runtime.store.gather(_published, None)
+        return compact({"keys": gathered.facts})
+
+    return {
+        "/.well-known/oauth-authorization-server": _public(runtime, server_metadata),
+        "/.well-known/jwks.json": _public(runtime, jwks),
+    }
+
+
+def _published(read: Reader, request: None) -> list[dict[str, object]]:  # noqa: ARG001
+    found = read(signing_keys.published, "all")
+    return [] if found is None else [dict(key.public_jwk) for key in found.keys]
+
+
+def _public(runtime: Runtime, document: Document) -> ASGIApp:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        incoming = Incoming(scope, receive, runtime)
+        try:
+            incoming.allow("GET", "HEAD")
+            reply = _cacheable(await document(), incoming)
+        except Unavailable as problem:
+            refusal = TemporarilyUnavailable("the store cannot answer now", detail=str(problem))
+            reply = oauth_error(refusal, incoming)
+        except Refusal as refused:
+            reply = oauth_error(refused, incoming)
+        runtime.metrics.answered(incoming.path, reply.status)
+        await send_reply(send, reply, incoming)
+
+    return application
+
+
+def _cacheable(body: bytes, incoming: Incoming) -> Reply:
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
+    headers: Headers = [MAX_AGE, ANY_ORIGIN, (b"etag", tag)]
+    if tag in incoming.all(b"if-none-match"):
+        return Reply(304, b"", headers)
+    return Reply(200, body, [JSON, *headers])

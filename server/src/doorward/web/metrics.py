@@ -1,0 +1,84 @@
+"""Counters in the Prometheus format: one for every event by its type, so that no change can go uncounted.
+
+Every worker writes its own files in one directory, and whoever is asked adds them up (decision 21).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from doorward.protocol.events import Event
+
+DIRECTORY = "metrics"
+WRITE_INTERVAL = 1.0
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def prepare(data_dir: Path) -> None:
+    """Empties the directory and names it to the library, which reads the name when it is imported."""
+    path = data_dir.absolute() / DIRECTORY
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)
+
+
+FAMILIES = {
+    "doorward_events": ("Committed events.", ("type",)),
+    "doorward_refusals": ("Refused requests.", ("reason",)),
+    "doorward_http_requests": ("Answered requests.", ("endpoint", "status")),
+    "doorward_verifications": ("Checked credentials.", ("type", "result")),
+}
+
+
+class Metrics:
+    """What this process counted since it last wrote it down: adding to a dictionary is all that a request pays for."""
+
+    def __init__(self) -> None:
+        # Imported late: the library reads the directory's name from the environment only once.
+        from prometheus_client import CollectorRegistry, Counter
+
+        own = CollectorRegistry()
+        self._families = {name: Counter(name, text, labels, registry=own) for name, (text, labels) in FAMILIES.items()}
+        self._pending: dict[tuple[str, ...], int] = defaultdict(int)
+
+    def committed(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._pending["doorward_events", type(event).__name__] += 1
+
+    def refused(self, reason: str) -> None:
+        self._pending["doorward_refusals", reason] += 1
+
+    def answered(self, endpoint: str, status: int) -> None:
+        self._pending["doorward_http_requests", endpoint, str(status)] += 1
+
+    def checked(self, credential: str, result: str) -> None:
+        self._pending["doorward_verifications", credential or "unknown", result] += 1
+
+    def write(self) -> None:
+        pending, self._pending = self._pending, defaultdict(int)
+        for (family, *labels), count in pending.items():
+            self._families[family].labels(*labels).inc(count)
+
+    async def write_regularly(self) -> None:
+        """Until it is cancelled; what was counted last is written then too."""
+        try:
+            while True:
+                await asyncio.sleep(WRITE_INTERVAL)
+                self.write()
+        finally:
+            self.write()
+
+
+def exposition() -> bytes:
+    """The sum over all workers, as `/metrics` answers it."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

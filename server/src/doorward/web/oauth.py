@@ -1,0 +1,123 @@
+"""The protocol endpoints: token (RFC 6749 §3.2), introspection (RFC 7662) and revocation (RFC 7009), as plain ASGI.
+
+They are the hot paths, so nothing stands between the server and them but one dictionary of paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from doorward.app import ENDPOINTS, GRANT_TYPES
+from doorward.exchange import run
+from doorward.protocol import client_authentication
+from doorward.protocol.form import Form
+from doorward.protocol.introspection import Introspection
+from doorward.protocol.refusal import Refusal, TemporarilyUnavailable, UnsupportedGrantType
+from doorward.protocol.token import TokenResponse
+from doorward.store.writer import Unavailable
+from doorward.web.incoming import Incoming
+from doorward.web.refused import note
+from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, compact, oauth_error, send_reply
+from doorward.web.runtime import Runtime
+
+PREFLIGHT = [
+    ANY_ORIGIN,
+    (b"access-control-allow-methods", b"POST"),
+    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-max-age", b"600"),
+]
+Answer = Callable[[Incoming, Form], Awaitable[Reply]]
+
+
+def applications(runtime: Runtime) -> dict[str, ASGIApp]:
+    """Each path with what answers it. Browsers of any origin may get and revoke tokens, none may introspect (T182)."""
+    return {
+        "/oauth/token": _endpoint(runtime, _token, ANY_ORIGIN),
+        "/oauth/introspect": _endpoint(runtime, _introspect),
+        "/oauth/revoke": _endpoint(runtime, _revoke, ANY_ORIGIN),
+    }
+
+
+def _endpoint(runtime: Runtime, answer: Answer, *origin: tuple[bytes, bytes]) -> ASGIApp:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        incoming = Incoming(scope, receive, runtime)
+        if origin and incoming.method == "OPTIONS":
+            await send_reply(send, Reply(204, b"", PREFLIGHT), incoming)
+            return
+        try:
+            incoming.allow("POST")
+            reply = await answer(incoming, await incoming.form())
+        except Unavailable as problem:
+            reply = _refused(_unavailable(problem), incoming)
+        except Refusal as refusal:
+            reply = _refused(refusal, incoming)
+        reply.headers.extend(origin)
+        runtime.metrics.answered(incoming.path, reply.status)
+        await send_reply(send, reply, incoming)
+
+    return application
+
+
+def _refused(refusal: Refusal, incoming: Incoming) -> Reply:
+    reply = oauth_error(refusal, incoming)
+    note(refusal, incoming)
+    return reply
+
+
+def _unavailable(problem: Unavailable) -> Refusal:
+    return TemporarilyUnavailable("the server cannot commit now, and changed nothing", detail=str(problem))
+
+
+async def _token(incoming: Incoming, form: Form) -> Reply:
+    credentials = client_authentication.parse(incoming.all(b"authorization"), form, incoming.query())
+    incoming.actor = credentials.client_id
+    exchange = GRANT_TYPES.get(form.required("grant_type"))
+    if exchange is None:
+        raise UnsupportedGrantType("the grant type is not offered")
+    request = exchange.parse(credentials, form)
+
+    def render(response: TokenResponse) -> Reply:
+        return Reply(200, compact(_token_members(response, incoming.runtime)), [JSON, NO_STORE])
+
+    return await run(exchange, request, incoming.runtime.store, render, incoming.context)
+
+
+def _token_members(response: TokenResponse, runtime: Runtime) -> dict[str, Any]:
+    text = response.token
+    if text is None:
+        assert response.signing_key is not None
+        text = runtime.signer.jwt(response.claims, response.stamp, response.signing_key)
+    return {
+        "access_token": text,
+        "token_type": "Bearer",
+        "expires_in": response.expires_in,
+        "scope": response.scope,
+    }
+
+
+async def _introspect(incoming: Incoming, form: Form) -> Reply:
+    exchange = ENDPOINTS["/oauth/introspect"]
+    runtime = incoming.runtime
+    request = exchange.parse(incoming.all(b"authorization"), form, incoming.query(), runtime.policy.brand)
+    incoming.actor = request.actor
+
+    def render(answer: Introspection) -> Reply:
+        runtime.metrics.checked(answer.credential, "active" if answer.active else "inactive")
+        members: dict[str, Any] = {"active": answer.active}
+        if answer.active:
+            members |= {**answer.claims, "credential": answer.credential, "token_type": "Bearer"}
+        position = (b"doorward-position", str(answer.position).encode())
+        return Reply(200, compact(members), [JSON, NO_STORE, position])
+
+    return await run(exchange, request, runtime.store, render, incoming.context)
+
+
+async def _revoke(incoming: Incoming, form: Form) -> Reply:
+    exchange = ENDPOINTS["/oauth/revoke"]
+    runtime = incoming.runtime
+    request = exchange.parse(incoming.all(b"authorization"), form, incoming.query(), runtime.policy.brand)
+    incoming.actor = request.credentials.client_id
+    return await run(exchange, request, runtime.store, lambda _: Reply(200, b"{}", [JSON, NO_STORE]), incoming.context)

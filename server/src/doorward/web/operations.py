@@ -1,0 +1,70 @@
+"""For those who run the server: `/healthz` (the process lives), `/readyz` (it can answer), `/metrics` (admin key)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from doorward.app import caller_facts
+from doorward.protocol import administration
+from doorward.protocol.admin import permitted
+from doorward.protocol.moment import Moment
+from doorward.protocol.refusal import Refusal
+from doorward.store import journal
+from doorward.store.writer import Unavailable
+from doorward.web import metrics
+from doorward.web.incoming import Incoming
+from doorward.web.refused import note
+from doorward.web.replies import JSON, NO_STORE, Reply, compact, problem, send_reply
+from doorward.web.runtime import Runtime
+
+METRICS_SCOPE = "metrics:read"
+
+
+def applications(runtime: Runtime) -> dict[str, ASGIApp]:
+    return {
+        "/healthz": _answering(runtime, _health),
+        "/readyz": _answering(runtime, _readiness),
+        "/metrics": _answering(runtime, _metrics),
+    }
+
+
+def _answering(runtime: Runtime, answer: object) -> ASGIApp:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        incoming = Incoming(scope, receive, runtime)
+        try:
+            incoming.allow("GET", "HEAD")
+            reply = await answer(incoming)  # type: ignore[operator]
+        except Refusal as refusal:
+            reply = problem(refusal, incoming)
+            note(refusal, incoming)
+        await send_reply(send, reply, incoming)
+
+    return application
+
+
+async def _health(incoming: Incoming) -> Reply:  # noqa: ARG001
+    return Reply(200, compact({"status": "ok"}), [JSON, NO_STORE])
+
+
+async def _readiness(incoming: Incoming) -> Reply:
+    """Ready is who can read the truth: a worker whose database is gone is taken out of the balance."""
+    try:
+        await incoming.runtime.store.read(journal.read_head)
+    except Unavailable:
+        return Reply(503, compact({"status": "the database does not answer"}), [JSON, NO_STORE])
+    return Reply(200, compact({"status": "ready"}), [JSON, NO_STORE])
+
+
+async def _metrics(incoming: Incoming) -> Reply:
+    runtime = incoming.runtime
+    who = administration.presented(incoming.all(b"authorization"), incoming.address, runtime.policy.brand)
+    gathered = await runtime.store.gather(caller_facts, who)
+    moment = Moment(int(time.time()), os.urandom, gathered.position)
+    permitted(administration.identify(who, gathered.facts, runtime.policy, moment), METRICS_SCOPE)
+    runtime.metrics.write()
+    body = await asyncio.to_thread(metrics.exposition)
+    return Reply(200, body, [(b"content-type", metrics.CONTENT_TYPE.encode()), NO_STORE])

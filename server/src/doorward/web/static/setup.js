@@ -1,0 +1,77 @@
+// The setup page: the token comes in the fragment, which no server log ever sees, and leaves the address bar at once.
+"use strict";
+
+const part = (id) => document.getElementById(id);
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+history.replaceState(null, "", location.pathname);
+part(token ? "ask" : "missing").hidden = false;
+
+function say(text, failed = false) {
+  part("status").textContent = text;
+  part("status").classList.toggle("failed", failed);
+}
+
+function commands() {
+  return [
+    `export DOORWARD_URL=${location.origin}`,
+    "read -rs DOORWARD_ADMIN_KEY && export DOORWARD_ADMIN_KEY",
+    "export DOORWARD_CA_FILE=doorward-data/ca.pem  # only with the server's own CA",
+    './doorward apis create https://api.example.com --name Invoices --scope "invoices:read=Read your invoices"',
+    './doorward accounts create acme --name "Acme Inc"',
+    "./doorward keys create --account acme --api https://api.example.com --scope invoices:read --expires-in 90d",
+  ].join("\n");
+}
+
+function show(answer) {
+  part("ask").hidden = true;
+  part("done").hidden = false;
+  part("key").value = answer.key;
+  part("id").textContent = answer.id ? `Id ${answer.id}` : "";
+  if (answer.expires_at) {
+    const day = new Date(answer.expires_at * 1000).toLocaleDateString(undefined, { dateStyle: "long" });
+    part("expires").textContent = ` · expires ${day}`;
+  }
+  part("commands").textContent = commands();
+  part("title").textContent = "Your admin key";
+  part("title").focus();
+  say("");
+}
+
+async function create() {
+  part("create").disabled = true;
+  say("Creating the key…");
+  try {
+    const reply = await fetch("/setup", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ token }),
+      credentials: "omit",
+    });
+    const answer = await reply.json();
+    if (reply.status === 201) return show(answer);
+    const reason = answer.detail || answer.title || "The link was not accepted.";
+    say(answer.request_id ? `${reason} (${answer.request_id})` : reason, true);
+    part("missing").hidden = false;
+    part("ask").hidden = true;
+  } catch {
+    say("The server did not answer. Is it running? Try again.", true);
+    part("create").disabled = false;
+  }
+}
+
+async function copy(button) {
+  const source = part(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    button.textContent = "Copied";
+    say("Copied.");
+    setTimeout(() => { button.textContent = "Copy"; say(""); }, 2000);
+  } catch {
+    if (source.select) source.select();
+    else getSelection().selectAllChildren(source);
+    say("Press Ctrl+C or ⌘C to copy.");
+  }
+}
+
+part("create").addEventListener("click", create);
+for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", () => copy(button));

@@ -1,0 +1,8 @@
+"""What holds for every test: hypothesis never judges by time, and prints how to see a failure again."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("doorward", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("doorward")

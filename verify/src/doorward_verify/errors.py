@@ -1,0 +1,79 @@
+"""What a check may say instead of yes, one class per wire code (RFC 6750 §3.1).
+
+`reason` names a row of `reasons`; `description` is one lower-case sentence that never echoes input.
+"""
+
+# ruff: noqa: N818  the names are the wire codes
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from doorward_verify.scope import Scope
+
+
+class DoorwardError(Exception):
+    """The base of every refusal."""
+
+    status: ClassVar[int] = 400
+    error: ClassVar[str | None] = "invalid_request"
+    default_reason: ClassVar[str] = "several_credentials"
+
+    def __init__(self, description: str, *, reason: str | None = None) -> None:
+        super().__init__(description)
+        self.description = description
+        self.reason = reason or self.default_reason
+
+
+class CredentialMissing(DoorwardError):
+    """RFC 6750 §3.1: a request without a credential is answered without an error code."""
+
+    status = 401
+    error = None
+    default_reason = "credential_missing"
+
+
+class InvalidRequest(DoorwardError):
+    """RFC 6750 §3.1: more than one way or time to send a credential."""
+
+
+class InvalidToken(DoorwardError):
+    """RFC 6750 §3.1: malformed, unknown, expired, revoked or meant for somebody else."""
+
+    status = 401
+    error = "invalid_token"
+    default_reason = "credential_unknown"
+
+
+class KeyUnknown(InvalidToken):
+    """No published key has the token's `kid`: it may be newer than what we read."""
+
+    default_reason = "signing_key_unknown"
+
+    def __init__(self, kid: str) -> None:
+        super().__init__("the signing key is unknown")
+        self.kid = kid
+
+
+class InsufficientScope(DoorwardError):
+    """RFC 6750 §3.1: `scope` is what the resource needs."""
+
+    status = 403
+    error = "insufficient_scope"
+    default_reason = "insufficient_scope"
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__("the credential lacks a scope that is needed here")
+        self.scope = scope
+
+
+class Unavailable(DoorwardError):
+    """Neither yes nor no can be said: the caller's credential is not at fault (T074)."""
+
+    status = 503
+    error = "temporarily_unavailable"
+    default_reason = "server_unreachable"
+
+
+class Misconfigured(ValueError):
+    """The verifier was set up in a way that cannot work or is not safe; raised before any request."""
