@@ -8,6 +8,8 @@ import pkgutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from tests.laws.modules import SOURCES, Module, modules
+
 from doorward import protocol
 from doorward.protocol import reasons
 from doorward.protocol.refusal import Refusal

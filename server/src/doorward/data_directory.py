@@ -60,6 +60,7 @@ class DataDirectory:
             master_key = _master_key(path, settings, empty)
             peppers = _peppers(path, settings, empty)
             ca_file = _authority(path, settings, master_key) if settings.local_ca() else None
+            _make_database(settings.database)
         return cls(path, master_key, MappingProxyType(peppers), max(peppers), ca_file, created)
 
     @property
@@ -179,6 +180,13 @@ def _lost(what: str, path: Path) -> StartRefused:
         "start with another --data-dir, which makes new keys and an empty database",
     )
     return StartRefused(Refusal(f"there is a database but no usable {what} ({path}): it could read nothing", ways))
+
+
+def _make_database(url: str) -> None:
+    """An empty file of our mode: SQLite would make it readable by others, and its log takes the mode from it."""
+    file = database_path(url)
+    if file is not None and not file.exists() and file.parent.is_dir():
+        write_private(file, b"")
 
 
 def _encode(value: bytes) -> str:

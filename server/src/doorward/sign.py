@@ -18,7 +18,7 @@ from doorward_verify import jwt
 
 ES256 = ec.ECDSA(hashes.SHA256())
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-Place = tuple[str, tuple[str, ...], tuple[object, ...]]
+Place = tuple[str, tuple[str, ...], tuple[object, ...], tuple[type, ...]]
 Begun = tuple[bytes, PrivateKey]
 NONCE = 12
 BEGUN_LIMIT = 4096
@@ -64,7 +64,9 @@ class Signer:
 
     def jwt(self, claims: Mapping[str, Any], stamp: Stamp, key: SigningKey) -> str:
         """The compact JWS (RFC 7515 §3.1) of both; what a client's tokens have in common is serialised once."""
-        place = (key.id, tuple(claims), tuple(claims.values()))
+        values = tuple(claims.values())
+        # The types too: true and 1 are equal to Python, but not to whoever reads the token.
+        place = (key.id, tuple(claims), values, tuple(map(type, values)))
         beginning, private = self._begun.get(place) or self._begin(place, claims, key)
         rest = _STAMP % (stamp.iat, stamp.exp, stamp.jti.encode(), stamp.pos.encode())
         signing_input = beginning + jwt.b64url(rest)

@@ -65,7 +65,13 @@ def _within_its_time(claims: Mapping[str, Any], now: float, leeway: int) -> int:
 def _verified(claims: Mapping[str, Any], audience: str, expires_at: int) -> Verified:
     subject, client_id, jti = claims.get("sub"), claims.get("client_id"), claims.get("jti")
     account, grant_id, act = claims.get("account"), claims.get("grant_id"), claims.get("act")
-    identifiers = subject, client_id, jti, "-" if account is None else account, "-" if grant_id is None else grant_id
+    identifiers: tuple[Any, ...] = (
+        subject,
+        client_id,
+        jti,
+        "-" if account is None else account,
+        "-" if grant_id is None else grant_id,
+    )
     try:
         # Nothing but strings joins; what is not printable would break out of the logs and headers that carry them.
         is_sound = "" not in identifiers and "".join(identifiers).isprintable()

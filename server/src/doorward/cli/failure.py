@@ -1,4 +1,4 @@
-"""How a command says no: one sentence, perhaps ways out, and the exit code (0 ok, 1 failed, 2 usage, 4 not authenticated)."""
+"""How a command says no: one sentence, perhaps ways out, and the exit code of the contract."""
 
 from __future__ import annotations
 
@@ -43,15 +43,22 @@ class Refused(Failure):
 
     def text(self) -> str:
         from doorward.cli.output import printable
+
+        lines = [f"doorward: {self.sentence}", *self._remedies()]
+        if self.problem.get("request_id"):
+            lines.append(f"  explain  doorward explain {self.problem['request_id']}")
+        return "\n".join(printable(line) for line in lines)
+
+    def _remedies(self) -> list[str]:
+        """Which fields are wrong, where that is known; else what helps against refusals of this kind."""
         from doorward.protocol.reasons import REASONS
 
-        rows = [f"doorward: {printable(self.sentence)}"]
+        errors = self.problem.get("errors")
+        if isinstance(errors, list) and errors:
+            told = (f"{error['field']} {error['detail']}" for error in errors)
+            return [f"  wrong    {text}" for text in told if text != self.sentence]
         reason = REASONS.get(str(self.problem.get("reason")))
-        if reason is not None:
-            rows.append(f"  fix      {reason.fix}")
-        if self.problem.get("request_id"):
-            rows.append(f"  explain  doorward explain {printable(str(self.problem['request_id']))}")
-        return "\n".join(rows)
+        return [] if reason is None else [f"  fix      {reason.fix}"]
 
     def json(self) -> str:
         return json.dumps(self.problem, ensure_ascii=False)

@@ -17,6 +17,7 @@ STATES = {
     "revoked": "31", "bad": "31",
 }  # fmt: skip
 BOLD, FAINT = "1", "2"
+SHOWN_ONCE = "shown this once; Doorward keeps only a digest of it"
 Fields = Iterable[tuple[str, str | Sequence[str] | None]]
 
 

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from doorward.cli import pasted
+from doorward.cli.options import verb
+from doorward.cli.pasted import DEFAULT_DATA_DIR, short
+
 if TYPE_CHECKING:
     import socket
     import ssl
@@ -15,8 +19,6 @@ if TYPE_CHECKING:
     from doorward.data_directory import DataDirectory
     from doorward.settings import Refusal, Settings
     from doorward.web.server import Application, Worker
-
-DEFAULT_DATA_DIR = Path("doorward-data")
 
 
 Directory = Annotated[Path | None, typer.Option(help="Database, keys and certificates (default: ./doorward-data).")]
@@ -62,17 +64,18 @@ def serve(
 ) -> None:
     """Start the server. With no flags: on this machine, over HTTPS, in ./doorward-data.
 
-    In production: serve --host 0.0.0.0 --issuer https://auth.example.com --tls-cert FILE --tls-key FILE
-
-    Behind a proxy: serve --host 0.0.0.0 --issuer https://auth.example.com --behind-proxy 10.0.0.0/8
-
     Every flag is also DOORWARD__NAME in the environment and in doorward.toml; flags win.
     """
     root = context.find_root().params
     flags = {
         "data_dir": data_dir or root.get("data_dir"),
-        **{"host": host, "port": port, "issuer": issuer, "database": database, "workers": workers},
-        **{"tls_cert": tls_cert, "tls_key": tls_key},
+        "host": host,
+        "port": port,
+        "issuer": issuer,
+        "database": database,
+        "workers": workers,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
         "no_tls": no_tls or None,
         "behind_proxy": tuple(behind_proxy or ()),
         "host_names": tuple(host_name or ()),
@@ -97,9 +100,10 @@ def _run(flags: dict[str, object], config: Path | None) -> int:
 
 def _start(settings: "Settings", config: Path | None) -> int:
     from doorward.data_directory import DataDirectory
-    from doorward.web import application, supervisor
+    from doorward.web import application, logs, supervisor
     from doorward.web.server import bind
 
+    logs.configure()
     data = DataDirectory.open(settings)
     tls = _tls(settings, data)
     sockets = bind(settings.host, settings.port)
@@ -175,9 +179,9 @@ def banner(settings: "Settings", data: "DataDirectory", link: str | None, config
     from importlib.metadata import version
 
     rows: list[tuple[str, list[str]]] = [(f"Doorward {version('doorward')} serves {settings.issuer}", [])]
-    rows.append(("Data", [f"{_short(data.path)}  (private: keys and database; back it up)"]))
+    rows.append(("Data", [f"{short(data.path)}  (private: keys and database; back it up)"]))
     if data.ca_file:
-        ca = _short(data.ca_file)
+        ca = short(data.ca_file)
         rows.append(("Trust", [f"{ca}  (own local CA; nothing is installed by itself)"]))
         rows[-1][1].append(f"curl --cacert {shlex.quote(ca)} {settings.issuer}/healthz")
     if link:
@@ -200,11 +204,8 @@ def _tree(rows: "list[tuple[str, list[str]]]") -> str:
 
 
 def next_commands(settings: "Settings", config: Path | None) -> list[str]:
-    command = "./doorward" if Path("doorward").is_file() else "doorward"
-    if settings.data_dir.absolute() != DEFAULT_DATA_DIR.absolute():
-        command += f" --data-dir {shlex.quote(_short(settings.data_dir))}"
-    if config:
-        command += f" --config {shlex.quote(str(config))}"
+    away = settings.data_dir.absolute() != DEFAULT_DATA_DIR.absolute()
+    command = pasted.command({"data_dir": settings.data_dir if away else None, "config": config})
     api = "https://api.example.com"
     return [
         f'{command} apis create {api} --name Invoices --scope "invoices:read=Read your invoices"',
@@ -213,7 +214,12 @@ def next_commands(settings: "Settings", config: Path | None) -> list[str]:
     ]
 
 
-def _short(path: Path) -> str:
-    """Relative where that can be pasted here."""
-    absolute = path.absolute()
-    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+EXAMPLES = """
+doorward serve
+doorward serve --host 0.0.0.0 --issuer https://auth.example.com \\
+  --tls-cert chain.pem --tls-key key.pem
+doorward serve --host 0.0.0.0 --issuer https://auth.example.com \\
+  --behind-proxy 10.0.0.0/8
+"""
+
+app = verb(serve, EXAMPLES)

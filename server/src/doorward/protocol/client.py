@@ -34,7 +34,7 @@ class CreateClient(Strict):
     name: str
     api: str
     scope: str
-    grant_types: list[GrantType] = field(default_factory=lambda: ["client_credentials"])  # type: ignore[arg-type]
+    grant_types: list[GrantType] = field(default_factory=lambda: ["client_credentials"])
     token_endpoint_auth_method: AuthMethod | None = None
     metadata: Metadata = field(default_factory=dict)
 

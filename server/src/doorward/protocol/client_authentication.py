@@ -28,6 +28,7 @@ METHODS = (BASIC, POST)
 QUERY = "query"  # never a method: a secret in a URL is refused, and told so if it was the right one (T042)
 IN_QUERY = "a secret was sent in the url"
 NO_FORM = Form({})
+BASIC_CHALLENGE = (("authenticate", "Basic"),)  # RFC 6749 §5.2: who tried Basic is answered with it
 SECRET_PARAMETERS = ("client_secret", "client_assertion", "token", "token_sha256")
 
 
@@ -46,7 +47,7 @@ class ClientCredentials:
 
 def parse(authorization: Sequence[bytes], form: Form, query: Form = NO_FORM) -> ClientCredentials:
     """Raises InvalidRequest when two methods are used (T040), InvalidClient when none or a malformed one (T041)."""
-    if any(query.get(name) is not None for name in SECRET_PARAMETERS):
+    if exposes(query):
         return _exposed(form, query)
     if len(authorization) > 1:
         raise InvalidRequest("the authorization header is repeated", reason="several_credentials")
@@ -61,6 +62,11 @@ def parse(authorization: Sequence[bytes], form: Form, query: Form = NO_FORM) -> 
     if client_id is not None and client_id != credentials.client_id:
         raise InvalidRequest("client_id differs from the authorization header")
     return credentials
+
+
+def exposes(query: Form) -> bool:
+    """Whether there is a secret in the URL, where logs and histories keep it (T042)."""
+    return any(query.get(name) is not None for name in SECRET_PARAMETERS)
 
 
 def _exposed(form: Form, query: Form) -> ClientCredentials:
@@ -84,12 +90,7 @@ def _basic(header: bytes) -> ClientCredentials:
             raise ValueError
         return ClientCredentials(decode(name), decode(secret), BASIC)
     except (ValueError, binascii.Error, Refusal):
-        raise basic_challenge("the basic credentials are malformed") from None
-
-
-def basic_challenge(description: str, **more: object) -> InvalidClient:
-    """RFC 6749 §5.2: who tried Basic is answered with a Basic challenge."""
-    return InvalidClient(description, fields=(("authenticate", "Basic"),), **more)  # type: ignore[arg-type]
+        raise InvalidClient("the basic credentials are malformed", fields=BASIC_CHALLENGE) from None
 
 
 def secret_matches(credentials: ClientCredentials, kept: tuple[Secret, ...], policy: Policy, now: int) -> bool:
@@ -106,21 +107,18 @@ def authenticate(credentials: ClientCredentials, facts: ClientFacts | None, poli
     """The client. Unknown, wrong secret, wrong method, disabled, suspended: one answer (T045, T105)."""
     kept = () if facts is None else facts.secrets
     matches = secret_matches(credentials, kept, policy, moment.now)
-    if credentials.method == QUERY:
-        record = facts and CredentialRefused("client", facts.client.id, "secret_in_query")
-        events = (record,) if record and matches else ()
-        raise InvalidRequest(IN_QUERY, reason="secret_in_query", events=events)
     if facts is None or not matches:
         raise _failed(credentials)
     ended = _ended(credentials, facts)
     if ended is not None:
-        record = CredentialRefused("client", facts.client.id, ended)
-        raise _failed(credentials, reason=ended, events=(record,))
+        raise _failed(credentials, ended, CredentialRefused("client", facts.client.id, ended))
     return facts.client
 
 
 def _ended(credentials: ClientCredentials, facts: ClientFacts) -> str | None:
     """Why a client with the right secret is refused all the same."""
+    if credentials.method == QUERY:
+        return "secret_in_query"
     if facts.client.state != "active":
         return "client_disabled"
     if facts.account.state != "active":
@@ -136,15 +134,17 @@ def authenticate_verifier(
     """The verifier, or the same refusal as for a client."""
     kept = () if facts is None else facts.secrets
     matches = secret_matches(credentials, kept, policy, moment.now)
-    if credentials.method == QUERY:
-        raise InvalidRequest(IN_QUERY, reason="secret_in_query")
-    if facts is None or not matches or facts.verifier.state != "active":
+    if facts is None or not matches:
         raise _failed(credentials)
+    if credentials.method == QUERY or facts.verifier.state != "active":
+        ended = "secret_in_query" if credentials.method == QUERY else "credential_revoked"
+        raise _failed(credentials, ended, CredentialRefused("verifier", facts.verifier.id, ended))
     return facts
 
 
-def _failed(credentials: ClientCredentials, **more: object) -> InvalidClient:
-    description = "client authentication failed"
-    if credentials.used_basic:
-        return basic_challenge(description, **more)
-    return InvalidClient(description, **more)  # type: ignore[arg-type]
+def _failed(credentials: ClientCredentials, ended: str | None = None, *events: CredentialRefused) -> Refusal:
+    """Only who showed the right secret learns why it was in vain, and only of that a record is kept."""
+    if credentials.method == QUERY:
+        return InvalidRequest(IN_QUERY, reason="secret_in_query", events=events)
+    challenge = BASIC_CHALLENGE if credentials.used_basic else ()
+    return InvalidClient("client authentication failed", reason=ended, events=events, fields=challenge)

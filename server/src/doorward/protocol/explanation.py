@@ -42,7 +42,9 @@ def explain(id_: str, key: bytes, detail: DetailObject | None = None) -> Explana
     origin = "server" if request_id.is_authentic(id_, key) else "service"
     if origin == "service" and not request_id.is_authentic(id_, None):
         raise NotFound("there is no such request id")
+    if found.reason_code == 0:
+        return ExplanationObject(id_, found.at, origin, None, None, "The request was not refused.", "", detail)
     reason = BY_CODE.get(found.reason_code)
     if reason is None:
-        return ExplanationObject(id_, found.at, origin, None, None, "The request was not refused.", "", detail)
+        raise NotFound("there is no such request id")
     return ExplanationObject(id_, found.at, origin, reason.name, reason.status, reason.sentence, reason.fix, detail)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from doorward.protocol import admin_key, client_authentication, credential
+from doorward.protocol.admin import permitted
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.client_authentication import ClientCredentials
@@ -20,7 +21,7 @@ from doorward.protocol.events import CredentialRefused
 from doorward.protocol.form import Form
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.policy import Policy
-from doorward.protocol.refusal import InvalidClient, InvalidRequest
+from doorward.protocol.refusal import InvalidRequest, InvalidToken
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key, jwt
 
@@ -73,8 +74,9 @@ def parse(authorization: Sequence[bytes], form: Form, query: Form, brand: str, a
 
 
 def _caller(authorization: Sequence[bytes], form: Form, query: Form, brand: str) -> ClientCredentials | Presented:
-    """Bearer is an admin key; everything else is client authentication."""
-    if len(authorization) == 1 and authorization[0][:7].lower() == b"bearer ":
+    """Bearer is an admin key; everything else is client authentication, and so is a secret in the URL."""
+    is_bearer = len(authorization) == 1 and authorization[0][:7].lower() == b"bearer "
+    if is_bearer and not client_authentication.exposes(query):
         if form.get("client_secret") is not None:
             raise InvalidRequest("more than one credential is used", reason="several_credentials")
         return admin_caller(authorization[0][7:], brand)
@@ -86,9 +88,9 @@ def admin_caller(text: bytes, brand: str) -> Presented:
         plain = text.decode("ascii")
         found = api_key.parse(plain, brand)
     except (UnicodeDecodeError, api_key.MalformedCredential):
-        raise InvalidClient("the admin key is unknown or ended", reason="credential_malformed") from None
+        raise InvalidToken("the admin key is unknown or ended", reason="credential_malformed") from None
     if found.kind != "a":
-        raise InvalidClient("the admin key is unknown or ended", reason="credential_unknown")
+        raise InvalidToken("the admin key is unknown or ended", reason="credential_unknown")
     return Presented("admin_key", found.id, api_key.digest(plain))
 
 
@@ -130,10 +132,9 @@ def _authenticate(request: Request, facts: Facts, policy: Policy, moment: Moment
     if isinstance(request.caller, Presented):
         known = caller if isinstance(caller, AdminKeyFacts) else None
         admin = admin_key.authenticate(request.caller.digest, request.address, known, policy, moment)
+        permitted(admin, "keys:read")
         if request.by_digest:
             raise InvalidRequest("token_sha256 is for verifiers")
-        if not admin.may("keys:read"):
-            raise InvalidClient("the admin key lacks keys:read", reason="insufficient_scope")
         return _Sight()
     if isinstance(caller, VerifierFacts):
         verifier = client_authentication.authenticate_verifier(request.caller, caller, policy, moment)

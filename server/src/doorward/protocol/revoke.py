@@ -59,9 +59,9 @@ def about(body: Revoke, brand: str) -> Presented:
 
 
 def decide(asked: Asked[Revoke], facts: Facts, policy: Policy, moment: Moment) -> Decision[RevocationObject]:
-    kind, value = named(asked.body)
+    kind, _ = named(asked.body)
     id_, events = _ENDS[kind](asked, facts, policy, moment)
-    return Decision(RevocationObject(kind, id_ or value, bool(events)), events)
+    return Decision(RevocationObject(kind, id_, bool(events)), events)
 
 
 Ended = tuple[str, tuple[Event, ...]]

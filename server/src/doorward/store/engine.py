@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -39,9 +38,8 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=2,
-        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "autocommit": True}
-        if hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL")
-        else {"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
+        # No transaction but those that `_begin` begins.
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
     )  # fmt: skip
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
@@ -56,6 +54,10 @@ def _configure(connection: Any, record: object) -> None:  # noqa: ARG001
 
 
 def _begin(connection: Any) -> None:
-    """Readers take a snapshot; the writer takes the write lock at once, so that it never has to upgrade."""
-    writing = connection.get_execution_options().get("writing", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN DEFERRED")
+    """Readers take a snapshot; the writer takes the write lock at once, so that it never has to upgrade.
+
+    The follower, in AUTOCOMMIT, takes none: a snapshot that it held would never show it another's commit.
+    """
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN DEFERRED")

@@ -20,6 +20,7 @@ from doorward.store.engine import POOL_SIZE
 from doorward.store.follower import Follower, catch_up
 from doorward.store.journal import Context
 from doorward.store.memory import Memory, Miss, Reader
+from doorward.store.tallies import Tallies
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
 
 Request = TypeVar("Request")
@@ -46,10 +47,10 @@ class Store:
     def __init__(self, engine: Engine, policy: Policy) -> None:
         self.policy = policy
         self._engine = engine
-        with engine.connect() as connection:
-            self.memory = Memory(journal.read_head(connection).position)
+        self.memory = Memory(self._read(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
         self._follower = Follower(engine, self.memory)
+        self.tallies = Tallies(engine)
         self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
 
     def start(self, observe: Callable[[tuple[Event, ...]], None] = lambda _: None) -> None:
@@ -57,10 +58,12 @@ class Store:
         self._observe = observe
         self._writer.start()
         self._follower.start()
+        self.tallies.start()
 
     def stop(self) -> None:
         self._writer.stop()
         self._follower.stop()
+        self.tallies.stop()
         self._readers.shutdown()
         self.dispose()
 

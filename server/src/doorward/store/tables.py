@@ -64,8 +64,8 @@ def _id(*more: Any) -> Column[str]:
     return Column("id", String(200), *more, primary_key=True)
 
 
-def _at(name: str, *, nullable: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=nullable)
+def _at(name: str, *, nullable: bool = False, index: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable, index=index or None)
 
 
 def _version() -> Column[int]:
@@ -124,8 +124,8 @@ verifiers = Table(
 
 admin_keys = Table(
     "admin_keys", metadata, _id(), _text("name"), Column("scope", ScopeText, nullable=False), _text("owner"),
-    _text("state"), _at("expires_at", nullable=True), _at("created_at"), _at("revoked_at", nullable=True),
-    _version(),
+    Column("networks", Words, nullable=False, default=()), _text("state"), _at("expires_at", nullable=True),
+    _at("created_at"), _at("revoked_at", nullable=True), _version(),
 )  # fmt: skip
 
 signing_keys = Table(
@@ -137,11 +137,13 @@ signing_keys = Table(
 opaque_tokens = Table(
     "opaque_tokens", metadata, _id(), Column("mac", LargeBinary, nullable=False, unique=True),
     Column("pepper_version", SmallInteger, nullable=False), _text("grant_id"), _text("client_id"),
-    _text("account_id"), _text("api_id"), _json("claims"), _at("created_at"), _at("expires_at"),
+    _text("account_id"), _text("api_id"), _json("claims"), _at("created_at"), _at("expires_at", index=True),
     _at("revoked_at", nullable=True),
 )  # fmt: skip
 
-revoked_tokens = Table("revoked_tokens", metadata, _id(), _at("expires_at"), _at("revoked_at"))
+revoked_tokens = Table(
+    "revoked_tokens", metadata, _id(), _at("expires_at", index=True), _at("revoked_at"),
+)  # fmt: skip
 
 setup_links = Table(
     "setup_links", metadata, Column("digest", String(64), primary_key=True), _at("expires_at"),
@@ -150,7 +152,19 @@ setup_links = Table(
 
 idempotency = Table(
     "idempotency", metadata, Column("key", String(64), primary_key=True), _text("request"),
-    Column("reply", LargeBinary, nullable=False), _at("expires_at"),
+    Column("reply", LargeBinary, nullable=False), _at("expires_at", index=True),
+)  # fmt: skip
+
+# One row: `fingerprint` tells whether master key and pepper are those that the rows were made with (decision 22).
+deployment = Table(
+    "deployment", metadata, Column("id", Integer, primary_key=True, autoincrement=False), _text("fingerprint"),
+    _at("created_at"),
+)  # fmt: skip
+
+# A bounded ring: what the public text of a refusal leaves out, by request id (decision 23).
+refusal_details = Table(
+    "refusal_details", metadata, _id(), _at("at", index=True), _text("reason"), _text("actor"), _text("method"),
+    _text("path"), _text("detail"),
 )  # fmt: skip
 
 # One row. `seq` counts journal rows, `change_seq` is the last of them that makes older facts stale.

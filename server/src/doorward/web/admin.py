@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import inspect
 import json
-import os
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -18,36 +17,27 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from doorward.app import RESOURCES, ROUTES, Route, administered, caller_facts
+from doorward.app import RESOURCES, ROUTES, Route, administered
 from doorward.exchange import run
 from doorward.protocol import administration
-from doorward.protocol.admin import Asked, Caller, Nothing, permitted
+from doorward.protocol.admin import Asked, Caller, Nothing
 from doorward.protocol.administration import Answered, Presented
 from doorward.protocol.explanation import ExplanationObject
-from doorward.protocol.moment import Moment
-from doorward.protocol.refusal import (
-    InternalError,
-    InvalidRequest,
-    MethodNotAllowed,
-    NotFound,
-    Refusal,
-    TemporarilyUnavailable,
-    Unprocessable,
-)
+from doorward.protocol.refusal import InvalidRequest, MethodNotAllowed, NotFound, Refusal
 from doorward.sign import seal, unseal
 from doorward.store import idempotency
-from doorward.store.writer import Unavailable
 from doorward.web import audit, explanations, lists
+from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.openapi import ERRORS, describe
-from doorward.web.refused import note
-from doorward.web.replies import JSON, NO_STORE, Reply, compact, problem
+from doorward.web.refused import REFUSED, as_refusal, refuse, unfit
+from doorward.web.replies import JSON, NO_STORE, Reply, compact
 from doorward.web.responses import rendered, respond
 from doorward.web.runtime import Runtime
 
@@ -106,12 +96,13 @@ class AdminRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
         scope = (self.openapi_extra or {})["x-scope"]
-        body = None if self.body_field is None else TypeAdapter[Any](self.body_field.field_info.annotation)
+        kind: Any = self.body_field and self.body_field.field_info.annotation
+        body = TypeAdapter[Any](kind) if kind else None
 
         async def answer(request: Request) -> Response:
             admin = AdminRequest(request.scope, request.receive)
             admin.incoming = _incoming(request)
-            admin.who = await _admit(admin.incoming, request.app.state.local, scope)
+            admin.who = await admit(admin.incoming, request.app.state.local, scope)
             if body is not None:
                 admin.parsed = await admin.incoming.json()
                 # From JSON, since pydantic is strict about members only there: "5" is no number, 1 is no truth.
@@ -129,21 +120,6 @@ def _incoming(request: Request) -> Incoming:
         runtime = request.app.state.runtime
         known = request.scope["doorward.incoming"] = Incoming(request.scope, request._receive, runtime)
     return known
-
-
-async def _admit(incoming: Incoming, local: Caller | None, scope: str) -> Presented | Caller:
-    """Strangers are turned away before they learn what a body must look like; a change decides on it once more."""
-    runtime = incoming.runtime
-    if local is not None:
-        incoming.actor = local.actor
-        return local
-    who = administration.presented(incoming.all(b"authorization"), incoming.address, runtime.policy.brand)
-    gathered = await runtime.store.gather(caller_facts, who)
-    moment = Moment(int(time.time()), os.urandom, gathered.position)
-    caller = administration.identify(who, gathered.facts, runtime.policy, moment)
-    incoming.actor = caller.actor
-    permitted(caller, scope)
-    return who
 
 
 def _change(route: Route) -> Callable[..., Coroutine[Any, Any, Response]]:
@@ -227,46 +203,23 @@ def _opened(runtime: Runtime, key: str, answered: Answered) -> Reply:
     return Reply(201, body, [JSON, NO_STORE, (b"idempotent-replay", b"true")])
 
 
-async def _refuse(request: Request, problem_: Exception) -> Response:
+async def _refuse(request: Request, fault: Exception) -> Response:
     incoming = _incoming(request)
-    refusal = problem_ if isinstance(problem_, Refusal) else _TRANSLATE.get(type(problem_), _fault)(problem_)
-    reply = problem(refusal, incoming)
-    note(refusal, incoming)
-    return respond(reply, incoming)
+    return respond(refuse(_FASTAPI.get(type(fault), as_refusal)(fault), incoming), incoming)
 
 
-def _unfit(invalid: Any, prefix: int = 0) -> Refusal:
-    """pydantic's findings by field; never the input itself (T202)."""
-    found = [(".".join(str(part) for part in error["loc"][prefix:]), error["msg"]) for error in invalid.errors()]
-    fields = tuple((_printable(name), text[:1].lower() + text[1:]) for name, text in found)
-    names = ", ".join(dict.fromkeys(name for name, _ in fields))
-    return Unprocessable(f"not acceptable: {names[:200]}", fields=fields[:50])
-
-
-def _printable(name: str) -> str:
-    """A field that does not exist is named as the caller wrote it, so it is cut and escaped."""
-    return name[:100].encode("unicode_escape").decode("ascii") or "body"
-
-
-def _unserved(problem_: Any) -> Refusal:
-    if problem_.status_code == 405:
-        allow = (problem_.headers or {}).get("Allow", "")
+def _unserved(fault: Any) -> Refusal:
+    if fault.status_code == 405:
+        allow = (fault.headers or {}).get("Allow", "")
         return MethodNotAllowed("the method is not allowed here", fields=(("allow", allow),))
-    if problem_.status_code == 404:
+    if fault.status_code == 404:
         return NotFound("nothing answers at this path", reason="path_unknown")
-    return InvalidRequest("the request could not be read", detail=str(problem_.status_code))
+    return InvalidRequest("the request could not be read", detail=str(fault.status_code))
 
 
-def _fault(_: Exception) -> Refusal:
-    return InternalError("the server failed")
-
-
-_TRANSLATE: dict[type[Exception], Callable[[Any], Refusal]] = {
-    ValidationError: _unfit,
-    RequestValidationError: partial(_unfit, prefix=1),
+_FASTAPI: dict[type[Exception], Callable[[Any], Refusal]] = {
+    RequestValidationError: partial(unfit, skipped=1),
     HTTPException: _unserved,
-    Exception: _fault,
-    Unavailable: lambda found: TemporarilyUnavailable("the store cannot answer now", detail=str(found)),
 }
 # A fault of ours is answered here like any refusal, and logged by the outermost layer, to which FastAPI hands it on.
-_FAILURES: dict[Any, Any] = dict.fromkeys((Refusal, *_TRANSLATE), _refuse)
+_FAILURES: dict[Any, Any] = dict.fromkeys((*REFUSED, *_FASTAPI, Exception), _refuse)

@@ -19,7 +19,7 @@ from doorward.data_directory import DataDirectory
 from doorward.protocol import setup, signing_key
 from doorward.protocol.admin import Caller
 from doorward.protocol.moment import Moment
-from doorward.protocol.refusal import InternalError, NotFound, Refusal
+from doorward.protocol.refusal import InvalidRequest, NotFound
 from doorward.settings import Refusal as StartProblem
 from doorward.settings import Settings, StartRefused, is_loopback
 from doorward.sign import Signer
@@ -27,12 +27,14 @@ from doorward.store import schema, setup_links, signing_keys
 from doorward.store.engine import open_engine
 from doorward.store.journal import Context
 from doorward.store.store import Store
-from doorward.web import admin, discovery, metrics, oauth, operations, pages
+from doorward.store.writer import Unavailable
+from doorward.web import admin, discovery, key_checks, metrics, oauth, operations, pages
 from doorward.web.incoming import Incoming
 from doorward.web.metrics import Metrics
-from doorward.web.refused import note
-from doorward.web.replies import STRICT_TRANSPORT, Headers, problem, send_reply
+from doorward.web.refused import refuse
+from doorward.web.replies import STRICT_TRANSPORT, Headers, send_reply
 from doorward.web.runtime import Runtime, policy, runtime
+from doorward.web.server import IN_THE_CLEAR
 
 log = logging.getLogger("doorward")
 ADMIN_SCOPE = frozenset({"admin"})
@@ -90,13 +92,23 @@ def _open(settings: Settings, data: DataDirectory) -> Store:
     engine = open_engine(settings.database)
     try:
         schema.prepare(engine, data.fingerprint, int(time.time()))
+        return Store(engine, policy(settings, data.peppers, data.pepper_version))
     except schema.WrongSecrets:
         raise StartRefused(_WRONG_SECRETS) from None
     except schema.SchemaTooNew:
         raise StartRefused(_TOO_NEW) from None
-    return Store(engine, policy(settings, data.peppers, data.pepper_version))
+    except Unavailable:
+        raise StartRefused(_UNREACHABLE) from None
 
 
+_UNREACHABLE = StartProblem(
+    "the database does not answer",
+    (
+        "start it, or see that this user may connect and write",
+        "correct the URL: --database, DOORWARD__DATABASE or database in doorward.toml",
+        "leave --database out: SQLite in the data directory",
+    ),
+)
 _WRONG_SECRETS = StartProblem(
     "the database was made with another master key or pepper: it could read nothing of it",
     (
@@ -136,7 +148,12 @@ def _offer_setup(store: Store) -> str | None:
 
 def application(made: Runtime, issuer: str) -> ASGIApp:
     """What answers a request: found by its exact path, or by Starlette, or not at all."""
-    hot = {**oauth.applications(made), **discovery.applications(made), **operations.applications(made)}
+    hot = {
+        **oauth.applications(made),
+        **discovery.applications(made),
+        **operations.applications(made),
+        **key_checks.applications(made),
+    }
     routes = [*pages.routes(made), Mount("/v1", admin.application(made))]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
     return _guarded(hot, rest, made, [] if _is_local(issuer) else [STRICT_TRANSPORT])
@@ -152,6 +169,9 @@ def _guarded(hot: dict[str, ASGIApp], rest: ASGIApp, made: Runtime, extra: Heade
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         outgoing = Outgoing(send, extra if scope["scheme"] == "https" else [])
+        if scope.get(IN_THE_CLEAR):
+            await _refuse_plaintext(Incoming(scope, receive, made), outgoing)
+            return
         try:
             await hot.get(scope["path"], rest)(scope, receive, outgoing)
         except Exception as fault:
@@ -176,13 +196,16 @@ class Outgoing:
         await self._send(message)
 
 
+async def _refuse_plaintext(incoming: Incoming, outgoing: Outgoing) -> None:
+    """Whatever it was: one answer, before anything of it is read (decision 16)."""
+    refusal = InvalidRequest("plain http is not served", reason="plaintext")
+    await send_reply(outgoing, refuse(refusal, incoming), incoming)
+
+
 async def _fail(fault: Exception, incoming: Incoming, outgoing: Outgoing) -> None:
-    refusal = InternalError("the server failed")
-    reply = problem(refusal, incoming)
-    log.error("%s failed\n%s", incoming.request_id, _place_of(fault))
-    note(refusal, incoming)
     if not outgoing.begun:
-        await send_reply(outgoing, reply, incoming)
+        await send_reply(outgoing, refuse(fault, incoming), incoming)
+    log.error("%s failed\n%s", incoming.request_id, _place_of(fault))
 
 
 def _place_of(fault: Exception) -> str:
@@ -194,7 +217,7 @@ def _place_of(fault: Exception) -> str:
 def _nowhere(made: Runtime) -> ASGIApp:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive, made)
-        refusal: Refusal = NotFound("nothing answers at this path", reason="path_unknown")
-        await send_reply(send, problem(refusal, incoming), incoming)
+        fault = NotFound("nothing answers at this path", reason="path_unknown")
+        await send_reply(send, refuse(fault, incoming), incoming)
 
     return application

@@ -9,12 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import ENDPOINTS, GRANT_TYPES
 from doorward.protocol import metadata
-from doorward.protocol.refusal import Refusal, TemporarilyUnavailable
 from doorward.store import signing_keys
 from doorward.store.memory import Reader
-from doorward.store.writer import Unavailable
 from doorward.web.incoming import Incoming
-from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, oauth_error, send_reply
+from doorward.web.refused import REFUSED, refuse_as_oauth
+from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, send_reply
 from doorward.web.runtime import Runtime
 
 MAX_AGE = (b"cache-control", b"public, max-age=300")
@@ -50,11 +49,8 @@ def _public(runtime: Runtime, document: Document) -> ASGIApp:
         try:
             incoming.allow("GET", "HEAD")
             reply = _cacheable(await document(), incoming)
-        except Unavailable as problem:
-            refusal = TemporarilyUnavailable("the store cannot answer now", detail=str(problem))
-            reply = oauth_error(refusal, incoming)
-        except Refusal as refused:
-            reply = oauth_error(refused, incoming)
+        except REFUSED as fault:
+            reply = refuse_as_oauth(fault, incoming)
         runtime.metrics.answered(incoming.path, reply.status)
         await send_reply(send, reply, incoming)
 

@@ -15,12 +15,11 @@ from doorward.exchange import run
 from doorward.protocol import client_authentication
 from doorward.protocol.form import Form
 from doorward.protocol.introspection import Introspection
-from doorward.protocol.refusal import Refusal, TemporarilyUnavailable, UnsupportedGrantType
+from doorward.protocol.refusal import UnsupportedGrantType
 from doorward.protocol.token import TokenResponse
-from doorward.store.writer import Unavailable
 from doorward.web.incoming import Incoming
-from doorward.web.refused import note
-from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, compact, oauth_error, send_reply
+from doorward.web.refused import REFUSED, refuse_as_oauth
+from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, compact, send_reply
 from doorward.web.runtime import Runtime
 
 PREFLIGHT = [
@@ -50,25 +49,13 @@ def _endpoint(runtime: Runtime, answer: Answer, *origin: tuple[bytes, bytes]) ->
         try:
             incoming.allow("POST")
             reply = await answer(incoming, await incoming.form())
-        except Unavailable as problem:
-            reply = _refused(_unavailable(problem), incoming)
-        except Refusal as refusal:
-            reply = _refused(refusal, incoming)
+        except REFUSED as fault:
+            reply = refuse_as_oauth(fault, incoming)
         reply.headers.extend(origin)
         runtime.metrics.answered(incoming.path, reply.status)
         await send_reply(send, reply, incoming)
 
     return application
-
-
-def _refused(refusal: Refusal, incoming: Incoming) -> Reply:
-    reply = oauth_error(refusal, incoming)
-    note(refusal, incoming)
-    return reply
-
-
-def _unavailable(problem: Unavailable) -> Refusal:
-    return TemporarilyUnavailable("the server cannot commit now, and changed nothing", detail=str(problem))
 
 
 async def _token(incoming: Incoming, form: Form) -> Reply:
@@ -101,7 +88,8 @@ def _token_members(response: TokenResponse, runtime: Runtime) -> dict[str, Any]:
 async def _introspect(incoming: Incoming, form: Form) -> Reply:
     exchange = ENDPOINTS["/oauth/introspect"]
     runtime = incoming.runtime
-    request = exchange.parse(incoming.all(b"authorization"), form, incoming.query(), runtime.policy.brand)
+    authorization, query = incoming.all(b"authorization"), incoming.query()
+    request = exchange.parse(authorization, form, query, runtime.policy.brand, incoming.address)
     incoming.actor = request.actor
 
     def render(answer: Introspection) -> Reply:

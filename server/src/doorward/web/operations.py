@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from doorward.app import caller_facts
-from doorward.protocol import administration
-from doorward.protocol.admin import permitted
-from doorward.protocol.moment import Moment
-from doorward.protocol.refusal import Refusal
 from doorward.store import journal
 from doorward.store.writer import Unavailable
 from doorward.web import metrics
+from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
-from doorward.web.refused import note
-from doorward.web.replies import JSON, NO_STORE, Reply, compact, problem, send_reply
+from doorward.web.refused import REFUSED, refuse
+from doorward.web.replies import JSON, NO_STORE, Reply, compact, send_reply
 from doorward.web.runtime import Runtime
 
 METRICS_SCOPE = "metrics:read"
@@ -38,9 +32,8 @@ def _answering(runtime: Runtime, answer: object) -> ASGIApp:
         try:
             incoming.allow("GET", "HEAD")
             reply = await answer(incoming)  # type: ignore[operator]
-        except Refusal as refusal:
-            reply = problem(refusal, incoming)
-            note(refusal, incoming)
+        except REFUSED as fault:
+            reply = refuse(fault, incoming)
         await send_reply(send, reply, incoming)
 
     return application
@@ -60,11 +53,7 @@ async def _readiness(incoming: Incoming) -> Reply:
 
 
 async def _metrics(incoming: Incoming) -> Reply:
-    runtime = incoming.runtime
-    who = administration.presented(incoming.all(b"authorization"), incoming.address, runtime.policy.brand)
-    gathered = await runtime.store.gather(caller_facts, who)
-    moment = Moment(int(time.time()), os.urandom, gathered.position)
-    permitted(administration.identify(who, gathered.facts, runtime.policy, moment), METRICS_SCOPE)
-    runtime.metrics.write()
+    await admit(incoming, None, METRICS_SCOPE)
+    incoming.runtime.metrics.write()
     body = await asyncio.to_thread(metrics.exposition)
     return Reply(200, body, [(b"content-type", metrics.CONTENT_TYPE.encode()), NO_STORE])

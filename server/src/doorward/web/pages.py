@@ -12,11 +12,10 @@ from starlette.routing import Route
 
 from doorward.app import SETUP
 from doorward.exchange import run
-from doorward.protocol.refusal import InvalidRequest, Refusal, TemporarilyUnavailable
-from doorward.store.writer import Unavailable
+from doorward.protocol.refusal import InvalidRequest
 from doorward.web.incoming import Incoming
-from doorward.web.refused import note
-from doorward.web.replies import Reply, problem
+from doorward.web.refused import REFUSED, refuse
+from doorward.web.replies import Reply
 from doorward.web.responses import rendered, respond
 from doorward.web.runtime import Runtime
 
@@ -70,13 +69,9 @@ def routes(runtime: Runtime) -> list[Route]:
         """The page posts the token of its fragment here, and shows the first admin key (decision 17)."""
         incoming = Incoming(request.scope, request.receive, runtime, actor="setup")
         try:
-            return respond(await _use_link(incoming), incoming)
-        except Unavailable as unavailable:
-            refusal: Refusal = TemporarilyUnavailable("the store cannot answer now", detail=str(unavailable))
-        except Refusal as refused:
-            refusal = refused
-        reply = problem(refusal, incoming)
-        note(refusal, incoming)
+            reply = await _use_link(incoming)
+        except REFUSED as fault:
+            reply = refuse(fault, incoming)
         return respond(reply, incoming)
 
     return [

@@ -47,6 +47,8 @@ FORWARDING = frozenset(
         b"x-real-ip",
     )
 )
+# Set in the scope when a believed proxy says that some hop was plain HTTP; a missing header is no evidence.
+IN_THE_CLEAR = "doorward.in_the_clear"
 UNTRUSTED = "a forwarding header came from this machine, and --behind-proxy does not name it"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -218,6 +220,7 @@ class LimitedProtocol(HttpToolsProtocol):
         hops = [hop.strip().lower() for value in values for hop in value.split(b",")]
         if hops:
             self.scope["scheme"] = "https" if all(hop == b"https" for hop in hops) else "http"
+            self.scope[IN_THE_CLEAR] = self.scope["scheme"] == "http"  # type: ignore[literal-required]
 
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -1,0 +1,37 @@
+-- One kind of request for wrk, told by BENCH_* in the environment; every reply is checked, the count is printed as JSON.
+
+local status = tonumber(os.getenv("BENCH_STATUS"))
+local member = os.getenv("BENCH_MEMBER")
+local fresh = os.getenv("BENCH_FRESH") == "yes"
+local last = nil
+replies, wrong, first_wrong = 0, 0, ""
+
+wrk.method = os.getenv("BENCH_METHOD")
+wrk.body = os.getenv("BENCH_BODY")
+if wrk.body ~= "" then wrk.headers["Content-Type"] = os.getenv("BENCH_CONTENT_TYPE") end
+if os.getenv("BENCH_AUTHORIZATION") ~= "" then wrk.headers["Authorization"] = os.getenv("BENCH_AUTHORIZATION") end
+
+function response(code, _, body)
+  replies = replies + 1
+  if code ~= status or not body:find(member, 1, true) or (fresh and body == last) then
+    wrong = wrong + 1
+    if first_wrong == "" then first_wrong = code .. " " .. (body:match('"reason":"[%w_]+"') or "") end
+  end
+  last = body
+end
+
+local threads = {}
+
+function setup(thread) table.insert(threads, thread) end
+
+function done(summary, latency, _)
+  local errors, all, bad, example = summary.errors, 0, 0, ""
+  for _, thread in ipairs(threads) do
+    all, bad = all + thread:get("replies"), bad + thread:get("wrong")
+    if example == "" then example = thread:get("first_wrong") end
+  end
+  io.write(string.format(
+    '\n{"replies": %d, "wrong": %d, "broken": %d, "microseconds": %d, "p50": %d, "p99": %d}\n%s',
+    all, bad, errors.connect + errors.read + errors.write + errors.timeout,
+    summary.duration, latency:percentile(50), latency:percentile(99), example))
+end

@@ -1,0 +1,129 @@
+"""A Doorward of the bench's own: started, filled through its public API, and asked for what it serves."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import sqlite3
+import urllib.request
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from load import FORM, JSON, Request
+from processes import COMMAND, Child, free_port, started
+
+Body = dict[str, Any] | bytes
+SCOPE = "invoices:read invoices:write"
+APIS = {"ES256": {}, "RS256": {"signing_algorithm": "RS256"}, "opaque": {"token_format": "opaque"}}
+
+
+def audience(name: str) -> str:
+    return f"https://{name.lower()}.example.com"
+
+
+@dataclass(frozen=True)
+class Doorward:
+    """`clients` and `verifiers` hold an Authorization header by the name of their api, `api_key` is the first api's."""
+
+    child: Child = field(repr=False)
+    url: str
+    data_dir: Path
+    admin: str = field(repr=False)
+    clients: dict[str, str] = field(repr=False)
+    verifiers: dict[str, tuple[str, str]] = field(repr=False)
+    api_key: str = field(repr=False)
+
+    def token(self, api: str) -> str:
+        body = urlencode({"grant_type": "client_credentials", "scope": SCOPE}).encode()
+        token: str = _ask(f"{self.url}/oauth/token", body, self.clients[api], FORM)["access_token"]
+        return token
+
+    def journaled_tokens(self) -> int:
+        path = self.data_dir / "doorward.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            query = "SELECT count(*) FROM journal WHERE type = 'AccessTokenIssued'"
+            count: int = connection.execute(query).fetchone()[0]
+            return count
+
+
+@contextlib.contextmanager
+def running(data_dir: Path) -> Generator[Doorward]:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    serve: list[str | Path] = [COMMAND, "--data-dir", data_dir, "serve", "--no-tls", "--issuer", url]
+    with started([*serve, "--host", "127.0.0.1", "--port", str(port)], data_dir.parent) as child:
+        yield _filled(child, url, data_dir)
+
+
+def _filled(child: Child, url: str, data_dir: Path) -> Doorward:
+    setup = (data_dir / "setup-link").read_text().strip().partition("#token=")[2]
+    admin = "Bearer " + _ask(f"{url}/setup", {"token": setup})["key"]
+
+    def make(noun: str, **members: Any) -> dict[str, Any]:
+        return _ask(f"{url}/v1/{noun}", members, admin)
+
+    make("accounts", id="acme", name="Acme Inc")
+    scopes = {name: f"Use {name}" for name in SCOPE.split()}
+    clients, verifiers = {}, {}
+    for name, particulars in APIS.items():
+        make("apis", identifier=audience(name), name=name.lower(), scopes=scopes, **particulars)
+        client = make("clients", account="acme", name=f"worker {name}", api=audience(name), scope=SCOPE)
+        clients[name] = basic(client["client_id"], client["client_secret"])
+        verifier = make("verifiers", api=audience(name))
+        verifiers[name] = verifier["client_id"], verifier["client_secret"]
+    api_key = make("keys", account="acme", api=audience("ES256"), scope=SCOPE)["key"]
+    return Doorward(child, url, data_dir, admin, clients, verifiers, api_key)
+
+
+def basic(name: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
+
+
+def _ask(
+    url: str, body: dict[str, Any] | bytes, authorization: str = "", content_type: str = "application/json"
+) -> Any:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": content_type})
+    if authorization:
+        request.add_header("authorization", authorization)
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        answer: dict[str, Any] = json.load(reply)
+        return answer
+
+
+def requests(doorward: Doorward) -> list[Request]:
+    """Everything that is hot, each answered as its callers would have it answered."""
+    child, url = doorward.child, doorward.url
+    key_digest = base64.urlsafe_b64encode(hashlib.sha256(doorward.api_key.encode()).digest()).decode().rstrip("=")
+
+    def issue(name: str, api: str) -> Request:
+        body = urlencode({"grant_type": "client_credentials", "scope": SCOPE})
+        member = '"token_type":"Bearer"'
+        return Request(
+            name, child, f"{url}/oauth/token", member, body=body, authorization=doorward.clients[api], fresh=True
+        )
+
+    def introspect(name: str, api: str, **about: str) -> Request:
+        caller = basic(*doorward.verifiers[api])
+        return Request(
+            name, child, f"{url}/oauth/introspect", '"active":true', body=urlencode(about), authorization=caller
+        )
+
+    return [
+        issue("issue a JWT, ES256", "ES256"),
+        issue("issue a JWT, RS256", "RS256"),
+        issue("issue an opaque token", "opaque"),
+        introspect("introspect a JWT", "ES256", token=doorward.token("ES256")),
+        introspect("introspect an opaque token", "opaque", token=doorward.token("opaque")),
+        introspect("introspect a key by its digest", "ES256", token_sha256=key_digest),
+        Request(
+            "/v1/keys/verify", child, f"{url}/v1/keys/verify", '"active":true',
+            body=json.dumps({"key": doorward.api_key}), content_type=JSON, authorization=doorward.admin,
+        ),
+        Request("JWKS", child, f"{url}/.well-known/jwks.json", '"kid"', method="GET"),
+    ]  # fmt: skip

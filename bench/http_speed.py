@@ -1,0 +1,83 @@
+"""Requests a second over HTTP, each beside the bare application in the same rounds, so that ratios hold."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import doorward_server
+from doorward_server import Doorward
+from figures import Figure
+from load import Request, Round, measure
+from processes import free_port, started
+
+ROUNDS = 3
+SECONDS = 3
+WARM_UP_SECONDS = 1
+BARE = Path(__file__).with_name("bare.py")
+REQUIRED, AIMED = {"issue a JWT, ES256": 15.0}, {"issue a JWT, ES256": 25.0}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request's rate, its share of the bare rate, and the server's CPU time and the client's wait for one reply."""
+
+    rate: Figure
+    share: Figure
+    cpu: Figure
+    p50: Figure
+    p99: Figure
+
+
+@contextlib.contextmanager
+def bare_requests(place: Path) -> Generator[list[Request]]:
+    """The yardstick first: the bare application on Doorward's own server class."""
+    with contextlib.ExitStack() as stack:
+        requests = []
+        for server in ("doorward", "uvicorn"):
+            port = free_port()
+            child = stack.enter_context(started([sys.executable, BARE, server, str(port)], place))
+            url = f"http://127.0.0.1:{port}/"
+            requests.append(Request(f'bare "ok" on {_NAMES[server]}', child, url, '"ok"', body="grant_type=none"))
+        yield requests
+
+
+_NAMES = {"doorward": "Doorward's server", "uvicorn": "plain uvicorn"}
+
+
+def run(doorward: Doorward, place: Path, progress: Generator[None, str]) -> list[Row]:
+    with bare_requests(place) as bare:
+        requests = [*bare, *doorward_server.requests(doorward)]
+        issued = doorward.journaled_tokens()
+        rounds: dict[str, list[Round]] = {request.name: [] for request in requests}
+        answered = 0
+        for request in requests:
+            progress.send(f"warming up: {request.name}")
+            answered += _tokens(request, measure(request, WARM_UP_SECONDS))
+        for number in range(1, ROUNDS + 1):
+            for request in requests:
+                progress.send(f"round {number} of {ROUNDS}: {request.name}")
+                rounds[request.name].append(measure(request, SECONDS))
+                answered += _tokens(request, rounds[request.name][-1])
+    issued = doorward.journaled_tokens() - issued
+    if issued < answered:
+        raise SystemExit(f"{answered} tokens were answered, and only {issued} are in the journal")
+    return [_row(name, found, rounds[requests[0].name]) for name, found in rounds.items()]
+
+
+def _tokens(request: Request, found: Round) -> int:
+    return found.replies if request.fresh else 0
+
+
+def _row(name: str, rounds: Sequence[Round], bare: Sequence[Round]) -> Row:
+    shares = [100 * one.per_second / other.per_second for one, other in zip(rounds, bare, strict=True)]
+    return Row(
+        rate=Figure(name, "/s", [one.per_second for one in rounds]),
+        share=Figure(name, "%", shares, more_is_better=True, required=REQUIRED.get(name), aimed=AIMED.get(name)),
+        cpu=Figure(name, "µs", [one.cpu_microseconds for one in rounds]),
+        p50=Figure(name, "ms", [one.p50 for one in rounds]),
+        p99=Figure(name, "ms", [one.p99 for one in rounds]),
+    )

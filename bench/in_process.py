@@ -1,0 +1,108 @@
+"""Signing and verifying in this process, beside `cryptography` alone over the same bytes, and the verifier at work."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from doorward_server import Doorward, audience
+from figures import Figure
+from joserfc import jwt as joserfc
+from joserfc.jwk import ECKey
+from timing import Contestant, in_turns
+
+from doorward.protocol.token import Stamp
+from doorward.sign import Signer
+from doorward_verify import Verifier, access_token, jwt
+
+ISSUER = "https://auth.example.com"
+TOKENS = 1000
+CLAIMS = {
+    "iss": ISSUER,
+    "sub": "client_0123456789abcdef",
+    "aud": audience("ES256"),
+    "client_id": "client_0123456789abcdef",
+    "scope": "invoices:read invoices:write",
+    "grant_id": "grant_0123456789abcdef",
+    "account": "acme",
+}
+ES256 = ec.ECDSA(hashes.SHA256())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ours takes, what the yardstick takes, and the yardstick's time as a share of ours: the rates' ratio."""
+
+    ours: Figure
+    yardstick: Figure
+    share: Figure
+
+
+def run(doorward: Doorward) -> tuple[list[Comparison], list[Figure]]:
+    signer = Signer(os.urandom(32))
+    now = int(time.time())
+    key = signer.generate("signing_0123456789abcdef", "ES256", now)
+    stamps = [Stamp(now, now + 300, f"{number:022}", "1:12") for number in range(TOKENS)]
+    tokens = [signer.jwt(CLAIMS, stamp, key) for stamp in stamps]
+    signing_inputs = [token.rpartition(".")[0].encode() for token in tokens]
+    private = ec.generate_private_key(ec.SECP256R1())
+    signing = _compared(
+        "sign a JWT, ES256",
+        Contestant(lambda stamp: signer.jwt(CLAIMS, stamp, key), stamps),
+        Contestant(lambda signing_input: private.sign(signing_input, ES256), signing_inputs),
+        required=85.0,
+    )
+    return [signing, *_verifying(tokens, key.public_jwk, now)], _verifier(doorward)
+
+
+def _verifying(tokens: list[str], jwk: Any, now: int) -> list[Comparison]:
+    keys = jwt.keys_from_jwks({"keys": [jwk]})
+    x, y = (int.from_bytes(jwt.b64url_decode(jwk[name]), "big") for name in "xy")
+    public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    plain = Contestant(
+        lambda signed: public.verify(signed[0], signed[1], ES256),
+        [_signed(token) for token in tokens],
+    )
+    imported = ECKey.import_key(jwk)
+    ours = Contestant(
+        lambda token: access_token.verify(token, keys, issuer=ISSUER, audience=CLAIMS["aud"], now=now), tokens
+    )
+    peer = Contestant(lambda token: joserfc.decode(token, imported, algorithms=["ES256"]), tokens)
+    return [
+        _compared("verify a JWT not seen before, ES256", ours, plain, required=85.0),
+        _compared("for comparison: joserfc decodes the same, claims unchecked", peer, plain),
+    ]
+
+
+def _signed(token: str) -> tuple[bytes, bytes]:
+    signing_input, _, text = token.rpartition(".")
+    signature = jwt.b64url_decode(text)
+    r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+    return encode_dss_signature(r, s), signing_input.encode()
+
+
+def _compared(name: str, ours: Contestant, yardstick: Contestant, required: float | None = None) -> Comparison:
+    mine, theirs = in_turns(ours, yardstick)
+    shares = [100 * one / other for one, other in zip(theirs, mine, strict=True)]
+    return Comparison(
+        Figure(name, "µs", mine),
+        Figure(name, "µs", theirs),
+        Figure(name, "%", shares, more_is_better=True, required=required),
+    )
+
+
+def _verifier(doorward: Doorward) -> list[Figure]:
+    """Against the running server, which is asked again after each 0.8 s: that is part of the figure."""
+    verifier_id, secret = doorward.verifiers["ES256"]
+    verifier = Verifier(doorward.url, audience=audience("ES256"), verifier_id=verifier_id, verifier_secret=secret)
+    credentials = {"a JWT": doorward.token("ES256"), "an API key": doorward.api_key}
+    samples = in_turns(*(Contestant(verifier.check, [text] * TOKENS) for text in credentials.values()))
+    return [
+        Figure(f"verifier: {name} that is known", "µs", found, required=3.0)
+        for name, found in zip(credentials, samples, strict=True)
+    ]

@@ -1,0 +1,83 @@
+"""Load over HTTP: wrk on one core, the servers on the other, every reply checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import machine
+from processes import Child, pinned
+
+CONNECTIONS = 64
+SCRIPT = Path(__file__).with_name("check.lua")
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One kind of request. Every reply has `status` and contains `member`; `fresh` ones are never the same twice."""
+
+    name: str
+    server: Child = field(repr=False)
+    url: str
+    member: str
+    method: str = "POST"
+    body: str = ""
+    content_type: str = FORM
+    authorization: str = field(default="", repr=False)
+    status: int = 200
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Round:
+    replies: int
+    per_second: float
+    cpu_microseconds: float
+    p50: float
+    p99: float
+
+
+def require_wrk() -> None:
+    if shutil.which("wrk") is None:
+        raise SystemExit("The load generator is missing. On Debian: apt-get install wrk")
+
+
+def measure(request: Request, seconds: int) -> Round:
+    """Raises SystemExit when a single reply was not what it had to be."""
+    cpu = request.server.cpu_seconds
+    command: list[str | Path] = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--script", SCRIPT, request.url]
+    done = subprocess.run(
+        pinned(machine.GENERATOR_CORE, command), env=_environment(request), capture_output=True, text=True, check=False
+    )
+    cpu = request.server.cpu_seconds - cpu
+    if done.returncode != 0:
+        raise SystemExit(f"wrk failed: {done.stderr}")
+    *_, counted, example = done.stdout.split("\n")
+    found = json.loads(counted)
+    if found["wrong"] or found["broken"] or not found["replies"]:
+        raise SystemExit(
+            f"{request.name}: {found['wrong']} of {found['replies']} replies were wrong, "
+            f"{found['broken']} connections broke; the first wrong reply: {example}"
+        )
+    replies, microseconds = found["replies"], found["microseconds"]
+    return Round(replies, replies / microseconds * 1e6, cpu / replies * 1e6, found["p50"] / 1000, found["p99"] / 1000)
+
+
+def _environment(request: Request) -> dict[str, str]:
+    """Not arguments: credentials have no place in a list of processes."""
+    told = {
+        "METHOD": request.method,
+        "BODY": request.body,
+        "CONTENT_TYPE": request.content_type,
+        "AUTHORIZATION": request.authorization,
+        "STATUS": str(request.status),
+        "MEMBER": request.member,
+        "FRESH": "yes" if request.fresh else "no",
+    }
+    return {"PATH": os.environ["PATH"], **{f"BENCH_{name}": value for name, value in told.items()}}

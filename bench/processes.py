@@ -1,0 +1,71 @@
+"""Child processes on a core of their own, ended whatever happens, and what they used."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import machine
+
+COMMAND = Path(sys.executable).with_name("doorward")
+PATIENCE = 15
+_TICKS = os.sysconf("SC_CLK_TCK")
+# What the caller set for a server of his own is no part of the measurement.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD")}
+
+
+@dataclass(frozen=True)
+class Child:
+    process: subprocess.Popen[str]
+
+    @property
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    @property
+    def resident_megabytes(self) -> float:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1000
+
+    @property
+    def output(self) -> IO[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+
+def pinned(core: int, command: Sequence[str | Path]) -> list[str]:
+    return ["taskset", "--cpu-list", str(core), *map(str, command)]
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str | Path], cwd: Path) -> Generator[Child]:
+    """A server on its core; it has begun to listen when it prints its first line."""
+    process = subprocess.Popen(
+        pinned(machine.SERVER_CORE, command), cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        child = Child(process)
+        if not child.output.readline():
+            raise SystemExit(f"{command[0]} did not start")
+        yield child
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+        process.kill()
+        process.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

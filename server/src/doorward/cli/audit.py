@@ -1,0 +1,80 @@
+"""`doorward audit`: what happened, who did it, in which request; the newest first, or as it happens."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import time
+from typing import Annotated
+
+import typer
+
+from doorward.cli import lists, output
+from doorward.cli.admin_api import PAGE_LIMIT, AdminApi, Object, run
+from doorward.cli.options import Cursor, Json, Limit, noun
+
+app = noun(
+    "The audit log.",
+    """
+doorward audit list --type ApiKeyRevoked
+doorward audit tail --json | jq .entity_id
+""",
+)
+
+POLL = 0.5
+BEGINNING = 10
+Kind = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this type, such as ApiKeyCreated.")]
+Entity = Annotated[str | None, typer.Option(metavar="ID", help="Only what touched this entity.")]
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    type_: Kind = None,
+    entity: Entity = None,
+    json: Json = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> None:
+    """List what happened, the newest first."""
+    header = ("SEQ", "AT", "TYPE", "ENTITY", "BY", "MORE")
+    query = {"type": type_, "entity": entity, "order": "desc"}
+    lists.show(context, "/audit", header, _row, json=json, limit=limit, cursor=cursor, **query)
+
+
+@app.command()
+def tail(context: typer.Context, type_: Kind = None, entity: Entity = None, json: Json = False) -> None:
+    """Follow what happens, until Ctrl-C. With --json, one line each."""
+
+    def show(entry: Object) -> None:
+        if json:
+            output.json_line(entry)
+        else:
+            seq, *rest = _row(entry)
+            print("  ".join(output.printable(cell) for cell in (seq.rjust(6), *rest)), flush=True)
+
+    async def follow(api: AdminApi) -> None:
+        import asyncio
+
+        newest = await api.get("/audit", order="desc", limit=BEGINNING, type=type_, entity=entity)
+        entries = newest["items"][::-1]
+        after = 0
+        while True:
+            for entry in entries:
+                show(entry)
+                after = entry["seq"]
+            if len(entries) < PAGE_LIMIT:
+                await asyncio.sleep(POLL)
+            page = await api.get("/audit", after=after, limit=PAGE_LIMIT, type=type_, entity=entity)
+            entries = page["items"]
+
+    run(context, follow)
+
+
+def _row(entry: Object) -> tuple[str, ...]:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(entry["at"]))
+    more = " ".join(f"{name}={_plain(value)}" for name, value in entry["data"].items())
+    return str(entry["seq"]), at, entry["type"], entry["entity_id"], entry["actor"], more
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else jsonlib.dumps(value)

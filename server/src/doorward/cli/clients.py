@@ -1,0 +1,176 @@
+"""`doorward clients`: registered software that fetches its own tokens (RFC 6749 §4.4)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from doorward.cli import lists, output
+from doorward.cli.admin_api import AdminApi, Object, run, segment
+from doorward.cli.durations import full
+from doorward.cli.options import (
+    Account,
+    AuthMethod,
+    Cursor,
+    Json,
+    Limit,
+    Output,
+    Shown,
+    Yes,
+    confirm,
+    given,
+    metadata,
+    noun,
+    scope,
+    wants_json,
+)  # fmt: skip
+
+app = noun(
+    "Registered software that fetches its own tokens.",
+    """
+doorward clients create --account acme --name worker --api Invoices \\
+  --grant-type client_credentials --scope "invoices:read invoices:write"
+doorward clients update client_8sK2vQ0pXw4mTn1Z --state disabled
+""",
+)
+
+
+class GrantType(StrEnum):
+    client_credentials = "client_credentials"
+
+
+class State(StrEnum):
+    active = "active"
+    disabled = "disabled"
+
+
+Id = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="Its client_id.")]
+Method = Annotated[
+    AuthMethod | None, typer.Option("--auth-method", help="The only way it may send its secret (default: either).")
+]
+Metadata = Annotated[list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    account: Annotated[str, typer.Option(metavar="ID", help="Whose client it is.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Its name for people.")],
+    api: Annotated[str, typer.Option(metavar="API", help="Which api it may call: its URI, name or id.")],
+    scopes: Annotated[list[str], typer.Option("--scope", metavar="NAMES", help='Scopes, as "a b" or repeated.')],
+    grant_type: Annotated[
+        list[GrantType] | None, typer.Option(help="How it gets tokens (default: client_credentials). Repeatable.")
+    ] = None,
+    auth_method: Method = None,
+    metadata_: Metadata = None,
+    json: Json = False,
+    shown: Shown = Output.text,
+) -> None:
+    """Register a client. Its secret is shown once."""
+    as_json = wants_json(json, shown)
+    body = given(
+        account=account, name=name, api=api, scope=scope(scopes),
+        grant_types=[kind.value for kind in grant_type] if grant_type else None,
+        token_endpoint_auth_method=auth_method, metadata=metadata(metadata_),
+    )  # fmt: skip
+
+    async def register(admin: AdminApi) -> tuple[Object, dict[str, str | None]]:
+        made = await admin.create("/clients", body)
+        return made, await variables(admin, made) if shown is Output.env else {}
+
+    made, environment = run(context, register, making=True)
+    if shown is Output.env:
+        output.env(environment)
+        return
+    show_one(f"Created the client {made['name']} of {made['account']}", made, as_json)
+
+
+async def variables(admin: AdminApi, client: Object) -> dict[str, str | None]:
+    """What the client's environment needs to fetch a token."""
+    return {
+        "DOORWARD_ISSUER": await admin.issuer(),
+        "DOORWARD_CLIENT_ID": client["client_id"],
+        "DOORWARD_CLIENT_SECRET": client["client_secret"],
+        "DOORWARD_CA_FILE": None if admin.ca_file is None else str(admin.ca_file),
+    }
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    account: Account = None,
+    json: Json = False,
+    limit: Limit = lists.LIMIT,
+    cursor: Cursor = None,
+) -> None:
+    """List clients."""
+    header = ("CLIENT_ID", "NAME", "ACCOUNT", "APIS", "STATE")
+    lists.show(context, "/clients", header, _row, json=json, limit=limit, cursor=cursor, account=account)
+
+
+@app.command()
+def show(context: typer.Context, client_id: Id, json: Json = False) -> None:
+    """Show a client and what it was granted."""
+    found = run(context, lambda api: api.get(f"/clients/{segment(client_id)}"))
+    show_one(str(found["name"]), found, json)
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    client_id: Id,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="A new name.")] = None,
+    state: Annotated[State | None, typer.Option(help="A disabled client is refused at once.")] = None,
+    api: Annotated[str | None, typer.Option(metavar="API", help="With --scope: the api of the grant.")] = None,
+    scopes: Annotated[
+        list[str] | None, typer.Option("--scope", metavar="NAMES", help="With --api: all its scopes from now on.")
+    ] = None,
+    auth_method: Method = None,
+    metadata_: Annotated[
+        list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="All of it from now on. Repeatable.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change a client, or its grant for an api; what is not named stays."""
+    body = given(
+        name=name, state=state, api=api, scope=scope(scopes), token_endpoint_auth_method=auth_method,
+        metadata=metadata(metadata_),
+    )  # fmt: skip
+    changed = run(context, lambda admin: admin.patch(f"/clients/{segment(client_id)}", body))
+    show_one(f"Updated the client {changed['name']}", changed, json)
+
+
+@app.command()
+def delete(context: typer.Context, client_id: Id, yes: Yes = False) -> None:
+    """Delete a client; its tokens end at once."""
+    confirm(f"Delete the client {output.printable(client_id)} and end its tokens?", yes)
+    run(context, lambda api: api.delete(f"/clients/{segment(client_id)}"))
+    output.say(f"Deleted the client {output.printable(client_id)}.")
+
+
+def _row(client: Object) -> tuple[str, ...]:
+    apis = " ".join(grant["api"] for grant in client["apis"])
+    return client["client_id"], client["name"], client["account"], apis, client["state"]
+
+
+def show_one(title: str, client: Object, json: bool) -> None:
+    if json:
+        output.show_json(client)
+        return
+    output.heading(title)
+    output.fields(
+        (
+            ("client_id", client["client_id"]),
+            ("client_secret", client.get("client_secret")),
+            ("", output.SHOWN_ONCE if "client_secret" in client else None),
+            ("account", client["account"]),
+            ("grant types", " ".join(client["grant_types"])),
+            ("sends it by", client["token_endpoint_auth_method"] or "Basic or form"),
+            ("may call", [f"{grant['api']}  {grant['scope']}  ({grant['grant_id']})" for grant in client["apis"]]),
+            ("state", client["state"]),
+            ("metadata", [f"{name} = {value}" for name, value in client["metadata"].items()]),
+            ("created", full(client["created_at"])),
+        )
+    )

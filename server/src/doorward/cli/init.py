@@ -1,0 +1,225 @@
+"""`doorward init`, the adviser: who calls? The answer names a mechanism, and makes api, account and key or client."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from doorward.cli import output
+from doorward.cli.admin_api import AdminApi, Object, run, segment
+from doorward.cli.advice import ADVICE, Advice, Caller
+from doorward.cli.failure import CANCELLED, FAILED, USAGE, Failure, Refused
+from doorward.cli.options import Json, Yes, pairs, verb
+from doorward.cli.pasted import command, short
+
+API = "https://api.example.com"
+SCOPE = "read=Read your data"
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Flags answer first; then whoever sits at the terminal; then, with --yes, the default."""
+
+    asks: bool
+
+    def text(self, flag: str | None, question: str, default: str) -> str:
+        if flag is not None or not self.asks:
+            return default if flag is None else flag
+        return str(typer.prompt(question, default=default, err=True))
+
+    def caller(self, flag: Caller | None) -> Caller:
+        if flag is not None:
+            return flag
+        if not self.asks:
+            raise Failure("say who calls: --for servers, partners, apps, own-app, mcp or ci", exit_code=USAGE)
+        output.note("Who calls your API?")
+        callers = list(Caller)
+        for number, caller in enumerate(callers, 1):
+            output.note(f"  {number}  {ADVICE[caller].who}")
+        while True:
+            given = str(typer.prompt("Number", default="1", err=True))
+            if given.isdecimal() and 1 <= int(given) <= len(callers):
+                return callers[int(given) - 1]
+
+    def agreed(self, question: str) -> None:
+        if self.asks and not typer.confirm(question, default=True, err=True):
+            raise typer.Exit(CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the flags say about the things to be made."""
+
+    api: str | None
+    name: str | None
+    account: str | None
+    scope: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    api: Object
+    account: Object
+    kind: str
+    credential: Object = field(repr=False)
+    call: str = field(repr=False)
+    check: str = ""
+
+    @property
+    def scope(self) -> str:
+        granted = self.credential["apis"][0] if self.kind == "client" else self.credential
+        return str(granted["scope"])
+
+
+def init(
+    context: typer.Context,
+    caller: Annotated[Caller | None, typer.Option("--for", help="Who calls.")] = None,
+    api: Annotated[str | None, typer.Option(metavar="URI", help="The API that is called; made if it is new.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name for people, if it is new.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=SENTENCE", help="What is allowed there. Repeatable.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(metavar="ID", help="Whose calls they are; made if it is new.")] = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Ask who calls, advise, and make what is needed.
+
+    Without a terminal, --for and --yes are needed; what no flag answers gets a default.
+    """
+    questions = Questions(asks=not yes)
+    if questions.asks and not sys.stdin.isatty():
+        raise Failure("without a terminal nobody can be asked: give --for and --yes", exit_code=USAGE)
+    caller = questions.caller(caller)
+    advice = ADVICE[caller]
+    if not json:
+        _advise(advice)
+    if advice.makes is None:
+        _not_offered(caller, advice, json)
+    given = Given(api, name, account, scope or [])
+    again = command(context.find_root().params)
+    made = run(context, lambda admin: _make(admin, advice, given, questions, again), making=True)
+    if json:
+        output.show_json(_answer(caller, advice) | _found(made))
+    else:
+        _show(made)
+
+
+def _advise(advice: Advice) -> None:
+    output.heading(f"For {advice.who}: {advice.mechanism}.")
+    output.say(advice.reason)
+
+
+def _not_offered(caller: Caller, advice: Advice, json: bool) -> None:
+    if json:
+        output.show_json(_answer(caller, advice))
+    else:
+        output.say("\nThis version does not offer it yet. Nothing was made.")
+    raise typer.Exit(FAILED)
+
+
+def _answer(caller: Caller, advice: Advice) -> Object:
+    return {
+        "for": caller.value, "mechanism": advice.mechanism, "reason": advice.reason,
+        "offered": advice.makes is not None,
+    }  # fmt: skip
+
+
+def _found(made: Made) -> Object:
+    return {"api": made.api, "account": made.account, made.kind: made.credential, "call": made.call}
+
+
+async def _make(admin: AdminApi, advice: Advice, given: Given, questions: Questions, command: str) -> Made:
+    if questions.asks:
+        output.note("")
+    api = await _api(admin, given, questions)
+    account_id = questions.text(given.account, "Whose calls they are, as an account's id", advice.account)
+    account = await _existing(admin, f"/accounts/{segment(account_id)}")
+    questions.agreed(f"Make {_plan(api, account_id, account, advice)}?")
+    if "id" not in api:
+        api = await admin.create("/apis", api)
+    account = account or await admin.create("/accounts", {"id": account_id})
+    scope = " ".join(_name(word) for word in given.scope) or " ".join(api["scopes"])
+    body = {"account": account["id"], "api": api["identifier"], "scope": scope}
+    check = f"{command} verifiers create --api {shlex.quote(api['identifier'])} -o env"
+    if advice.makes == "key":
+        key = await admin.create("/keys", body)
+        call = f"printf %s {shlex.quote(key['key'])} | {command} keys verify -"
+        return Made(api, account, "key", key, call, check)
+    client = await admin.create("/clients", body | {"name": f"{account['id']} client"})
+    return Made(api, account, "client", client, _token_call(admin, client), check)
+
+
+async def _api(admin: AdminApi, given: Given, questions: Questions) -> Object:
+    """The api if it is there already, else the body that makes it."""
+    identifier = questions.text(given.api, "The https:// address of your API", API)
+    found = await _existing(admin, f"/apis/{segment(identifier)}")
+    if found is not None:
+        return found
+    name = questions.text(given.name, "Its name for people", urlsplit(identifier).hostname or identifier)
+    words = given.scope or [questions.text(None, "A scope and what it means, as NAME=SENTENCE", SCOPE)]
+    return {"identifier": identifier, "name": name, "scopes": pairs(words, "--scope", SCOPE)}
+
+
+async def _existing(admin: AdminApi, path: str) -> Object | None:
+    try:
+        return await admin.get(path)
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0]
+
+
+def _plan(api: Object, account_id: str, account: Object | None, advice: Advice) -> str:
+    new = [f"the api {api['identifier']}"] if "id" not in api else []
+    new += [f"the account {account_id}"] if account is None else []
+    return output.printable(" and ".join([*new, f"a {advice.makes} of {account_id} for {api['name']}"]))
+
+
+def _token_call(admin: AdminApi, client: Object) -> str:
+    """The secret goes through a pipe: as an argument of curl, every user of the machine could read it."""
+    user = f'user = "{client["client_id"]}:{client["client_secret"]}"'
+    trust = f"--cacert {shlex.quote(short(admin.ca_file))} " if admin.ca_file else ""
+    return (
+        f"printf %s {shlex.quote(user)} |\n"
+        f"curl {trust}-K - -d grant_type=client_credentials {admin.address}/oauth/token"
+    )
+
+
+def _show(made: Made) -> None:
+    secret = made.credential.get("key") or made.credential.get("client_secret")
+    output.say()
+    output.fields(
+        (
+            ("api", f"{made.api['name']}  {made.api['identifier']}"),
+            ("account", made.account["id"]),
+            ("scope", made.scope),
+            ("client_id", made.credential.get("client_id")),
+            ("key" if made.kind == "key" else "client_secret", str(secret)),
+            ("", output.SHOWN_ONCE),
+        )
+    )
+    for title, text in _next(made):
+        output.say(f"\n{title}:")
+        output.say("\n".join(f"  {line}" for line in text.splitlines()))
+
+
+def _next(made: Made) -> tuple[tuple[str, str], ...]:
+    credential = "KEY" if made.kind == "key" else "TOKEN"
+    return (
+        ("Try it" if made.kind == "key" else "Fetch a token, while the server runs", made.call),
+        ("The caller sends it like this", f"curl -H 'Authorization: Bearer {credential}' {made.api['identifier']}"),
+        ("The API checks it with what this prints", made.check),
+    )
+
+
+app = verb(init, "doorward init\ndoorward init --for partners --api https://api.example.com --yes")

@@ -1,0 +1,191 @@
+"""`doorward keys`: API keys, made, checked and revoked."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from doorward.cli import credential_input, lists, output
+from doorward.cli.admin_api import Object, run, segment
+from doorward.cli.durations import clock, full, seconds
+from doorward.cli.options import (
+    Account,
+    ApiFilter,
+    Cursor,
+    Json,
+    Limit,
+    Output,
+    Shown,
+    given,
+    metadata,
+    noun,
+    scope,
+    wants_json,
+)  # fmt: skip
+
+app = noun(
+    "API keys: made, checked, revoked.",
+    """
+doorward keys create --account acme --api Invoices \\
+  --scope invoices:read --expires-in 90d
+doorward keys verify - < key.txt
+doorward keys revoke key_8sK2vQ0pXw4mTn1Z
+""",
+)
+
+
+class Environment(StrEnum):
+    live = "live"
+    test = "test"
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The key's id, or the id inside its text.")]
+Scope = Annotated[list[str] | None, typer.Option("--scope", metavar="NAMES", help='Scopes, as "a b" or repeated.')]
+Metadata = Annotated[list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    account: Annotated[str, typer.Option(metavar="ID", help="Whose key it is.")],
+    api: Annotated[str, typer.Option(metavar="API", help="For which api: its URI, name or id.")],
+    scopes: Annotated[list[str], typer.Option("--scope", metavar="NAMES", help='Scopes, as "a b" or repeated.')],
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name (default: the account's).")] = None,
+    environment: Annotated[Environment, typer.Option(help="Which data it is for.")] = Environment.live,
+    expires_in: Annotated[
+        str | None, typer.Option(metavar="SPAN", help="Such as 90d; s m h d w y (default: 90d).")
+    ] = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Never expires: say it, or it does.")] = False,
+    metadata_: Metadata = None,
+    json: Json = False,
+    shown: Shown = Output.text,
+) -> None:
+    """Make a key. It is shown once."""
+    as_json = wants_json(json, shown)
+    lifetime = None if expires_in is None else seconds(expires_in)
+    body = given(
+        account=account, api=api, scope=scope(scopes), name=name, environment=environment, expires_in=lifetime,
+        no_expiry=no_expiry or None, metadata=metadata(metadata_),
+    )  # fmt: skip
+    made = run(context, lambda admin: admin.create("/keys", body), making=True)
+    if shown is Output.env:
+        output.env({"DOORWARD_API_KEY": made["key"]})
+        return
+    show_one(f"Created a key of {made['account']} for {made['api']}", made, as_json)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    account: Account = None,
+    api: ApiFilter = None,
+    json: Json = False,
+    limit: Limit = lists.LIMIT,
+    cursor: Cursor = None,
+) -> None:
+    """List keys, without what is secret of them."""
+    header = ("ID", "PREFIX", "ACCOUNT", "API", "SCOPE", "STATE", "EXPIRES")
+    lists.show(context, "/keys", header, _row, json=json, limit=limit, cursor=cursor, account=account, api=api)
+
+
+@app.command()
+def show(context: typer.Context, id_: Id, json: Json = False) -> None:
+    """Show a key, without what is secret of it."""
+    found = run(context, lambda api: api.get(f"/keys/{segment(id_)}"))
+    show_one(f"{found['name']} ({found['prefix']}...)", found, json)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    key: Annotated[
+        str, typer.Argument(metavar=credential_input.ARGUMENT, help="- reads standard input, @FILE a file.")
+    ],
+    api: Annotated[str | None, typer.Option(metavar="API", help="Is it good for this api?")] = None,
+    scopes: Scope = None,
+    json: Json = False,
+) -> None:
+    """Ask whether a key is good now. Exit code 1 says that it is not."""
+    body = given(key=credential_input.read(key), api=api, scope=scope(scopes))
+    checked = run(context, lambda admin: admin.post("/keys/verify", body))
+    _show_check(checked, json)
+    if not checked["active"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    id_: Id,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="A new name.")] = None,
+    scopes: Annotated[
+        list[str] | None, typer.Option("--scope", metavar="NAMES", help="All its scopes from now on.")
+    ] = None,
+    metadata_: Annotated[
+        list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="All of it from now on. Repeatable.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change a key's name, scopes or metadata; what is not named stays."""
+    body = given(name=name, scope=scope(scopes), metadata=metadata(metadata_))
+    changed = run(context, lambda api: api.patch(f"/keys/{segment(id_)}", body))
+    show_one(f"Updated the key {changed['id']}", changed, json)
+
+
+@app.command()
+def revoke(context: typer.Context, id_: Id, json: Json = False) -> None:
+    """Revoke a key: it is refused at once, for good."""
+    revoked = run(context, lambda api: api.post(f"/keys/{segment(id_)}/revoke"))
+    show_one(f"Revoked the key {revoked['id']}", revoked, json)
+
+
+def _row(key: Object) -> tuple[str, ...]:
+    expires = "never" if key["expires_at"] is None else clock(key["expires_at"])
+    return key["id"], key["prefix"], key["account"], key["api"], key["scope"], key["state"], expires
+
+
+def show_one(title: str, key: Object, json: bool) -> None:
+    if json:
+        output.show_json(key)
+        return
+    output.heading(title)
+    output.fields(
+        (
+            ("key", key.get("key")),
+            ("", output.SHOWN_ONCE if "key" in key else None),
+            ("id", key["id"]),
+            ("prefix", None if "key" in key else key["prefix"]),
+            ("account", key["account"]),
+            ("api", key["api"]),
+            ("scope", key["scope"]),
+            ("environment", key["environment"]),
+            ("state", key["state"]),
+            ("expires", full(key["expires_at"])),
+            ("revoked", full(key["revoked_at"], absent="") or None),
+            ("metadata", [f"{name} = {value}" for name, value in key["metadata"].items()]),
+        )
+    )
+
+
+def _show_check(checked: Object, json: bool) -> None:
+    from doorward.protocol.reasons import REASONS
+
+    if json:
+        output.show_json(checked)
+        return
+    reason = REASONS.get(str(checked["reason"]))
+    output.heading("The key is good" if checked["active"] else "The key is not good")
+    output.fields(
+        (
+            ("reason", checked["reason"] if reason is None else reason.sentence),
+            ("fix", None if reason is None else reason.fix),
+            ("id", checked["key_id"]),
+            ("account", checked["account"]),
+            ("api", checked["api"]),
+            ("scope", checked["scope"]),
+            ("environment", checked["environment"]),
+            ("expires", full(checked["expires_at"]) if checked["key_id"] else None),
+        )
+    )

@@ -1,0 +1,99 @@
+"""The command line as its users have it: words in, exit code and two streams out, in an empty directory."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+
+from doorward.cli import admin_api
+from doorward.cli.main import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("DOORWARD", "CLICOLOR", "NO_COLOR")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def run(capsys, monkeypatch) -> Run:
+    def run(*words: str, stdin: str = "") -> Ran:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        code = main(words)
+        streams = capsys.readouterr()
+        return Ran(code, streams.out, streams.err)
+
+    return run
+
+
+@pytest.fixture
+def at(run, tmp_path) -> Run:
+    """On a data directory of its own, made by the first command."""
+    return lambda *words, **more: run("--data-dir", str(tmp_path / "data"), *words, **more)
+
+
+@pytest.fixture
+def acme(at) -> Run:
+    """An api with two scopes, and an account."""
+    scopes = ("invoices:read=Read your invoices", "invoices:write=Create and change invoices")
+    words = [word for scope in scopes for word in ("--scope", scope)]
+    assert at("apis", "create", "https://api.example.com", "--name", "Invoices", *words).code == 0
+    assert at("accounts", "create", "acme", "--name", "Acme Inc").code == 0
+    return at
+
+
+@pytest.fixture
+def key(acme) -> dict[str, Any]:
+    words = ("--account", "acme", "--api", "Invoices", "--scope", "invoices:read", "--json")
+    return acme("keys", "create", *words).json
+
+
+@pytest.fixture
+def server(monkeypatch) -> Callable[..., list[httpx2.Request]]:
+    """Answers in a server's place, one after the other, and returns what was asked."""
+
+    def server(*answers: httpx2.Response | Exception) -> list[httpx2.Request]:
+        asked: list[httpx2.Request] = []
+        waiting = list(answers)
+
+        def answer(request: httpx2.Request) -> httpx2.Response:
+            asked.append(request)
+            return waiting.pop(0)
+
+        @asynccontextmanager
+        async def connect(chosen: object, *, making: bool = False):
+            transport = httpx2.MockTransport(answer)
+            async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.com") as http:
+                yield admin_api.AdminApi(http, "https://auth.example.com", issuer="https://auth.example.com")
+
+        monkeypatch.setattr(admin_api, "connect", connect)
+        monkeypatch.setenv("DOORWARD_URL", "https://auth.example.com")
+        monkeypatch.setenv("DOORWARD_ADMIN_KEY", "dwa_live_x")
+        return asked
+
+    return server

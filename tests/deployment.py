@@ -1,0 +1,257 @@
+"""How a test gets a running Doorward: in this process through ASGI, or as the real `doorward serve` over TLS.
+
+with deployed(directory) as doorward:   no socket, quick, many tests may share one
+with served(directory) as doorward:     a process of its own, gone with the test
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+STARTED_WITHIN = 60.0
+STOPPED_WITHIN = 15.0
+API = "https://api.example.com"
+SCOPES = {"invoices:read": "Read your invoices", "invoices:write": "Create and change invoices"}
+
+Response = httpx2.Response
+Json = dict[str, Any]
+
+
+def command(*words: object) -> list[str]:
+    """The installed `doorward`, as it is typed."""
+    return [str(Path(sys.executable).with_name("doorward")), *map(str, words)]
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Program:
+    """A process under test. What it prints is kept; it never outlives the test run."""
+
+    def __init__(self, argv: Sequence[str], **options: Any) -> None:
+        # A run that is killed runs no `finally`: where there is setpriv, the kernel ends its processes.
+        guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        pipes: Json = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self._process = subprocess.Popen([*guard, *argv], text=True, errors="replace", **pipes, **options)
+        self._heard = threading.Condition()
+        self._lines: list[str] = []
+        self._silent = False
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        return "".join(self._lines)
+
+    def wait_for(self, text: str) -> None:
+        with self._heard:
+            self._heard.wait_for(lambda: self._silent or text in self.output, STARTED_WITHIN)
+        assert text in self.output, f"it never said {text!r}, but: {self.output}"
+
+    def stop(self) -> int:
+        """As Ctrl-C or a service manager would; its exit code."""
+        self._process.terminate()
+        try:
+            return self._process.wait(STOPPED_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+        finally:
+            self._reader.join()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._heard:
+                self._lines.append(line)
+                self._heard.notify_all()
+        with self._heard:
+            self._silent = True
+            self._heard.notify_all()
+
+
+@contextlib.contextmanager
+def running(argv: Sequence[str], announcement: str, **options: Any) -> Iterator[Program]:
+    """The program, once it printed the announcement."""
+    program = Program(argv, **options)
+    try:
+        program.wait_for(announcement)
+        yield program
+    finally:
+        program.stop()
+
+
+@dataclass
+class Doorward:
+    """A deployment as its callers see it; `http` trusts its certificate, `admin_key` may do everything."""
+
+    issuer: str
+    directory: Path
+    http: httpx2.Client
+    admin_key: str = field(default="", repr=False)
+    program: Program | None = None
+    _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
+
+    def set_up(self, token: str) -> None:
+        self.admin_key = str(made(self.http.post("/setup", json={"token": token}))["key"])
+
+    def v1(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Response:
+        """A request to the admin API; `if_match="..."` is sent as If-Match."""
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        fields["authorization"] = f"Bearer {self.admin_key if key is None else key}"
+        return self.http.request(method, f"/v1{path}", json=body, headers=fields)
+
+    def create(self, path: str, **body: Any) -> Json:
+        return made(self.v1("POST", path, body))
+
+    def an_api(self, **body: Any) -> Json:
+        number = next(self._numbers)
+        given = {"identifier": f"{API}/{number}", "name": f"Invoices {number}", "scopes": SCOPES, **body}
+        return self.create("/apis", **given)
+
+    def an_account(self, **body: Any) -> Json:
+        return self.create("/accounts", **{"id": f"acme-{next(self._numbers)}", "name": "Acme Inc", **body})
+
+    def a_key(self, **body: Any) -> Json:
+        return self.create("/keys", **{"scope": "invoices:read", **self._of(body), **body})
+
+    def a_client(self, **body: Any) -> Json:
+        given = {"name": "worker", "scope": "invoices:read invoices:write", **self._of(body), **body}
+        return self.create("/clients", **given)
+
+    def a_verifier(self, **body: Any) -> Json:
+        return self.create("/verifiers", **{"api": body.get("api") or self.an_api()["identifier"], **body})
+
+    def an_admin_key(self, scope: str, **body: Any) -> str:
+        return str(self.create("/admin-keys", **{"name": "ci", "scope": scope, **body})["key"])
+
+    def _of(self, body: Mapping[str, Any]) -> Json:
+        """The account and api of a key or client, made where none was named."""
+        return {
+            "account": body.get("account") or self.an_account()["id"],
+            "api": body.get("api") or self.an_api()["identifier"],
+        }
+
+    def post(self, path: str, caller: Json | None = None, /, **form: Any) -> Response:
+        """A form to an OAuth endpoint, in the name of a client or verifier (client_secret_basic)."""
+        auth = None if caller is None else (caller["client_id"], caller["client_secret"])
+        return self.http.post(f"/oauth/{path}", data=form, auth=auth)
+
+    def token(self, client: Json, **form: Any) -> str:
+        reply = self.post("token", client, grant_type="client_credentials", **form)
+        assert reply.status_code == 200, reply.text
+        return str(reply.json()["access_token"])
+
+    def introspect(self, caller: Json, token: str) -> Json:
+        reply = self.post("introspect", caller, token=token)
+        assert reply.status_code == 200, reply.text
+        return dict(reply.json())
+
+    def at_once(self, number: int, call: Any) -> list[Any]:
+        """What `number` callers got who called together; `call` is given each one's number."""
+        barrier = threading.Barrier(number)
+
+        def one(index: int) -> Any:
+            barrier.wait()
+            return call(index)
+
+        with ThreadPoolExecutor(number) as threads:
+            return list(threads.map(one, range(number)))
+
+
+def made(reply: Response) -> Json:
+    assert reply.status_code == 201, reply.text
+    return dict(reply.json())
+
+
+class _InProcess(httpx2.BaseTransport):
+    """Hands requests of any thread to the application's loop."""
+
+    def __init__(self, application: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._inner = httpx2.ASGITransport(app=application)
+        self._loop = loop
+
+    def handle_request(self, request: httpx2.Request) -> Response:
+        return asyncio.run_coroutine_threadsafe(self._answer(request), self._loop).result()
+
+    async def _answer(self, request: httpx2.Request) -> Response:
+        copy = httpx2.Request(request.method, request.url, headers=request.headers.raw, content=request.read())
+        reply = await self._inner.handle_async_request(copy)
+        return Response(reply.status_code, headers=reply.headers.raw, stream=httpx2.ByteStream(await reply.aread()))
+
+
+@contextlib.contextmanager
+def _loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@contextlib.contextmanager
+def deployed(directory: Path, **flags: Any) -> Iterator[Doorward]:
+    """Doorward in this process, with the first administrator; `flags` are settings such as `database`."""
+    from doorward import settings
+    from doorward.data_directory import DataDirectory
+    from doorward.web import application
+
+    given = settings.load({"data_dir": directory / "data", **flags})
+    data = DataDirectory.open(given)
+    token = application.prepare(given, data).setup_token
+    with _loop() as loop:
+        opened = application.running(given, data, 0)
+        served = asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result()
+        try:
+            with httpx2.Client(transport=_InProcess(served, loop), base_url=given.issuer) as http:
+                doorward = Doorward(given.issuer, data.path, http)
+                doorward.set_up(token or "")
+                yield doorward
+        finally:
+            asyncio.run_coroutine_threadsafe(opened.__aexit__(None, None, None), loop).result()
+
+
+@contextlib.contextmanager
+def served(directory: Path, *flags: object, port: int | None = None) -> Iterator[Doorward]:
+    """`doorward serve` over TLS on a free port, with the first administrator if it has none yet."""
+    data, port = directory / "data", port or free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD")}
+    argv = command("--data-dir", data, "serve", "--port", port, *flags)
+    with running(argv, "Ctrl-C", cwd=directory, env=environment) as program:
+        trust = ssl.create_default_context(cafile=data / "ca.pem")
+        issuer = f"https://localhost:{port}"
+        with httpx2.Client(base_url=issuer, verify=trust, trust_env=False, timeout=30) as http:
+            doorward = Doorward(issuer, data, http, program=program)
+            link = data / "setup-link"
+            if link.exists():
+                doorward.set_up(link.read_text().strip().partition("#token=")[2])
+            yield doorward

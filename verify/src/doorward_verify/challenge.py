@@ -1,0 +1,86 @@
+"""How a refusal looks on the wire: RFC 6750 §3, RFC 9110 §11.6.1, and a body that explains itself.
+
+401  WWW-Authenticate: Bearer realm="https://api.example.com", error="invalid_token", error_description="..."
+     WWW-Authenticate: ApiKey realm="https://api.example.com", header="X-API-Key"
+403  WWW-Authenticate: Bearer realm="...", error="insufficient_scope", error_description="...", scope="invoices:write"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from doorward_verify import scope as scopes
+from doorward_verify.errors import DoorwardError, InsufficientScope
+from doorward_verify.reasons import BY_NAME, Reason
+
+# Who has not shown a good signature or a known secret gets one answer (T070). The request id still names the cause.
+UNPROVEN = frozenset(
+    {"credential_malformed", "credential_unknown", "signature_invalid", "signing_key_unknown", "token_malformed",
+     "token_type_wrong"}
+)  # fmt: skip
+UNIFORM = "the credential is malformed, unknown or has ended"
+
+_UNSAFE = re.compile(r"[^\x20-\x7e]")
+_SPECIAL = re.compile(r'(["\\])')
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A header may occur twice: one WWW-Authenticate for each way to authenticate."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: dict[str, str]
+
+
+def answer(error: DoorwardError, *, issuer: str, audience: str, request_id: str) -> Answer:
+    reason = public(error)
+    description = UNIFORM if reason is _ANY else error.description
+    body = {
+        "error": error.error or reason.name,
+        "error_description": description,
+        "reason": reason.name,
+        "request_id": request_id,
+        "docs": f"{issuer}/v1/docs#reason-{reason.name}",
+    }
+    headers = (
+        ("content-type", "application/json"),
+        ("cache-control", "no-store"),
+        ("x-request-id", request_id),
+        *_challenges(error, description, audience),
+    )
+    return Answer(error.status, headers, body)
+
+
+def public(error: DoorwardError) -> Reason:
+    """The reason that the caller is told."""
+    return _ANY if error.reason in UNPROVEN else BY_NAME[error.reason]
+
+
+_ANY = BY_NAME["credential_unknown"]
+
+
+def _challenges(error: DoorwardError, description: str, audience: str) -> Iterator[tuple[str, str]]:
+    if error.status == 503:
+        yield "retry-after", "1"
+    if error.status not in (401, 403):
+        return
+    parameters = {"realm": audience}
+    if error.error is not None:
+        parameters |= {"error": error.error, "error_description": description}
+    if isinstance(error, InsufficientScope):
+        parameters["scope"] = scopes.text(error.scope)
+    yield "www-authenticate", f"Bearer {_parameters(parameters)}"
+    if error.status == 401:
+        yield "www-authenticate", f"ApiKey {_parameters({'realm': audience, 'header': 'X-API-Key'})}"
+
+
+def _parameters(parameters: dict[str, str]) -> str:
+    return ", ".join(f"{name}={quoted(value)}" for name, value in parameters.items())
+
+
+def quoted(value: str) -> str:
+    """A quoted-string, RFC 9110 §5.6.4, that no value can break out of."""
+    return '"' + _SPECIAL.sub(r"\\\1", _UNSAFE.sub("?", value)) + '"'

@@ -1,0 +1,67 @@
+"""The one credential of a request, RFC 6750 §2.1, and what kind of text it is.
+
+Authorization: Bearer eyJ... | dwo_live_... | dw_live_...
+X-API-Key: dw_live_...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from doorward_verify import api_key
+from doorward_verify.api_key import MalformedCredential
+from doorward_verify.errors import CredentialMissing, InvalidRequest
+from doorward_verify.jwt import LIMIT
+from doorward_verify.verified import Kind
+
+FIELDS = frozenset({b"authorization", b"x-api-key"})
+KINDS: dict[str, Kind] = {"": "api_key", "o": "opaque"}
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """`environment` and `id` are what the text says of itself; a JWT says nothing before its signature was checked."""
+
+    kind: Kind
+    text: str = field(repr=False)
+    environment: str = "live"
+    id: str = ""
+
+
+def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The text of the one credential, from lower-case header names. Two credentials are none (RFC 6750 §3.1, T162)."""
+    sent = [field for field in headers if field[0] in FIELDS]
+    if len(sent) > 1:
+        raise InvalidRequest("more than one credential was sent")
+    if not sent:
+        raise CredentialMissing("no credential was sent")
+    name, value = sent[0]
+    return _text(value if name == b"x-api-key" else _bearer(value))
+
+
+def _bearer(value: bytes) -> bytes:
+    scheme, _, rest = value.partition(b" ")
+    if scheme.lower() != b"bearer":
+        raise CredentialMissing("the authorization scheme is not Bearer")
+    return rest.strip(b" ")
+
+
+def _text(raw: bytes) -> str:
+    try:
+        text = raw.decode("ascii")
+    except UnicodeDecodeError:
+        raise MalformedCredential("the credential is malformed") from None
+    return api_key.strip_uri_scheme(text)
+
+
+def recognise(text: str, brand: str) -> Presented:
+    """Raises MalformedCredential for what cannot be a credential here, secrets of other kinds included (T160)."""
+    if len(text) > LIMIT or not text.isascii():
+        raise MalformedCredential("the credential is malformed")
+    if text.count(".") == 2:
+        return Presented("jwt", text)
+    found = api_key.parse(text, brand)
+    if found.kind not in KINDS:
+        raise MalformedCredential("the secret is not a credential for an api")
+    return Presented(KINDS[found.kind], text, found.environment, found.id)

@@ -1,0 +1,139 @@
+"""HTTP to the issuer: HTTPS or loopback, no redirects, no proxies, bounded answers, connections that are used again."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from doorward_verify.errors import Misconfigured, Unavailable
+
+TIMEOUT = 5.0
+DEADLINE = 10.0
+LIMIT = 1024 * 1024
+IDLE_LIMIT = 16
+HEADERS = {"Accept": "application/json", "User-Agent": "doorward-verify"}
+
+# What a server does to a connection that it kept for long enough; a fresh one deserves a try.
+_GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    scheme: str
+    host: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def split(url: str) -> tuple[Origin, str]:
+    """The origin and the path with query. Raises ValueError for plain HTTP beyond loopback (decision 19c)."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("not a URL")
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise ValueError("neither https nor loopback")
+    if not host or "@" in parts.netloc or parts.fragment:
+        raise ValueError("a URL with user, fragment or without host")
+    path = parts.path or "/"
+    return Origin(parts.scheme, host, parts.port), f"{path}?{parts.query}" if parts.query else path
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Outbound:
+    """A pool of connections. Everything that goes wrong is an Unavailable whose cause says what it was."""
+
+    def __init__(self, ca_file: str | None) -> None:
+        try:
+            self._tls = ssl.create_default_context(cafile=ca_file)
+        except (OSError, ValueError) as problem:
+            raise Misconfigured(f"the CA file {ca_file} cannot be read: {problem}") from problem
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._idle: dict[Origin, list[http.client.HTTPConnection]] = {}
+
+    def close(self) -> None:
+        """Ends the idle connections; the next question opens another."""
+        idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    def get(self, url: str) -> Response:
+        return self._ask("GET", url, None, HEADERS)
+
+    def post(self, url: str, form: bytes, authorization: str) -> Response:
+        more = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": authorization}
+        return self._ask("POST", url, form, {**HEADERS, **more})
+
+    def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
+        try:
+            origin, target = split(url)
+            idle = self._idle.setdefault(origin, [])
+            if idle:
+                try:
+                    return self._exchange(idle.pop(), idle, method, target, body, headers)
+                except (*_GONE, IndexError):
+                    pass
+            return self._exchange(self._connect(origin), idle, method, target, body, headers)
+        except (OSError, http.client.HTTPException, ValueError) as problem:
+            raise Unavailable("the authorization server cannot be reached") from problem
+
+    def _connect(self, origin: Origin) -> http.client.HTTPConnection:
+        if origin.scheme == "http":
+            return http.client.HTTPConnection(origin.host, origin.port, timeout=TIMEOUT)
+        return http.client.HTTPSConnection(origin.host, origin.port, timeout=TIMEOUT, context=self._tls)
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        idle: list[http.client.HTTPConnection],
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> Response:
+        try:
+            connection.request(method, target, body, dict(headers))
+            response = connection.getresponse()
+            content = _read(response)
+            answer = Response(response.status, {k.lower(): v for k, v in response.getheaders()}, content)
+        except BaseException:
+            connection.close()
+            raise
+        if response.will_close or len(idle) >= IDLE_LIMIT:
+            connection.close()
+        else:
+            idle.append(connection)
+        return answer
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """All of the body, within the limit and the deadline. Raises ValueError when it is too long or was cut off."""
+    content = bytearray()
+    deadline = time.monotonic() + DEADLINE
+    while chunk := response.read1(64 * 1024):
+        content += chunk
+        if len(content) > LIMIT or time.monotonic() > deadline:
+            raise ValueError("the answer is too long or too slow")
+    if not response.isclosed():
+        raise ValueError("the answer was cut off")
+    return bytes(content)

@@ -1,0 +1,230 @@
+"""What the verifier learns from the issuer: metadata (RFC 8414), keys (RFC 7517) and introspection (RFC 7662).
+
+GET  /.well-known/oauth-authorization-server
+GET  jwks_uri
+POST introspection_endpoint      token_sha256=base64url(SHA-256(credential)), or token= for a JWT of this issuer
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus, urlencode, urlsplit
+
+from doorward_verify import jwt, strict_json
+from doorward_verify.errors import Misconfigured, Unavailable
+from doorward_verify.memory import Position
+from doorward_verify.outbound import Outbound, Response, split
+from doorward_verify.single_flight import Breaker, Pause, SingleFlight
+
+UNKNOWN_KID_PAUSE = 30.0  # T073
+REFRESH_PAUSE = 30.0
+FAILURE_PAUSE = 1.0
+STALE_LIMIT = 24 * 3600.0  # T074
+METADATA_LIFETIME = 3600.0
+MAX_AGE = range(60, 3601)
+DEFAULT_MAX_AGE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    jwks_uri: str
+    introspection_endpoint: str | None
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKeys:
+    keys: jwt.Keys
+    read_at: float
+    max_age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`claims` is None for an inactive credential; `position` is the journal position the answer was read at."""
+
+    claims: Mapping[str, Any] | None
+    position: Position | None
+
+
+class Source:
+    """One issuer. `credentials` are the verifier's id and secret, for introspection only."""
+
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        ca_file: str | None = None,
+        credentials: tuple[str, str] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.issuer = _checked(issuer)
+        self._authorization = basic(*credentials) if credentials else ""
+        self._monotonic = monotonic
+        self._outbound = Outbound(ca_file)
+        self._endpoints: Endpoints | None = None
+        self._held: HeldKeys | None = None
+        self._keys_failed = False
+        self._start()
+
+    def _start(self) -> None:
+        self._reading: SingleFlight[jwt.Keys] = SingleFlight()
+        self._discovering: SingleFlight[Endpoints] = SingleFlight()
+        self._unknown_kid = Pause(UNKNOWN_KID_PAUSE, self._monotonic)
+        self._refresh = Pause(REFRESH_PAUSE, self._monotonic)
+        self._keys_breaker = Breaker(f"keys of {self.issuer}", FAILURE_PAUSE, self._monotonic)
+        self._asking_breaker = Breaker(f"introspection at {self.issuer}", FAILURE_PAUSE, self._monotonic)
+
+    def after_fork(self) -> None:
+        """Keys are kept; locks and connections are the parent's."""
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        self._outbound.close()
+
+    def keys_at_hand(self) -> jwt.Keys | None:
+        """The keys, without waiting for anybody; None when there are none or they are too old to trust (T074)."""
+        held = self._held
+        if held is None or self._monotonic() - held.read_at >= STALE_LIMIT:
+            return None
+        if self._monotonic() - held.read_at >= held.max_age and self._refresh.passes():
+            self._read_in_background()
+        return held.keys
+
+    def keys(self) -> jwt.Keys:
+        """The keys. Raises Unavailable when they cannot be read and no recent ones are held."""
+        keys = self.keys_at_hand()
+        return self._reading("keys", self._read_keys) if keys is None else keys
+
+    def keys_again(self) -> jwt.Keys:
+        """For a `kid` that is not among the keys at hand: at most one reading every 30 seconds (T073)."""
+        return self._reading("keys", self._read_keys_again)
+
+    def _read_keys_again(self) -> jwt.Keys:
+        if self._unknown_kid.passes():
+            return self._read_keys()
+        if self._held is None or self._keys_failed:
+            raise Unavailable("the signing keys cannot be read now")
+        return self._held.keys
+
+    def _read_in_background(self) -> None:
+        """Whatever happens, the old keys are kept; the breaker logs it."""
+
+        def read() -> None:
+            with suppress(Unavailable):
+                self._reading("keys", self._read_keys)
+
+        with suppress(RuntimeError):  # no thread can be started: it will be tried again
+            threading.Thread(target=read, name="doorward-keys", daemon=True).start()
+
+    def _read_keys(self) -> jwt.Keys:
+        self._keys_failed = True
+        held = self._held = self._keys_breaker(self._fetch_keys)
+        self._keys_failed = False
+        return held.keys
+
+    def _fetch_keys(self) -> HeldKeys:
+        read_at = self._monotonic()
+        response = self._outbound.get(self._discovered().jwks_uri)
+        document = _object(response)
+        if not isinstance(document.get("keys"), list):
+            raise Unavailable("the key set is malformed")
+        return HeldKeys(jwt.keys_from_jwks(document), read_at, _max_age(response.headers))
+
+    def _discovered(self) -> Endpoints:
+        """Addresses seldom change: old metadata is better than none."""
+        known = self._endpoints
+        if known is not None and self._monotonic() - known.read_at < METADATA_LIFETIME:
+            return known
+        try:
+            return self._discovering("metadata", self._read_metadata)
+        except Unavailable:
+            if known is None:
+                raise
+            return known
+
+    def _read_metadata(self) -> Endpoints:
+        read_at = self._monotonic()
+        oauth, openid = well_known(self.issuer)
+        response = self._outbound.get(oauth)
+        if response.status in (401, 403, 404):
+            response = self._outbound.get(openid)
+        document = _object(response)
+        if document.get("issuer") != self.issuer:
+            raise Unavailable("the metadata names another issuer")
+        jwks_uri, introspection = document.get("jwks_uri"), document.get("introspection_endpoint")
+        if not isinstance(jwks_uri, str) or not isinstance(introspection, str | None):
+            raise Unavailable("the metadata is malformed")
+        self._endpoints = Endpoints(jwks_uri, introspection, read_at)
+        return self._endpoints
+
+    def introspect(self, question: Mapping[str, str]) -> Answer:
+        """Raises Unavailable, with the reason verifier_refused when it is our own credentials that are refused."""
+        return self._asking_breaker(lambda: self._introspect(question))
+
+    def _introspect(self, question: Mapping[str, str]) -> Answer:
+        endpoint = self._discovered().introspection_endpoint
+        if endpoint is None:
+            raise Unavailable("the authorization server offers no introspection", reason="verifier_unconfigured")
+        response = self._outbound.post(endpoint, urlencode(question).encode(), self._authorization)
+        if response.status in (401, 403):
+            raise Unavailable("the verifier's own credentials are refused", reason="verifier_refused")
+        claims = _object(response)
+        active = claims.pop("active", None)
+        if not isinstance(active, bool):
+            raise Unavailable("the answer to introspection is malformed")
+        return Answer(claims if active else None, _position(response.headers))
+
+
+def _checked(issuer: str) -> str:
+    try:
+        split(issuer)
+        if urlsplit(issuer).query:
+            raise ValueError("an issuer with a query")
+    except ValueError as problem:
+        raise Misconfigured(f"the issuer {issuer!r} is not an https URL: {problem}") from problem
+    return issuer
+
+
+def well_known(issuer: str) -> tuple[str, str]:
+    """Where the metadata lies by RFC 8414 §3 (before the issuer's path) and by OpenID Connect Discovery (after it)."""
+    parts = urlsplit(issuer)
+    path = parts.path.rstrip("/")
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return (
+        f"{origin}/.well-known/oauth-authorization-server{path}",
+        f"{origin}{path}/.well-known/openid-configuration",
+    )
+
+
+def basic(name: str, secret: str) -> str:
+    """RFC 6749 §2.3.1: form-encoded first, then as RFC 7617 has it."""
+    return "Basic " + base64.b64encode(f"{quote_plus(name)}:{quote_plus(secret)}".encode()).decode()
+
+
+def _object(response: Response) -> dict[str, Any]:
+    if response.status != 200:
+        raise Unavailable(f"the authorization server answered {response.status}")
+    try:
+        return strict_json.parse(response.body)
+    except ValueError as problem:
+        raise Unavailable("the authorization server's answer is malformed") from problem
+
+
+def _max_age(headers: Mapping[str, str]) -> int:
+    found = re.search(r"\bmax-age=(\d{1,9})\b", headers.get("cache-control", ""))
+    seconds = int(found[1]) if found else DEFAULT_MAX_AGE
+    return min(max(seconds, MAX_AGE.start), MAX_AGE.stop - 1)
+
+
+def _position(headers: Mapping[str, str]) -> Position | None:
+    found = re.fullmatch(r"(\d{1,15}):(\d{1,18})", headers.get("doorward-position", ""))
+    return (int(found[1]), int(found[2])) if found else None
