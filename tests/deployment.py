@@ -7,7 +7,9 @@ with served(directory) as doorward:     a process of its own, gone with the test
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import gc
 import itertools
 import os
 import shutil
@@ -21,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 
@@ -28,6 +31,8 @@ STARTED_WITHIN = 60.0
 STOPPED_WITHIN = 15.0
 API = "https://api.example.com"
 SCOPES = {"invoices:read": "Read your invoices", "invoices:write": "Create and change invoices"}
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 Response = httpx2.Response
 Json = dict[str, Any]
@@ -159,8 +164,7 @@ class Doorward:
 
     def post(self, path: str, caller: Json | None = None, /, **form: Any) -> Response:
         """A form to an OAuth endpoint, in the name of a client or verifier (client_secret_basic)."""
-        auth = None if caller is None else (caller["client_id"], caller["client_secret"])
-        return self.http.post(f"/oauth/{path}", data=form, auth=auth)
+        return self.http.post(f"/oauth/{path}", content=urlencode(form, doseq=True), headers=FORM, auth=auth_of(caller))
 
     def token(self, client: Json, **form: Any) -> str:
         reply = self.post("token", client, grant_type="client_credentials", **form)
@@ -182,6 +186,10 @@ class Doorward:
 
         with ThreadPoolExecutor(number) as threads:
             return list(threads.map(one, range(number)))
+
+
+def auth_of(caller: Json | None) -> tuple[str, str] | None:
+    return None if caller is None else (caller["client_id"], caller["client_secret"])
 
 
 def made(reply: Response) -> Json:
@@ -216,6 +224,14 @@ def _loop() -> Iterator[asyncio.AbstractEventLoop]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@atexit.register
+def _close_counters() -> None:
+    """The library that counts keeps its files open to the very end, and Python would complain of each."""
+    kind = getattr(sys.modules.get("prometheus_client.mmap_dict"), "MmapedDict", ())
+    for found in [one for one in gc.get_objects() if isinstance(one, kind)]:
+        found.close()
 
 
 @contextlib.contextmanager

@@ -40,10 +40,15 @@ def _alone(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def run(capsys, monkeypatch) -> Run:
-    def run(*words: str, stdin: str = "") -> Ran:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+    def run(*words: str, stdin: str = "", terminal: bool = False) -> Ran:
+        monkeypatch.setattr("sys.stdin", Terminal(stdin) if terminal else io.StringIO(stdin))
         code = main(words)
         streams = capsys.readouterr()
         return Ran(code, streams.out, streams.err)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from hashlib import shake_256
@@ -208,10 +208,8 @@ class Counted(dict[int, bytes]):
 def work_of(decide: Callable[[Policy], object]) -> int:
     """How many MACs a decision makes, whether it refuses or not."""
     peppers = Counted(PEPPER.versions)
-    try:
+    with suppress(Refusal):
         decide(replace(POLICY, pepper=Pepper(peppers, PEPPER.current)))
-    except Refusal:
-        pass
     return peppers.fetched
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.protocol.given import refused
 
-from doorward.protocol.form import FIELD_LIMIT, VALUE_LIMIT, Form, collect, decode, parse
+from doorward.protocol.form import FIELD_LIMIT, VALUE_LIMIT, Form, collect, parse
 from doorward.protocol.refusal import InvalidRequest
 
 
@@ -133,11 +133,3 @@ def test_any_body_is_a_form_or_an_invalid_request(body: bytes) -> None:
     for name, values in form.fields.items():
         assert "\x00" not in name + "".join(values)
         assert "" not in values
-
-
-@given(st.binary(max_size=100))
-def test_any_value_is_text_or_an_invalid_request(value: bytes) -> None:
-    try:
-        assert isinstance(decode(value), str)
-    except InvalidRequest:
-        pass

@@ -97,7 +97,7 @@ def test_an_administrator_sees_all(doorward, client, key):
 def test_an_admin_key_needs_the_scope_for_it(doorward, client):
     form = {"token": doorward.token(client)}
     assert by_admin(doorward, form, doorward.an_admin_key("keys:read")).json()["active"] is True
-    assert by_admin(doorward, form, doorward.an_admin_key("apis:read audit:read")).status_code in (401, 403)
+    assert by_admin(doorward, form, doorward.an_admin_key("apis:read audit:read")).status_code == 403
 
 
 def test_an_admin_key_of_a_network_asks_from_there(doorward, client):
@@ -122,11 +122,18 @@ def test_the_caller_must_authenticate(doorward, client, verifier, key):
         doorward.post("introspect", {**verifier, "client_secret": client["client_secret"]}, token=token),
         doorward.post("introspect", {**verifier, "client_secret": "x"}, token=token),
         doorward.post("introspect", {**verifier, "client_id": "verifier_unknown"}, token=token),
-        *[by_admin(doorward, {"token": token}, text) for text in (token, key["key"], client["client_secret"], "x")],
     ]
     for reply in replies:
         assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client"), reply.text
-        assert reply.headers["www-authenticate"]
+        assert reply.headers["www-authenticate"].startswith("Basic ")
+
+
+def test_a_bearer_that_is_no_admin_key_is_answered_as_a_bearer(doorward, client, verifier, key):
+    token = doorward.token(client)
+    for text in (token, key["key"], client["client_secret"], verifier["client_secret"], "x"):
+        reply = by_admin(doorward, {"token": token}, text)
+        assert (reply.status_code, reply.json()["error"]) == (401, "invalid_token"), reply.text
+        assert reply.headers["www-authenticate"].startswith("Bearer ")
 
 
 def test_a_revoked_verifier_learns_nothing(doorward, client, verifier):

@@ -117,8 +117,9 @@ def _confusion() -> Iterator[tuple[str, str]]:
             "nothing": b"",
         }
         for what, secret in secrets.items():
-            yield f"HS256 with the {what} of {key.kid}", hmac_signed(
-                secret, dumps(header(key, alg="HS256")), dumps(claims())
+            yield (
+                f"HS256 with the {what} of {key.kid}",
+                hmac_signed(secret, dumps(header(key, alg="HS256")), dumps(claims())),
             )
         for alg in ("ES256", "RS256", "ES384", "ES512", "ES256K", "PS256", "RS512", "EdDSA", "es256", "ES256 ", "RS1"):
             if alg != key.alg:
@@ -251,7 +252,18 @@ def _encodings() -> Iterator[tuple[str, str]]:
 
 def _times() -> Iterator[tuple[str, str]]:
     key = ec_key()
-    raw = ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", str(2**53 + 1), "9" * 400, "9" * 5000, "0x7fffffff", "1_000")
+    raw = (
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e999",
+        "-1e999",
+        str(2**53 + 1),
+        "9" * 400,
+        "9" * 5000,
+        "0x7fffffff",
+        "1_000",
+    )
     for name in ("exp", "iat", "nbf"):
         for value in raw:
             text = dumps(claims(**{name: "?"})).replace(b'"?"', value.encode())
@@ -271,11 +283,12 @@ def _bombs() -> Iterator[tuple[str, str]]:
     yield "1 MiB", token(note="x" * 2**20)
     yield "a header over 4 KiB", token(head={"x": "y" * 4_000})
     for levels in (17, 100, 1_000, 5_000):
-        for first, last in ("[]", ("{\"a\":", "}")):
+        for first, last in ("[]", ('{"a":', "}")):
             nest = (first * levels + "1" + last * levels).encode()
             yield f"{levels} levels of {first}", signed(key, head, dumps(claims(n="?")).replace(b'"?"', nest))
-            yield f"{levels} levels of {first} in the header", signed(
-                key, dumps(header(key, n="?")).replace(b'"?"', nest), dumps(claims())
+            yield (
+                f"{levels} levels of {first} in the header",
+                signed(key, dumps(header(key, n="?")).replace(b'"?"', nest), dumps(claims())),
             )
     yield "unclosed levels", signed(key, head, b'{"a":' * 2_000)
     yield "only brackets", signed(key, b"[" * 3_000, b"{}")

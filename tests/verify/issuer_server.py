@@ -79,7 +79,7 @@ class Issuer:
         self.replies[JWKS] = Reply(document, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def _listen(self, port: int) -> ThreadingHTTPServer:
-        server = _Server(("localhost", port), _handler_of(self))
+        server = _Server(("localhost", port), _conversation_of(self))
         if self._tls is not None:
             server.socket = self._tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -121,7 +121,7 @@ class _Server(ThreadingHTTPServer):
                 continue
 
 
-def _handler_of(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
+def _conversation_of(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
     class Conversation(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True

@@ -87,9 +87,7 @@ def header(key: SigningKey, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**good, **changes}.items() if value is not ...}
 
 
-def token(
-    key: SigningKey | None = None, head: dict[str, Any] | None = None, **changes: Any
-) -> str:
+def token(key: SigningKey | None = None, head: dict[str, Any] | None = None, **changes: Any) -> str:
     """A token of this key, good but for the changes of its header and claims."""
     key = key or ec_key()
     return signed(key, dumps(header(key, **(head or {}))), dumps(claims(**changes)))

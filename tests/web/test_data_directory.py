@@ -37,6 +37,7 @@ def test_everything_in_it_is_private_whatever_the_umask(data_dir):
         "pepper",
         "ca.pem",
         "ca.key",
+        "doorward.db",
         "server.pem",
         "setup-link",
     }

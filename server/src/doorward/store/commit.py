@@ -24,6 +24,11 @@ from doorward.store import (
 def apply(connection: Connection, event: e.Event, now: int) -> None:
     """Raises Stale when a guard of the event does not hold any more."""
     match event:
+        # The records come first: they are many.
+        case e.AccessTokenIssued() | e.TokenRevoked():
+            tokens.apply(connection, event, now)
+        case e.CredentialRefused():
+            pass  # the journal row is all there is
         case e.ApiCreated() | e.ApiUpdated() | e.ApiDeleted():
             apis.apply(connection, event)
         case e.AccountCreated() | e.AccountUpdated():
@@ -40,11 +45,7 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             admin_keys.apply(connection, event)
         case e.SigningKeyCreated():
             signing_keys.apply(connection, event)
-        case e.TokenRevoked() | e.AccessTokenIssued():
-            tokens.apply(connection, event, now)
         case e.SetupLinkCreated() | e.SetupLinkUsed():
             setup_links.apply(connection, event)
-        case e.CredentialRefused():
-            pass  # a record: the journal row is all there is
         case _:
             assert_never(event)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import queue
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,11 @@ from doorward.store.follower import Follower, catch_up
 from doorward.store.journal import Context
 from doorward.store.memory import Memory, Miss, Reader
 from doorward.store.tallies import Tallies
+from doorward.store.tallies import Step, Tallies
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
+
+TALLIES = Context("server")
+PATIENCE = 10.0
 
 Request = TypeVar("Request")
 Facts = TypeVar("Facts")
@@ -52,6 +58,7 @@ class Store:
         self._follower = Follower(engine, self.memory)
         self.tallies = Tallies(engine)
         self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
+        self.tallies = Tallies(self._write)
 
     def start(self, observe: Callable[[tuple[Event, ...]], None] = lambda _: None) -> None:
         """`observe` is told of every event that this worker committed."""
@@ -128,10 +135,29 @@ class Store:
             if problem is not None:
                 raise problem
 
+    def _write(self, step: Step) -> int:
+        """A step of the tallies in the writer's next transaction; to be called from a thread of their own."""
+        done: list[int] = []
+        append = Append(
+            (), self.memory.position, frozenset(), TALLIES, 0,
+            also=lambda connection: done.append(step(connection)), future=concurrent.futures.Future(),
+        )  # fmt: skip
+        try:
+            self._writer.put(append)
+            append.future.result(PATIENCE)
+        except (queue.Full, TimeoutError):
+            raise Overloaded("the writer is busy") from None
+        return done[-1]
+
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Called by the writer's thread: one wake-up of the loop for a whole batch."""
-        loop = outcomes[0][0].future.get_loop()
-        loop.call_soon_threadsafe(_resolve, outcomes)
+        waiting = [append.future for append, _ in outcomes if isinstance(append.future, asyncio.Future)]
+        if not waiting:
+            _resolve(outcomes)
+            return
+        # A loop that is closed has nobody who waits.
+        with contextlib.suppress(RuntimeError):
+            waiting[0].get_loop().call_soon_threadsafe(_resolve, outcomes)
 
 
 def _resolve(outcomes: Iterable[Outcome]) -> None:

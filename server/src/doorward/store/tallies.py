@@ -5,30 +5,33 @@ Both go through the worker's one writer; neither ever decides whether something 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from itertools import takewhile
-from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.protocol.events import AccessTokenIssued
+from doorward.store.rows import Stale
 from doorward.store.tables import idempotency, journal, opaque_tokens, refusal_details, revoked_tokens
+from doorward.store.writer import Unavailable
 
 FLUSH_INTERVAL = 1.0
 SWEEP_INTERVAL = 60.0
 WAITING_LIMIT = 1_000
 RING = 100_000
 TEXT_LIMIT = 2_000
-# Small, so that commits in between never wait long.
+# Small, so that whoever commits in between never waits long.
 STEP = 1_000
-LEEWAY = 60
+TOKEN_LEEWAY = 60
 ISSUED_LIFETIME = 86_400
 
-Write = Callable[[Connection], None]
+Step = Callable[[Connection], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +47,16 @@ class RefusalDetail:
     detail: str = field(repr=False)
 
 
-def find_refusal(connection: Connection, request_id: str) -> RefusalDetail | None:
-    found = connection.execute(select(refusal_details).where(refusal_details.c.id == request_id)).first()
-    return None if found is None else RefusalDetail(**found._mapping)
-
-
 class Tallies:
-    """`note` from any thread; a thread hands on what was noted every second and sweeps every minute.
+    """Takes notes from any thread; a thread of its own writes them down every second and sweeps every minute.
 
-    `write` hands a write to the writer and returns when it is durable, or raises.
+    `write` runs a step in the writer's next transaction and returns its result when that is durable.
     """
 
-    def __init__(self, write: Callable[[Write], None]) -> None:
+    def __init__(self, write: Callable[[Step], int]) -> None:
         self.dropped = 0
         self._write = write
         self._waiting: list[RefusalDetail] = []
-        self._since_trim = 0
         self._swept_to = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -85,41 +82,85 @@ class Tallies:
         while not self._stopping.wait(FLUSH_INTERVAL):
             self.flush()
             if time.monotonic() >= sweep_at:
-                self.sweep(int(time.time()))
+                # What could not be swept now is swept a minute later.
+                with contextlib.suppress(Unavailable, Stale):
+                    self.sweep(int(time.time()))
                 sweep_at = time.monotonic() + SWEEP_INTERVAL
         self.flush()
 
     def flush(self) -> None:
         with self._lock:
             details, self._waiting = self._waiting, []
-        self._since_trim += len(details)
-        trim = self._since_trim >= STEP
-        if trim:
-            self._since_trim = 0
-        if details and not self._written(lambda connection: _keep(connection, details, trim)):
+        if not details:
+            return
+        try:
+            self._write(partial(keep, details))
+        except (Unavailable, Stale):
             with self._lock:
                 self.dropped += len(details)
 
     def sweep(self, now: int) -> None:
-        """Step by step, so that what others commit comes in between."""
-        for table, expired_at in _ended(now):
-            self._sweep(lambda connection, t=table, e=expired_at: _delete_expired(connection, t, e))  # type: ignore[misc]
-        self._sweep(trim_ring)
-        self._sweep(lambda connection: self._sweep_issued(connection, now - ISSUED_LIFETIME))
+        """Step by step: each is a transaction's worth."""
+        for table, leeway in ENDED:
+            self._repeat(partial(delete_ended, table, now - leeway))
+        self._repeat(trim_ring)
+        self._sweep_issued(now - ISSUED_LIFETIME)
 
-    def _sweep_issued(self, connection: Connection, before: int) -> int:
-        seen, self._swept_to = delete_issued(connection, self._swept_to, before)
-        return seen
+    def _repeat(self, step: Step) -> None:
+        while self._write(step) >= STEP and not self._stopping.is_set():
+            pass
 
-    def _sweep(self, step: Callable[[Connection], int]) -> None:
-        done: list[int] = []
-        while self._written(lambda connection: done.append(step(connection))):
-            if done[-1] < STEP or self._stopping.is_set():
+    def _sweep_issued(self, before: int) -> None:
+        """Changes are kept for good; so as not to pass them by each time, it goes on from where it was."""
+        step = partial(delete_issued, before=before)
+        while (reached := self._write(partial(step, after=self._swept_to))) > self._swept_to:
+            self._swept_to = reached
+            if self._stopping.is_set():
                 return
 
-    def _written(self, write: Write) -> bool:
-        try:
-            self._write(write)
-        except Exception:
-            return False
-        return True
+
+# Access tokens stay a little longer than they live, since clocks differ.
+ENDED = ((idempotency, 0), (revoked_tokens, TOKEN_LEEWAY), (opaque_tokens, TOKEN_LEEWAY))
+
+
+def delete_ended(table: Table, expired_by: int, connection: Connection) -> int:
+    """Deletes at most a step's worth of what expired by then, and returns how many rows that were."""
+    (key,) = table.primary_key
+    ended = select(key).where(table.c.expires_at <= expired_by).limit(STEP)
+    return connection.execute(delete(table).where(key.in_(ended))).rowcount
+
+
+def delete_issued(connection: Connection, *, after: int, before: int) -> int:
+    """Deletes old records of issued tokens from the next rows behind `after`, and returns how far it came."""
+    rows = connection.execute(
+        select(journal.c.seq, journal.c.at).where(journal.c.seq > after).order_by(journal.c.seq).limit(STEP)
+    )
+    old = [row.seq for row in takewhile(lambda row: row.at <= before, rows)]
+    if not old:
+        return after
+    issued = journal.c.seq.between(old[0], old[-1]) & (journal.c.type == AccessTokenIssued.__name__)
+    connection.execute(delete(journal).where(issued))
+    return old[-1]
+
+
+def keep(details: Sequence[RefusalDetail], connection: Connection) -> int:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    rows = [{name.name: _storable(getattr(detail, name.name)) for name in fields(detail)} for detail in details]
+    return connection.execute(dialect.insert(refusal_details).on_conflict_do_nothing(), rows).rowcount
+
+
+def _storable(value: str | int) -> str | int:
+    """PostgreSQL knows neither NUL nor halves of surrogate pairs."""
+    if isinstance(value, int):
+        return value
+    return value[:TEXT_LIMIT].encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def trim_ring(connection: Connection) -> int:
+    oldest = select(refusal_details.c.id).order_by(refusal_details.c.at.desc()).offset(RING).limit(STEP)
+    return connection.execute(delete(refusal_details).where(refusal_details.c.id.in_(oldest))).rowcount
+
+
+def find_refusal(connection: Connection, request_id: str) -> RefusalDetail | None:
+    found = connection.execute(select(refusal_details).where(refusal_details.c.id == request_id)).first()
+    return None if found is None else RefusalDetail(**found._mapping)

@@ -1,7 +1,8 @@
-"""A worker's one writer: waiting records share a commit, each change has its own (decision 1)."""
+"""A worker's one writer: all that waits shares a transaction and its fsync; each change in it stands or falls alone."""
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from doorward.protocol.events import Event, entity_id, is_change
 from doorward.protocol.moment import Position
@@ -22,9 +24,11 @@ from doorward.store.rows import Stale
 QUEUE_LIMIT = 10_000
 BATCH_LIMIT = 512
 
+log = logging.getLogger("doorward.store")
+
 
 class Unavailable(Exception):  # noqa: N818  the store's way to say not now
-    """The database did not commit; nothing was changed."""
+    """The database did not commit, or did not say so; nothing was acknowledged."""
 
 
 @dataclass(slots=True)
@@ -41,10 +45,11 @@ class Append:
 
     @property
     def is_change(self) -> bool:
-        return self.also is not None or any(is_change(event) for event in self.events)
+        return self.also is not None or any(map(is_change, self.events))
 
 
 Outcome = tuple[Append, Exception | None]
+Changed = list[tuple[int, str]]
 
 
 class Writer:
@@ -54,7 +59,8 @@ class Writer:
         self._engine = engine.execution_options(writing=True)
         self._settle = settle
         self._memory = memory
-        self._queue: queue.Queue[Append | None] = queue.Queue(QUEUE_LIMIT)
+        self._queue: queue.SimpleQueue[Append | None] = queue.SimpleQueue()
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -62,12 +68,15 @@ class Writer:
 
     def stop(self) -> None:
         """Commits what is waiting, then ends."""
+        self._stopped = True
         self._queue.put(None)
         self._thread.join()
 
     def put(self, append: Append) -> None:
-        """Raises queue.Full when too much is waiting."""
-        self._queue.put_nowait(append)
+        """Raises queue.Full when too much is waiting, or nothing is taken any more."""
+        if self._stopped or self._queue.qsize() >= QUEUE_LIMIT:
+            raise queue.Full
+        self._queue.put(append)
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -77,6 +86,7 @@ class Writer:
                 return
 
     def _drain(self, first: Append) -> tuple[list[Append], bool]:
+        """All that waits; what comes while it is committed will be the next batch."""
         batch = [first]
         while len(batch) < BATCH_LIMIT:
             try:
@@ -89,57 +99,81 @@ class Writer:
         return batch, False
 
     def commit(self, batch: Sequence[Append]) -> list[Outcome]:
-        """Commits each append or says why not; records share one transaction."""
-        records = [append for append in batch if not append.is_change]
-        outcomes = self._transaction(records) if records else []
-        for append in batch:
-            if append.is_change:
-                outcomes += self._transaction([append])
-        return outcomes
-
-    def _transaction(self, batch: list[Append]) -> list[Outcome]:
+        """Commits each append or says why not; never raises, since the thread must live."""
         try:
-            with self._engine.begin() as connection:
-                head, outcomes = self._write(connection, batch)
-        except (IntegrityError, Stale):
-            return [(append, Stale()) for append in batch]
-        except (DBAPIError, SQLAlchemyError, OSError) as problem:
+            return self._transaction(batch)
+        except Exception as problem:
+            if len(batch) > 1 and not _is_outage(problem):
+                # One of them cannot be written, whatever it is; the others shall not suffer from it.
+                return [outcome for append in batch for outcome in self.commit([append])]
+            if isinstance(problem, IntegrityError):
+                return [(append, Stale()) for append in batch]
+            log.error("nothing was committed: %s", type(problem).__name__)
             return [(append, Unavailable(type(problem).__name__)) for append in batch]
-        changes = [ref for append, problem in outcomes if problem is None for ref in _changes(append)]
+
+    def _transaction(self, batch: Sequence[Append]) -> list[Outcome]:
+        with self._engine.begin() as connection:
+            head = journal.lock_head(connection)
+            changed = _changed(connection, head, batch)
+            outcomes, after = _records(connection, head, changed, [a for a in batch if not a.is_change])
+            for append in batch:
+                if append.is_change:
+                    problem, after = _change(connection, after, changed, append)
+                    outcomes.append((append, problem))
+            if after != head:
+                journal.move_head(connection, after)
+        changes = [ref for append, problem in outcomes if problem is None for ref in _refs(append)]
         if changes:
-            self._memory.forget(changes, head.position)
+            self._memory.forget(changes, after.position)
         return outcomes
 
-    def _write(self, connection: Connection, batch: list[Append]) -> tuple[Head, list[Outcome]]:
-        head = journal.lock_head(connection)
-        stale = _stale(connection, head, batch)
-        outcomes: list[Outcome] = [(append, Stale()) for append in stale]
-        fresh = [append for append in batch if append not in stale] if stale else batch
-        for append in fresh:
-            for event in append.events:
-                apply(connection, event, append.now)
+
+def _is_outage(problem: Exception) -> bool:
+    """The database's own trouble: trying one by one would only take longer, and a commit may have been done."""
+    return isinstance(problem, OperationalError | InterfaceError | InternalError | PoolTimeout | OSError)
+
+
+def _records(connection: Connection, head: Head, changed: Changed, records: list[Append]) -> tuple[list[Outcome], Head]:
+    outcomes: list[Outcome] = [(append, Stale() if _is_stale(append, head, changed) else None) for append in records]
+    fresh = [append for append, problem in outcomes if problem is None]
+    return outcomes, _written(connection, head, fresh)
+
+
+def _change(connection: Connection, head: Head, changed: Changed, append: Append) -> tuple[Exception | None, Head]:
+    """What fails is undone alone. What succeeds counts as changed for those after it in the batch."""
+    if _is_stale(append, head, changed):
+        return Stale(), head
+    try:
+        with connection.begin_nested():
+            after = _written(connection, head, [append])
             if append.also is not None:
                 append.also(connection)
-        rows = [(event, append.context) for append in fresh for event in append.events]
-        if rows:
-            journal.append(connection, head, rows, fresh[0].now)
-        return head, outcomes + [(append, None) for append in fresh]
+    except (IntegrityError, Stale):
+        return Stale(), head
+    changed += [(after.seq, ref) for ref in _refs(append)]
+    return None, after
 
 
-def _changes(append: Append) -> list[str]:
+def _written(connection: Connection, head: Head, appends: list[Append]) -> Head:
+    for append in appends:
+        for event in append.events:
+            apply(connection, event, append.now)
+    entries = [(event, append.context, append.now) for append in appends for event in append.events]
+    return journal.append(connection, head, entries) if entries else head
+
+
+def _refs(append: Append) -> list[str]:
+    """What the append changes."""
     return [f"{event.entity}/{entity_id(event)}" for event in append.events if is_change(event)]
 
 
-def _stale(connection: Connection, head: Head, batch: list[Append]) -> list[Append]:
-    """The appends whose facts were changed between their reading and now."""
+def _changed(connection: Connection, head: Head, batch: Sequence[Append]) -> Changed:
+    """What was changed since the oldest of the positions."""
     oldest = min(append.position.seq for append in batch)
-    if head.change_seq <= oldest and all(append.position.epoch == head.epoch for append in batch):
-        return []
-    changes = journal.changed_since(connection, oldest)
-    return [append for append in batch if _is_stale(append, head, changes)]
+    return journal.changed_since(connection, oldest) if head.change_seq > oldest else []
 
 
-def _is_stale(append: Append, head: Head, changes: list[tuple[int, str]]) -> bool:
+def _is_stale(append: Append, head: Head, changed: Changed) -> bool:
     if append.position.epoch != head.epoch:
         return True
-    return any(seq > append.position.seq and ref in append.refs for seq, ref in changes)
+    return any(seq > append.position.seq and ref in append.refs for seq, ref in changed)

@@ -60,6 +60,12 @@ def _public(runtime: Runtime, document: Document) -> ASGIApp:
 def _cacheable(body: bytes, incoming: Incoming) -> Reply:
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
     headers: Headers = [MAX_AGE, ANY_ORIGIN, (b"etag", tag)]
-    if tag in incoming.all(b"if-none-match"):
+    if _is_known(tag, incoming.all(b"if-none-match")):
         return Reply(304, b"", headers)
     return Reply(200, body, [JSON, *headers])
+
+
+def _is_known(tag: bytes, given: list[bytes]) -> bool:
+    """RFC 9110 §13.1.2: a list or `*`, compared weakly; our own tags hold no comma."""
+    known = [one.strip().removeprefix(b"W/") for value in given for one in value.split(b",")]
+    return tag in known or known == [b"*"]

@@ -99,7 +99,7 @@ def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
             "body": _members(document, operation.get("requestBody", {}).get("content", {})),
             "reply": _members(document, _success(operation).get("content", {})),
         }
-        for path, operations in document["paths"].items()
+        for path, operations in sorted(document["paths"].items())
         for method, operation in operations.items()
     ]
 

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -44,7 +45,15 @@ STATIC_HEADERS = {
 
 @cache
 def templates() -> Environment:
-    return Environment(loader=PackageLoader("doorward.web"), autoescape=True, auto_reload=False)
+    environment = Environment(loader=PackageLoader("doorward.web"), autoescape=True, auto_reload=False)
+    environment.filters["prose"] = _prose
+    return environment
+
+
+def _prose(text: str) -> Markup:
+    """`Code` between backticks, as our sentences write it."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 @cache
