@@ -38,6 +38,6 @@ class Figure:
 
 def rounded(value: float) -> str:
     """Three digits that say something, and whole numbers from a hundred on."""
-    if value >= 100:
+    if value >= 99.95:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

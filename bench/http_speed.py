@@ -23,13 +23,15 @@ REQUIRED, AIMED = {"issue a JWT, ES256": 15.0}, {"issue a JWT, ES256": 25.0}
 
 @dataclass(frozen=True)
 class Row:
-    """A request's rate, its share of the bare rate, and the server's CPU time and the client's wait for one reply."""
+    """A request's rate and its share of the bare rate; the server's CPU time for one reply, and its share likewise."""
 
     rate: Figure
     share: Figure
     cpu: Figure
+    cpu_share: Figure
     p50: Figure
     p99: Figure
+    others: Figure
 
 
 @contextlib.contextmanager
@@ -73,11 +75,14 @@ def _tokens(request: Request, found: Round) -> int:
 
 
 def _row(name: str, rounds: Sequence[Round], bare: Sequence[Round]) -> Row:
-    shares = [100 * one.per_second / other.per_second for one, other in zip(rounds, bare, strict=True)]
+    pairs = list(zip(rounds, bare, strict=True))
+    shares = [100 * one.per_second / other.per_second for one, other in pairs]
     return Row(
         rate=Figure(name, "/s", [one.per_second for one in rounds]),
         share=Figure(name, "%", shares, more_is_better=True, required=REQUIRED.get(name), aimed=AIMED.get(name)),
         cpu=Figure(name, "µs", [one.cpu_microseconds for one in rounds]),
+        cpu_share=Figure(name, "%", [100 * other.cpu_microseconds / one.cpu_microseconds for one, other in pairs]),
         p50=Figure(name, "ms", [one.p50 for one in rounds]),
         p99=Figure(name, "ms", [one.p99 for one in rounds]),
+        others=Figure(name, "%", [one.others for one in rounds]),
     )

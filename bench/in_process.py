@@ -1,4 +1,4 @@
-"""Signing and verifying in this process, beside `cryptography` alone over the same bytes, and the verifier at work."""
+"""Signing and verifying in this process, beside `cryptography` alone over the same bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from doorward_server import Doorward, audience
 from figures import Figure
 from joserfc import jwt as joserfc
 from joserfc.jwk import ECKey
@@ -18,14 +17,14 @@ from timing import Contestant, in_turns
 
 from doorward.protocol.token import Stamp
 from doorward.sign import Signer
-from doorward_verify import Verifier, access_token, jwt
+from doorward_verify import access_token, jwt
 
-ISSUER = "https://auth.example.com"
+ISSUER, AUDIENCE = "https://auth.example.com", "https://api.example.com"
 TOKENS = 1000
 CLAIMS = {
     "iss": ISSUER,
     "sub": "client_0123456789abcdef",
-    "aud": audience("ES256"),
+    "aud": AUDIENCE,
     "client_id": "client_0123456789abcdef",
     "scope": "invoices:read invoices:write",
     "grant_id": "grant_0123456789abcdef",
@@ -43,7 +42,7 @@ class Comparison:
     share: Figure
 
 
-def run(doorward: Doorward) -> tuple[list[Comparison], list[Figure]]:
+def run() -> list[Comparison]:
     signer = Signer(os.urandom(32))
     now = int(time.time())
     key = signer.generate("signing_0123456789abcdef", "ES256", now)
@@ -57,7 +56,7 @@ def run(doorward: Doorward) -> tuple[list[Comparison], list[Figure]]:
         Contestant(lambda signing_input: private.sign(signing_input, ES256), signing_inputs),
         required=85.0,
     )
-    return [signing, *_verifying(tokens, key.public_jwk, now)], _verifier(doorward)
+    return [signing, *_verifying(tokens, key.public_jwk, now)]
 
 
 def _verifying(tokens: list[str], jwk: Any, now: int) -> list[Comparison]:
@@ -69,9 +68,7 @@ def _verifying(tokens: list[str], jwk: Any, now: int) -> list[Comparison]:
         [_signed(token) for token in tokens],
     )
     imported = ECKey.import_key(jwk)
-    ours = Contestant(
-        lambda token: access_token.verify(token, keys, issuer=ISSUER, audience=CLAIMS["aud"], now=now), tokens
-    )
+    ours = Contestant(lambda token: access_token.verify(token, keys, issuer=ISSUER, audience=AUDIENCE, now=now), tokens)
     peer = Contestant(lambda token: joserfc.decode(token, imported, algorithms=["ES256"]), tokens)
     return [
         _compared("verify a JWT not seen before, ES256", ours, plain, required=85.0),
@@ -94,15 +91,3 @@ def _compared(name: str, ours: Contestant, yardstick: Contestant, required: floa
         Figure(name, "µs", theirs),
         Figure(name, "%", shares, more_is_better=True, required=required),
     )
-
-
-def _verifier(doorward: Doorward) -> list[Figure]:
-    """Against the running server, which is asked again after each 0.8 s: that is part of the figure."""
-    verifier_id, secret = doorward.verifiers["ES256"]
-    verifier = Verifier(doorward.url, audience=audience("ES256"), verifier_id=verifier_id, verifier_secret=secret)
-    credentials = {"a JWT": doorward.token("ES256"), "an API key": doorward.api_key}
-    samples = in_turns(*(Contestant(verifier.check, [text] * TOKENS) for text in credentials.values()))
-    return [
-        Figure(f"verifier: {name} that is known", "µs", found, required=3.0)
-        for name, found in zip(credentials, samples, strict=True)
-    ]

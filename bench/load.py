@@ -36,11 +36,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Round:
+    """`p50` and `p99` are milliseconds; `others` is the share of the server's core that went to anybody else."""
+
     replies: int
     per_second: float
     cpu_microseconds: float
     p50: float
     p99: float
+    others: float
 
 
 def require_wrk() -> None:
@@ -50,23 +53,31 @@ def require_wrk() -> None:
 
 def measure(request: Request, seconds: int) -> Round:
     """Raises SystemExit when a single reply was not what it had to be."""
-    cpu = request.server.cpu_seconds
+    cpu, core = request.server.cpu_seconds, machine.busy_seconds(machine.SERVER_CORE)
+    found = _counted(request, seconds)
+    cpu = request.server.cpu_seconds - cpu
+    others = max(0.0, machine.busy_seconds(machine.SERVER_CORE) - core - cpu)
+    replies, took = found["replies"], found["microseconds"] / 1e6
+    return Round(
+        replies, replies / took, cpu / replies * 1e6, found["p50"] / 1000, found["p99"] / 1000, 100 * others / took
+    )
+
+
+def _counted(request: Request, seconds: int) -> dict[str, int]:
     command: list[str | Path] = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--script", SCRIPT, request.url]
     done = subprocess.run(
         pinned(machine.GENERATOR_CORE, command), env=_environment(request), capture_output=True, text=True, check=False
     )
-    cpu = request.server.cpu_seconds - cpu
     if done.returncode != 0:
         raise SystemExit(f"wrk failed: {done.stderr}")
     *_, counted, example = done.stdout.split("\n")
-    found = json.loads(counted)
+    found: dict[str, int] = json.loads(counted)
     if found["wrong"] or found["broken"] or not found["replies"]:
         raise SystemExit(
             f"{request.name}: {found['wrong']} of {found['replies']} replies were wrong, "
             f"{found['broken']} connections broke; the first wrong reply: {example}"
         )
-    replies, microseconds = found["replies"], found["microseconds"]
-    return Round(replies, replies / microseconds * 1e6, cpu / replies * 1e6, found["p50"] / 1000, found["p99"] / 1000)
+    return found
 
 
 def _environment(request: Request) -> dict[str, str]:

@@ -17,12 +17,20 @@ from cryptography.hazmat.backends.openssl import backend
 DISK = Path("/var/tmp")
 MEASURED = ("doorward", "cryptography", "uvicorn", "uvloop", "httptools", "sqlalchemy", "fastapi", "joserfc")
 
+TICKS = os.sysconf("SC_CLK_TCK")
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, GENERATOR_CORE = _CORES[0], _CORES[-1]
 
 
 def directory() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="doorward-bench-", dir=DISK if DISK.is_dir() else None)
+
+
+def busy_seconds(core: int) -> float:
+    """What this core worked since the machine started, whoever for."""
+    line = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{core} "))
+    user, nice, system, _, _, _, _, steal, *_ = map(int, line.split()[1:])
+    return (user + nice + system + steal) / TICKS
 
 
 def described() -> dict[str, str]:

@@ -16,7 +16,6 @@ import machine
 
 COMMAND = Path(sys.executable).with_name("doorward")
 PATIENCE = 15
-_TICKS = os.sysconf("SC_CLK_TCK")
 # What the caller set for a server of his own is no part of the measurement.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD")}
 
@@ -28,7 +27,7 @@ class Child:
     @property
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return (int(fields[11]) + int(fields[12])) / machine.TICKS
 
     @property
     def resident_megabytes(self) -> float:

@@ -21,6 +21,7 @@ import load
 import machine
 import report
 import starting
+import verifier_speed
 from figures import Figure
 from report import Results
 
@@ -53,9 +54,11 @@ def measured(told: Generator[None, str]) -> Results:
             idle = doorward.child.resident_megabytes
             over_http = http_speed.run(doorward, place, told)
             busy = doorward.child.resident_megabytes
-            os.sched_setaffinity(0, {machine.SERVER_CORE})
-            told.send("signing and verifying in this process")
-            compared, verifier = in_process.run(doorward)
+            os.sched_setaffinity(0, {machine.GENERATOR_CORE})
+            told.send("the verifier and Guard")
+            verifier = verifier_speed.run(doorward)
+        told.send("signing and verifying in this process")
+        compared = in_process.run()
     return Results(described, over_http, compared, verifier, [*starts, *memory(idle, busy)])
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -62,13 +64,22 @@ def at(run, tmp_path) -> Run:
     return lambda *words, **more: run("--data-dir", str(tmp_path / "data"), *words, **more)
 
 
+@pytest.fixture(scope="session")
+def acme_directory(tmp_path_factory) -> Path:
+    """Made once: most of the time goes into its RSA key."""
+    directory = tmp_path_factory.mktemp("acme") / "data"
+    words = ["--scope", "invoices:read=Read your invoices", "--scope", "invoices:write=Create and change invoices"]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        made = ["apis", "create", "https://api.example.com", "--name", "Invoices", *words]
+        assert main(["--data-dir", str(directory), *made]) == 0
+        assert main(["--data-dir", str(directory), "accounts", "create", "acme", "--name", "Acme Inc"]) == 0
+    return directory
+
+
 @pytest.fixture
-def acme(at) -> Run:
+def acme(at, acme_directory, tmp_path) -> Run:
     """An api with two scopes, and an account."""
-    scopes = ("invoices:read=Read your invoices", "invoices:write=Create and change invoices")
-    words = [word for scope in scopes for word in ("--scope", scope)]
-    assert at("apis", "create", "https://api.example.com", "--name", "Invoices", *words).code == 0
-    assert at("accounts", "create", "acme", "--name", "Acme Inc").code == 0
+    shutil.copytree(acme_directory, tmp_path / "data")
     return at
 
 

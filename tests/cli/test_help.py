@@ -34,7 +34,9 @@ def test_every_help_fits_into_80_columns_and_explains_each_option(run, words):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_noun_ends_its_help_with_examples_that_exist(run, name):
     out = run(name, "--help").out
-    examples = re.findall(r"^    (?:\S+=\S+ )?(?:eval \"\$\()?doorward (.*)$", out.partition("Examples:")[2], re.MULTILINE)
+    examples = re.findall(
+        r"^    (?:\S+=\S+ )?(?:eval \"\$\()?doorward (.*)$", out.partition("Examples:")[2], re.MULTILINE
+    )
     assert examples
     for example in examples:
         words = [word for word in example.split() if not word.startswith(("-", "/"))]
@@ -75,8 +77,8 @@ def test_nothing_heavy_is_imported_before_it_is_needed(words):
     assert ran.stderr == "[]\n"
 
 
-@pytest.mark.parametrize("words", [("nonsense",), ("keys", "nonsense"), ("keys", "create", "--nonsense"), ("keys", "show")])
+@pytest.mark.parametrize("words", ["nonsense", "keys nonsense", "keys create --nonsense", "keys show"])
 def test_a_misuse_is_exit_code_2_with_a_pointer_to_the_help(run, words):
-    ran = run(*words)
+    ran = run(*words.split())
     assert (ran.code, ran.out) == (2, "")
     assert re.search(r"Try 'doorward[a-z ]* -h' for help", ran.err)

@@ -79,7 +79,7 @@ def test_without_a_terminal_nobody_is_asked(at):
 def test_a_scope_without_a_sentence_is_refused_for_a_new_api(at):
     ran = at("init", "--for", "partners", "--scope", "x:read", "--yes", "--json")
     assert ran.code == 2
-    assert "NAME=VALUE" in json.loads(ran.err)["detail"]
+    assert "NAME=VALUE" in json.loads(ran.err.splitlines()[-1])["detail"]
 
 
 def test_without_a_data_directory_the_default_one_is_made_here(run, tmp_path):

@@ -75,7 +75,7 @@ def test_the_claims_of_a_foreign_jwt_are_told_but_not_believed(run):
     assert ran.code == 0
     assert "sub  a\\x1b[2J" in ran.out
     assert "(2 hours ago)" in ran.out
-    assert "  signature   not checked\n" in ran.out
+    assert "  signature  not checked\n" in ran.out
 
 
 def test_a_jwt_that_no_strict_reader_takes_is_shown_and_fails(run):

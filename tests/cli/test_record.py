@@ -79,7 +79,7 @@ def test_scopes_are_words_or_repetitions(acme):
 
 def test_clients_create(acme):
     words = (
-        f'clients create --account acme --name worker --grant-type client_credentials --api {API} '
+        f"clients create --account acme --name worker --grant-type client_credentials --api {API} "
         '--scope "invoices:read invoices:write" --json'
     )
     made = acme(*shlex.split(words)).json

@@ -114,7 +114,9 @@ def test_a_profile_with_a_key_that_others_can_read_is_refused(profile):
     assert "chmod 600" in failure.text()
 
 
-@pytest.mark.parametrize("text", ["", "not toml", "[prod]\n", '[prod]\nurl = "https://a.example"\nkey = "x"\n', "prod = 1"])
+@pytest.mark.parametrize(
+    "text", ["", "not toml", "[prod]\n", '[prod]\nurl = "https://a.example"\nkey = "x"\n', "prod = 1"]
+)
 def test_an_unusable_profile_is_a_misuse(profile, text):
     assert refused({"profile": "prod"}, profile(text) | KEY).exit_code == 2
 

@@ -36,12 +36,12 @@ def data_dir(request, tmp_path):
 def doorward(data_dir):
     """The command as it is typed in that directory; answers the object that --json printed."""
 
-    def run(*words, stdin=None):
+    def run(*words, stdin=None, code=0):
         done = subprocess.run(
             command("--data-dir", data_dir, *words),
             cwd=data_dir.parent, input=stdin, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return json.loads(done.stdout) if "--json" in words else done.stdout
 
     return run
@@ -98,7 +98,9 @@ def test_the_first_call_with_a_key_and_the_last(doorward, invoices):
     def call(method="GET", **headers):
         return invoices.request(method, "/invoices", headers=headers)
 
-    assert call(**{"X-API-Key": made["key"]}).json()["account"] == "acme"
+    first = call(**{"X-API-Key": made["key"]})
+    assert first.status_code == 200, first.text
+    assert first.json()["account"] == "acme"
     assert call(Authorization=f"Bearer {made['key']}").status_code == 200
     assert doorward("keys", "verify", "-", "--json", stdin=made["key"])["active"] is True
 
@@ -113,7 +115,7 @@ def test_the_first_call_with_a_key_and_the_last(doorward, invoices):
     doorward("keys", "revoke", made["id"])
     refused = until_refused(lambda: call(**{"X-API-Key": made["key"]}))
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
-    assert doorward("keys", "verify", "-", "--json", stdin=made["key"])["active"] is False
+    assert doorward("keys", "verify", "-", "--json", stdin=made["key"], code=1)["active"] is False
     told = doorward("explain", refused.json()["request_id"])
     assert refused.json()["reason"] in told
 
@@ -130,7 +132,7 @@ def test_the_first_call_with_a_token_and_the_last(doorward, invoices, server, da
         "DOORWARD_CLIENT_SECRET": client["client_secret"],
         "DOORWARD_CA_FILE": str(data_dir / "ca.pem"),
     }
-    worker = [sys.executable, str(ROOT / "examples/worker/worker.py"), f"{invoices.base_url}invoices"]
+    worker = [sys.executable, str(ROOT / "examples/worker/worker.py"), str(invoices.base_url.join("/invoices"))]
 
     def work():
         return subprocess.run(worker, env=environment, capture_output=True, text=True, timeout=30, check=False)
@@ -156,7 +158,7 @@ def test_the_first_call_with_a_token_and_the_last(doorward, invoices, server, da
     assert (refused.status_code, refused.json()["reason"]) == (401, "credential_revoked")
     assert work().returncode == 0, "the client itself was not revoked"
 
-    doorward("accounts", "suspend", "acme", "--yes")
+    doorward("accounts", "suspend", "acme")
     assert work().returncode == 1
     doorward("accounts", "resume", "acme")
     assert work().returncode == 0

@@ -70,19 +70,20 @@ def bad() -> dict[str, dict[str, str]]:
         "form": dict(_forms()),
         "encodings": dict(_encodings()),
         "times": dict(_times()),
-        "issuer": _claim("iss", "https://auth.example.com/", "https://auth.example.co", "HTTPS://auth.example.com", "auth",
-                         [ISSUER], {"iss": ISSUER}, None, 1, True, "", f"{ISSUER}.evil.example", ...),
-        "audience": _claim("aud", "https://api.example.com/", "https://api.example.co", "https://API.example.com", "api", "",
-                           [], ["https://other.example.com"], [AUDIENCE, 1], [[AUDIENCE]], {AUDIENCE: 1}, None, 1, True, ...),
-        "scope": _claim("scope", ["invoices:read"], {"a": 1}, None, 1, True, " a", "a ", "a  b", "a\tb", "a\nb", 'a"b', "a\\b",
-                        "a\u00a0b", "a\x00b", "\u017eofie", "a" * 4097),
+        "issuer": _claim("iss", "https://auth.example.com/", "https://auth.example.co", "HTTPS://auth.example.com", "",
+                         [ISSUER], {"iss": ISSUER}, None, 1, True, "auth", f"{ISSUER}.evil.example", ...),
+        "audience": _claim("aud", "https://api.example.com/", "https://api.example.co", "https://API.example.com", "",
+                           [], ["https://other.example.com"], [AUDIENCE, 1], [[AUDIENCE]], {AUDIENCE: 1}, None, 1,
+                           True, "api", ...),
+        "scope": _claim("scope", ["invoices:read"], {"a": 1}, None, 1, True, " a", "a ", "a  b", "a\tb", "a\nb",
+                        'a"b', "a\\b", "a\u00a0b", "a\x00b", "\u017eofie", "a" * 4097),
         "client": _claim("client_id", None, "", 1, True, ["client_8sK2"], {"id": 1}, "a\nb", "a\x00", ...),
         "subject": _claim("sub", None, "", 1, True, ["client_8sK2"], {}, "a\r\nSet-Cookie: a", "\u202e", ...),
         "token id": _claim("jti", None, "", 1, ["a"], ...),
         "our own claims": {**_claim("account", 1, "", ["acme"], "a\nb"), **_claim("grant_id", 1, "", {}),
                            **_claim("act", "client", 1, [], True)},
-        "bound tokens": _claim("cnf", {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, {"x5t#S256": "a"}, {"new": 1},
-                               {}, None, "jkt", []),
+        "bound tokens": _claim("cnf", {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, {"x5t#S256": "a"},
+                               {"new": 1}, {}, None, "jkt", []),
         "size and depth": dict(_bombs()),
         "JWE": dict(_encrypted()),
         "JSON": dict(_json()),
@@ -172,9 +173,9 @@ def _duplicates() -> Iterator[tuple[str, str]]:
 
 def _types() -> Iterator[tuple[str, str]]:
     kinds = (
-        "JWT", "jwt", "at+JWT", "AT+JWT", "application/AT+jwt", "APPLICATION/at+jwt", "at+jwt ", " at+jwt", "at+jwt;v=1",
-        "at", "application/jwt", "id+jwt", "logout+jwt", "statuslist+jwt", "token-introspection+jwt", "dpop+jwt",
-        "client-authentication+jwt", "oauth-authz-req+jwt", "secevent+jwt", "JOSE", "", "text/at+jwt",
+        "JWT", "jwt", "at+JWT", "AT+JWT", "application/AT+jwt", "APPLICATION/at+jwt", "at+jwt ", " at+jwt",
+        "at+jwt;v=1", "at", "application/jwt", "id+jwt", "logout+jwt", "statuslist+jwt", "token-introspection+jwt",
+        "dpop+jwt", "client-authentication+jwt", "oauth-authz-req+jwt", "secevent+jwt", "JOSE", "", "text/at+jwt",
     )  # fmt: skip
     for typ in (*kinds, ..., None, 1, True, ["at+jwt"], {"typ": "at+jwt"}):
         yield f"typ={typ!r}", token(head={"typ": typ})
@@ -207,7 +208,8 @@ def _forms() -> Iterator[tuple[str, str]]:
     plain = token()
     head, body, signature = plain.split(".")
     yield from {
-        "empty": "", "dots": "..", "one part": head, "two parts": f"{head}.{body}", "four parts": f"{plain}.{signature}",
+        "empty": "", "dots": "..", "one part": head, "two parts": f"{head}.{body}",
+        "four parts": f"{plain}.{signature}",
         "no header": f".{body}.{signature}", "no claims": f"{head}..{signature}", "no signature": f"{head}.{body}.",
         "leading dot": f".{plain}", "trailing dot": f"{plain}.", "twice": f"{plain}{plain}",
         "wide dots": plain.replace(".", "\uff0e"), "a soft hyphen": f"{head}.{body}\u00ad.{signature}",
@@ -271,7 +273,8 @@ def _times() -> Iterator[tuple[str, str]]:
         for odd in (True, False, None, str(NOW), "", [NOW], {"at": NOW}, NOW + 0.5, 1e10, float(NOW)):
             yield f"{name}={odd!r}", token(**{name: odd})
     yield from {
-        "no exp": token(exp=...), "no iat": token(iat=...), "expired": token(exp=NOW - 10), "long expired": token(exp=0),
+        "no exp": token(exp=...), "no iat": token(iat=...), "expired": token(exp=NOW - 10),
+        "long expired": token(exp=0),
         "negative exp": token(exp=-1), "not yet": token(nbf=NOW + 11), "issued in the future": token(iat=NOW + 11),
     }.items()  # fmt: skip
 

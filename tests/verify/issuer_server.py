@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import ipaddress
 import json
 import ssl
 import threading
@@ -182,7 +181,7 @@ def certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
     signs = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     ca = builder(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(True, 0), True)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
     leaf = builder(x509.Name([]), key.public_key()).add_extension(names, True)
     ca_file, pair = folder / "ca.pem", folder / "server.pem"
     pem = serialization.Encoding.PEM

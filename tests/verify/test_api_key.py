@@ -42,7 +42,7 @@ def test_an_invalid_vector_is_refused(vector: dict[str, str]) -> None:
 def test_a_key_of_another_brand_is_refused_though_its_checksum_is_right() -> None:
     foreign = api_key.assemble("other", "", "live", "a" * 12, "b" * 32)
     assert api_key.parse(foreign, "other").brand == "other"
-    for brand in ("dw", "othe", "otherr", "o"):
+    for brand in ("dw", "othes", "otherr", "oth", "o"):
         with pytest.raises(api_key.MalformedCredential):
             api_key.parse(foreign, brand)
 

@@ -46,4 +46,4 @@ def test_more_than_4_kib_are_refused() -> None:
 @given(st.frozensets(st.text(TOKEN, min_size=1, max_size=20), min_size=1))
 def test_text_and_parse_are_inverse(names: frozenset[str]) -> None:
     assert scope.parse(scope.text(names)) == names
-    assert scope.text(names) == scope.text(reversed(sorted(names)))
+    assert scope.text(names) == scope.text(sorted(names, reverse=True))

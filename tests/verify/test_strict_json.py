@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_the_same_member_in_two_objects_is_no_repetition() -> None:
     assert strict_json.parse(b'{"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}]}')
 
 
-@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"1" * 309 + b".0"])
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"1" * 310 + b".0"])
 def test_what_is_not_a_finite_number_is_refused(value: bytes) -> None:
     refused(b'{"a":' + value + b"}")
     refused(b'{"a":[' + value + b"]}")
@@ -151,7 +152,5 @@ def test_it_reads_what_the_standard_library_writes(value: dict[str, Any], ascii_
 
 @given(st.binary())
 def test_junk_is_refused_as_a_value_error(raw: bytes) -> None:
-    try:
+    with contextlib.suppress(ValueError):
         assert isinstance(strict_json.parse(raw), dict)
-    except ValueError:
-        pass

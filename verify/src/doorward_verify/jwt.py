@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -158,7 +158,8 @@ class RS256:
     _padding = padding.PKCS1v15()
 
     def __init__(self, public: rsa.RSAPublicKey) -> None:
-        if not 2048 <= public.key_size <= 8192 or public.public_numbers().e >= 2**32:
+        numbers = public.public_numbers()
+        if not 2048 <= public.key_size <= 8192 or numbers.e >= 2**32 or _is_roca(numbers.n):
             raise ValueError("the RSA key is too weak, or too slow to use")
         self._public = public
 
@@ -168,6 +169,20 @@ class RS256:
             self._public.verify(signature, signing_input, self._padding, self._hash)
         except InvalidSignature:
             raise _forged() from None
+
+
+# Primes for which 65537 generates but a part of all remainders, so that membership says something.
+_TELLING_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+
+
+def _is_roca(modulus: int) -> bool:
+    """CVE-2017-15361: moduli that some smart cards made, powers of 65537 by every small prime, can be factored."""
+    return all(modulus % prime in _powers_of_65537(prime) for prime in _TELLING_PRIMES)
+
+
+@cache
+def _powers_of_65537(prime: int) -> frozenset[int]:
+    return frozenset(pow(65537, exponent, prime) for exponent in range(prime))
 
 
 def _forged() -> InvalidToken:

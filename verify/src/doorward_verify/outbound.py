@@ -134,6 +134,8 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         content += chunk
         if len(content) > LIMIT or time.monotonic() > deadline:
             raise ValueError("the answer is too long or too slow")
-    if not response.isclosed():
+    if response.length:
         raise ValueError("the answer was cut off")
+    # read1() leaves a finished response open, and an open one blocks the next request on its connection.
+    response.read()
     return bytes(content)

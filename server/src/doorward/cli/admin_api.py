@@ -220,13 +220,17 @@ def _flags(context: typer.Context) -> Mapping[str, Any]:
 
 
 def run(
-    context: typer.Context, conversation: Callable[[AdminApi], Awaitable[Answer]], *, making: bool = False
+    context: typer.Context,
+    conversation: Callable[[AdminApi], Awaitable[Answer]],
+    *,
+    making: bool = False,
+    start_here: bool = False,
 ) -> Answer:
     """One conversation with the API that the global options choose."""
     # Half of the time that `--version` may take.
     import asyncio
 
-    chosen = choose(context)
+    chosen = choose(context, start_here=start_here)
 
     async def hold() -> Answer:
         async with connect(chosen, making=making) as api:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsonlib
 import time
 from typing import Annotated
@@ -22,6 +23,8 @@ doorward audit tail --json | jq .entity_id
 
 POLL = 0.5
 BEGINNING = 10
+# A stream cannot wait for its widest cell: most of them fit.
+WIDTHS = (6, 19, 17, 26, 23, 0)
 Kind = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this type, such as ApiKeyCreated.")]
 Entity = Annotated[str | None, typer.Option(metavar="ID", help="Only what touched this entity.")]
 
@@ -49,8 +52,8 @@ def tail(context: typer.Context, type_: Kind = None, entity: Entity = None, json
         if json:
             output.json_line(entry)
         else:
-            seq, *rest = _row(entry)
-            print("  ".join(output.printable(cell) for cell in (seq.rjust(6), *rest)), flush=True)
+            cells = zip(_row(entry), WIDTHS, strict=True)
+            print("  ".join(output.printable(cell).ljust(width) for cell, width in cells).rstrip(), flush=True)
 
     async def follow(api: AdminApi) -> None:
         import asyncio
@@ -67,7 +70,9 @@ def tail(context: typer.Context, type_: Kind = None, entity: Entity = None, json
             page = await api.get("/audit", after=after, limit=PAGE_LIMIT, type=type_, entity=entity)
             entries = page["items"]
 
-    run(context, follow)
+    # Ctrl-C is how it ends, and no cancellation.
+    with contextlib.suppress(KeyboardInterrupt):
+        run(context, follow)
 
 
 def _row(entry: Object) -> tuple[str, ...]:

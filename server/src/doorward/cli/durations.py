@@ -26,8 +26,9 @@ def seconds(text: str) -> int:
 def span(lifetime: int) -> str:
     """The largest unit of which there are at least two, so that 90 days are not three months."""
     for size, name in _STEPS:
-        count = lifetime // size
-        if count >= 2 or (count == 1 and lifetime % size == 0) or size == 1:
+        whole = lifetime // size
+        if whole >= 2 or (whole == 1 and lifetime % size == 0) or size == 1:
+            count = round(lifetime / size)
             return f"{count} {name}{'' if count == 1 else 's'}"
     raise AssertionError
 

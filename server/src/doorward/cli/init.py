@@ -15,7 +15,7 @@ from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.advice import ADVICE, Advice, Caller
 from doorward.cli.failure import CANCELLED, FAILED, USAGE, Failure, Refused
 from doorward.cli.options import Json, Yes, pairs, verb
-from doorward.cli.pasted import command, short
+from doorward.cli.pasted import command
 
 API = "https://api.example.com"
 SCOPE = "read=Read your data"
@@ -103,7 +103,7 @@ def init(
         _not_offered(caller, advice, json)
     given = Given(api, name, account, scope or [])
     again = command(context.find_root().params)
-    made = run(context, lambda admin: _make(admin, advice, given, questions, again), making=True)
+    made = run(context, lambda admin: _make(admin, advice, given, questions, again), making=True, start_here=True)
     if json:
         output.show_json(_answer(caller, advice) | _found(made))
     else:
@@ -188,10 +188,10 @@ def _plan(api: Object, account_id: str, account: Object | None, advice: Advice) 
 def _token_call(admin: AdminApi, client: Object) -> str:
     """The secret goes through a pipe: as an argument of curl, every user of the machine could read it."""
     user = f'user = "{client["client_id"]}:{client["client_secret"]}"'
-    trust = f"--cacert {shlex.quote(short(admin.ca_file))} " if admin.ca_file else ""
+    trust = f"--cacert {shlex.quote(str(admin.ca_file))} " if admin.ca_file else ""
     return (
         f"printf %s {shlex.quote(user)} |\n"
-        f"curl {trust}-K - -d grant_type=client_credentials {admin.address}/oauth/token"
+        f"curl {trust}-K - -d grant_type=client_credentials {shlex.quote(admin.address + '/oauth/token')}"
     )
 
 
@@ -217,7 +217,10 @@ def _next(made: Made) -> tuple[tuple[str, str], ...]:
     credential = "KEY" if made.kind == "key" else "TOKEN"
     return (
         ("Try it" if made.kind == "key" else "Fetch a token, while the server runs", made.call),
-        ("The caller sends it like this", f"curl -H 'Authorization: Bearer {credential}' {made.api['identifier']}"),
+        (
+            "The caller sends it like this",
+            f"curl -H 'Authorization: Bearer {credential}' {shlex.quote(made.api['identifier'])}",
+        ),
         ("The API checks it with what this prints", made.check),
     )
 

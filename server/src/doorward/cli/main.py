@@ -135,5 +135,6 @@ def _misused(misuse: typer.TyperException) -> int:
 
 def _unexpected(fault: Exception) -> Failure:
     """Its kind alone: a message may quote what was given."""
-    why = f"{fault.filename or 'a file'}: {fault.strerror}" if isinstance(fault, OSError) else type(fault).__name__
-    return Failure(f"unexpected failure ({why}); DOORWARD_DEBUG=1 shows where")
+    if isinstance(fault, OSError) and fault.strerror:
+        return Failure(f"{fault.filename or 'input or output failed'}: {fault.strerror.lower()}")
+    return Failure(f"unexpected failure ({type(fault).__name__}); DOORWARD_DEBUG=1 shows where")

@@ -31,7 +31,7 @@ def migrate(context: typer.Context, json: Json = False) -> None:
     async def open_once(api: AdminApi) -> None:  # noqa: ARG001  opening it is all
         return None
 
-    run(context, open_once, making=True)
+    run(context, open_once, making=True, start_here=True)
     if json:
         output.show_json({"before": before, "now": schema.HEAD})
     elif before == schema.HEAD:

@@ -27,7 +27,7 @@ def printable(text: str) -> str:
 
 
 def coloured() -> bool:
-    if os.environ.get("CLICOLOR_FORCE", "0") != "0":
+    if os.environ.get("CLICOLOR_FORCE", "") not in ("", "0"):
         return True
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("CLICOLOR") != "0"
 
@@ -50,7 +50,7 @@ def heading(text: str) -> None:
 
 def fields(rows: Fields) -> None:
     """Names in one column, values in the next; several values stand under each other."""
-    shown = [(name, [value] if isinstance(value, str) else list(value or ())) for name, value in rows]
+    shown = [(name, [value] if isinstance(value, str) and value else list(value or ())) for name, value in rows]
     shown = [(name, values) for name, values in shown if values]
     width = max((len(name) for name, _ in shown), default=0)
     for name, values in shown:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doorward.cli import pasted
+from doorward.cli.failure import Failure
 from doorward.cli.options import verb
 from doorward.cli.pasted import DEFAULT_DATA_DIR, short
 
@@ -86,6 +87,7 @@ def serve(
 def _run(flags: dict[str, object], config: Path | None) -> int:
     from doorward.refusals import check
     from doorward.settings import StartRefused, load
+    from doorward.store.writer import Unavailable
 
     try:
         settings = load(flags, config)
@@ -96,6 +98,8 @@ def _run(flags: dict[str, object], config: Path | None) -> int:
     except StartRefused as refused:
         typer.echo(refusal_text(refused.refusals), err=True)
         return 2
+    except Unavailable as problem:
+        raise Failure(f"the database cannot be used ({problem})") from None
 
 
 def _start(settings: "Settings", config: Path | None) -> int:

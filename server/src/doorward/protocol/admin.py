@@ -89,9 +89,14 @@ def found(entity: Entity | None, noun: str) -> Entity:
 def current(entity: Entity | None, asked: Asked[Any], noun: str) -> Entity:
     """The entity, if it exists and is the version that `If-Match` names."""
     there = found(entity, noun)
-    if asked.if_match not in (None, "*", etag(there.version)):
+    if asked.if_match is not None and not _names(asked.if_match, etag(there.version)):
         raise PreconditionFailed(f"the {noun} was changed since it was read")
     return there
+
+
+def _names(if_match: str, tag: str) -> bool:
+    """RFC 9110 §13.1.1: `*` or a list of tags, compared strongly; our own hold no comma."""
+    return if_match.strip() == "*" or tag in (one.strip() for one in if_match.split(","))
 
 
 def absent(entity: object | None, noun: str) -> None:

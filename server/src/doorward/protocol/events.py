@@ -227,6 +227,8 @@ def is_change(event: Event) -> bool:
 def entity_id(event: Event) -> str:
     """The id of what the event touches."""
     match event:
+        case AccessTokenIssued() | TokenRevoked():
+            return event.jti
         case ApiCreated() | ApiUpdated() | ApiDeleted():
             return event.api.id
         case AccountCreated() | AccountUpdated():
@@ -245,8 +247,6 @@ def entity_id(event: Event) -> str:
             return event.admin_key.id
         case SigningKeyCreated():
             return "all"
-        case TokenRevoked() | AccessTokenIssued():
-            return event.jti
         case SetupLinkCreated() | SetupLinkUsed():
             return "first"
         case CredentialRefused():

@@ -22,16 +22,43 @@ PRAGMAS = (
 )
 
 
+# A server that is gone is noticed in seconds; keepalives and the timeout of unacknowledged data are libpq's and TCP's.
+POSTGRESQL = {
+    "connect_timeout": 2,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 3000,
+}
+# Nobody waits long for a lock, and a node that stands still in a transaction does not hold up the others for long.
+SESSION = "SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '5s'"
+
+
 def open_engine(database: str) -> Engine:
     """An engine for `sqlite:///...` or `postgresql://...` (psycopg 3)."""
     url = make_url(database)
-    if url.get_backend_name() == "sqlite":
-        return _sqlite(url)
-    return create_engine(
+    return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+
+
+def _postgresql(url: URL) -> Engine:
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_pre_ping=True, pool_timeout=2,
-        connect_args={"connect_timeout": 2},
+        pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_pre_ping=True, pool_timeout=2, connect_args=POSTGRESQL,
     )  # fmt: skip
+    event.listen(engine, "connect", _limit)
+    return engine
+
+
+def snapshots(engine: Engine) -> Engine:
+    """The same for readers: what one transaction reads is of one moment, as it always is on SQLite."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ")
+
+
+def _limit(connection: Any, record: object) -> None:  # noqa: ARG001
+    connection.execute(SESSION)
+    connection.commit()
 
 
 def _sqlite(url: URL) -> Engine:

@@ -6,7 +6,6 @@ import threading
 import time
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from doorward.protocol.moment import Position
 from doorward.store import journal
@@ -49,7 +48,8 @@ class Follower:
                     self._data_version = -1
                     while not self._stopping.wait(interval):
                         self.poll(connection)
-            except SQLAlchemyError:
+            except Exception:
+                # Whatever it was: memory is not believed until the journal is heard again.
                 self._stopping.wait(interval)
 
     def poll(self, connection: Connection) -> None:

@@ -6,21 +6,24 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, select
 
 from doorward.protocol.events import Event, entity_id, is_change, particulars
 from doorward.protocol.moment import Position
 from doorward.store.tables import journal, journal_head
 
 HEAD = select(journal_head.c.epoch, journal_head.c.seq, journal_head.c.change_seq).where(journal_head.c.id == 1)
-LOCK = HEAD.with_for_update()
 CHANGES = select(journal.c.seq, journal.c.entity, journal.c.entity_id).where(journal.c.change).order_by(journal.c.seq)
-
-
-encode = json.JSONEncoder(separators=(",", ":")).encode
+HEAD_ROW = "SELECT epoch, seq, change_seq FROM journal_head WHERE id = 1"
+# SQLite's writer holds the whole database by now.
+LOCK = {"sqlite": HEAD_ROW, "postgresql": f"{HEAD_ROW} FOR UPDATE"}
+MOVE = "UPDATE journal_head SET seq = ?, change_seq = ? WHERE id = 1"
 LARGEST_INSERT = 128
+
+encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,16 @@ def read_head(connection: Connection) -> Head:
 
 def lock_head(connection: Connection) -> Head:
     """The head, locked until the transaction ends: from here on no other append can come between."""
-    return Head(*connection.execute(LOCK).one())
+    return Head(*_execute(connection, LOCK[connection.dialect.name]).fetchone())
+
+
+def _execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+    """By the driver itself: of these few statements SQLAlchemy's part would be the most expensive."""
+    if connection.dialect.paramstyle != "qmark":
+        statement = statement.replace("?", "%s")
+    cursor = connection.connection.cursor()
+    cursor.execute(statement, values)
+    return cursor
 
 
 def changed_since(connection: Connection, seq: int) -> list[tuple[int, str]]:
@@ -80,26 +92,23 @@ def append(connection: Connection, head: Head, events: Iterable[tuple[Event, Con
 
 
 def _insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Many rows in one statement cost a quarter of as many statements; powers of two keep the statements few."""
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    """Many rows by few statements; sizes are powers of two, so that each is soon known and prepared."""
     start = 0
     while start < len(rows):
         size = min(1 << ((len(rows) - start).bit_length() - 1), LARGEST_INSERT)
-        some = rows[start : start + size]
-        connection.exec_driver_sql(_inserting(size, mark), tuple(value for row in some for value in row))
+        _execute(connection, _inserting(size), [*chain.from_iterable(rows[start : start + size])])
         start += size
 
 
 @cache
-def _inserting(size: int, mark: str) -> str:
-    row = f"({', '.join([mark] * len(journal.columns))})"
+def _inserting(size: int) -> str:
+    row = f"({', '.join('?' * len(journal.columns))})"
     return f"INSERT INTO journal ({', '.join(journal.columns.keys())}) VALUES {', '.join([row] * size)}"  # noqa: S608
 
 
 def move_head(connection: Connection, head: Head) -> None:
     """Once a transaction, when it is known what was written."""
-    values = {"seq": head.seq, "change_seq": head.change_seq}
-    connection.execute(update(journal_head).where(journal_head.c.id == 1).values(values))
+    _execute(connection, MOVE, (head.seq, head.change_seq))
 
 
 @dataclass(frozen=True, slots=True)

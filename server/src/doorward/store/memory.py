@@ -43,21 +43,24 @@ class Memory:
         self.position = position
         self._floor = position
         self._limit = limit
-        self._values: dict[Hashable, Any] = {}
+        self._values: dict[Hashable, tuple[Any, tuple[str, ...]]] = {}
         self._keys_by_ref: dict[str, set[Hashable]] = {}
         self._lock = threading.Lock()
 
-    def recall(self, key: Hashable) -> Any:
+    def recall(self, key: Hashable) -> tuple[Any, tuple[str, ...]] | None:
+        """The value, and what it rests on."""
         return self._values.get(key)
 
     def keep(self, key: Hashable, value: Remembered, read_at: Position) -> None:
         with self._lock:
             if read_at.epoch != self._floor.epoch or read_at.seq < self._floor.seq:
                 return
+            self._drop(key)
             if len(self._values) >= self._limit:
                 self._drop(next(iter(self._values)))
-            self._values[key] = value
-            for ref in value.refs:
+            refs = value.refs
+            self._values[key] = value, refs
+            for ref in refs:
                 self._keys_by_ref.setdefault(ref, set()).add(key)
 
     def hear(self, changes: Iterable[str], position: Position) -> None:
@@ -86,8 +89,8 @@ class Memory:
                 self._drop(key)
 
     def _drop(self, key: Hashable) -> None:
-        value = self._values.pop(key, None)
-        for ref in () if value is None else value.refs:
+        _, refs = self._values.pop(key, (None, ()))
+        for ref in refs:
             keys = self._keys_by_ref.get(ref)
             if keys is not None:
                 keys.discard(key)
@@ -110,7 +113,7 @@ class Reader:
         self._memory = memory
         self._connection = connection
         self._read_at = read_at
-        self.position = memory.position if read_at is None else min(memory.position, read_at, key=lambda p: p.seq)
+        self.position = memory.position if read_at is None else min(memory.position, read_at, key=_order)
 
     @property
     def connection(self) -> Connection:
@@ -123,12 +126,13 @@ class Reader:
 
     def __call__(self, find: Callable[[Connection, Key], Value | None], key: Key) -> Value | None:
         """`find(connection, key)`, from memory when it is there; what is absent is not remembered."""
-        value: Value | None = self._memory.recall((find, key))
-        if value is None:
-            value = find(self.connection, key)
-            if value is None:
-                return None
+        known: tuple[Value, tuple[str, ...]] | None = self._memory.recall((find, key))
+        if known is not None:
+            self.refs.update(known[1])
+            return known[0]
+        value = find(self.connection, key)
+        if value is not None:
+            self.refs.update(value.refs)
             if self._read_at is not None:
                 self._memory.keep((find, key), value, self._read_at)
-        self.refs.update(value.refs)
         return value

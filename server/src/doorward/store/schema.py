@@ -86,7 +86,7 @@ def _alone(engine: Engine) -> Iterator[Connection]:
         _make_version_table(engine)
     with engine.execution_options(writing=True).begin() as connection:
         if postgresql:
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0"))
             connection.execute(text("LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE"))
         yield connection
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import queue
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,16 +17,17 @@ from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
 from doorward.protocol.policy import Policy
 from doorward.store import journal
-from doorward.store.engine import POOL_SIZE
+from doorward.store.engine import POOL_SIZE, snapshots
 from doorward.store.follower import Follower, catch_up
 from doorward.store.journal import Context
 from doorward.store.memory import Memory, Miss, Reader
-from doorward.store.tallies import Tallies
 from doorward.store.tallies import Step, Tallies
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
 
 TALLIES = Context("server")
-PATIENCE = 10.0
+PATIENCE = 2.0
+STEP_PATIENCE = 5.0
+UNCOMMITTED_LIMIT = 10_000
 
 Request = TypeVar("Request")
 Facts = TypeVar("Facts")
@@ -52,13 +52,14 @@ class Store:
 
     def __init__(self, engine: Engine, policy: Policy) -> None:
         self.policy = policy
-        self._engine = engine
+        self._engine = snapshots(engine)
         self.memory = Memory(self._read(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
         self._follower = Follower(engine, self.memory)
-        self.tallies = Tallies(engine)
-        self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
         self.tallies = Tallies(self._write)
+        self._gathering: list[Append] = []
+        self._uncommitted: set[asyncio.Future[None]] = set()
+        self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
 
     def start(self, observe: Callable[[tuple[Event, ...]], None] = lambda _: None) -> None:
         """`observe` is told of every event that this worker committed."""
@@ -68,9 +69,10 @@ class Store:
         self.tallies.start()
 
     def stop(self) -> None:
+        self.tallies.stop()
+        self._hand_over()
         self._writer.stop()
         self._follower.stop()
-        self.tallies.stop()
         self._readers.shutdown()
         self.dispose()
 
@@ -86,8 +88,7 @@ class Store:
                 return Gathered(gather(reader, request), reader.position, frozenset(reader.refs))
             except Miss:
                 pass
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self.gather_now, gather, request)
+        return await self._in_thread(self.gather_now, gather, request)
 
     def gather_now(self, gather: Callable[[Reader, Request], Facts], request: Request) -> Gathered[Facts]:
         """Facts from the database. Memory hears of every change first, so that both speak of the same position."""
@@ -101,7 +102,15 @@ class Store:
 
     async def read(self, query: Callable[[Connection], Answer]) -> Answer:
         """A read that decides nothing, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
+        return await self._in_thread(self._read, query)
+
+    async def _in_thread(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Nobody waits for longer than `PATIENCE`: not for a database that is silent, not for a free thread."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.get_running_loop().run_in_executor(self._readers, call, *arguments)
+        except TimeoutError:
+            raise Unavailable("the database does not answer") from None
 
     def _read(self, query: Callable[[Connection], Answer]) -> Answer:
         try:
@@ -118,15 +127,34 @@ class Store:
         now: int,
         also: Callable[[Connection], None] | None = None,
     ) -> None:
-        """Returns when the events are durable. After Stale, Unavailable or Overloaded nothing was written."""
-        future = asyncio.get_running_loop().create_future()
-        append = Append(events, gathered.position, gathered.refs, context, now, also, future)
-        try:
-            self._writer.put(append)
-        except queue.Full:
-            raise Overloaded("too many commits are waiting") from None
+        """Returns when the events are durable. After Stale or Overloaded nothing was written; after Unavailable
+        nothing was acknowledged."""
+        if len(self._uncommitted) >= UNCOMMITTED_LIMIT:
+            raise Overloaded("too many commits are waiting")
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        if not self._gathering:
+            loop.call_soon(self._hand_over)
+        if not self._uncommitted:
+            loop.call_later(PATIENCE, self._watch)
+        self._gathering.append(Append(events, gathered.position, gathered.refs, context, now, also, future))
+        self._uncommitted.add(future)
         await future
-        self._observe(events)
+
+    def _hand_over(self) -> None:
+        """Everything that this turn of the loop brought at once: a busy loop makes few and large batches."""
+        appends, self._gathering = self._gathering, []
+        self._writer.put(appends)
+
+    def _watch(self) -> None:
+        """A database that neither commits nor fails is no reason to wait: whoever does is told so."""
+        if self._writer.busy_seconds > PATIENCE:
+            for future in self._uncommitted:
+                if not future.done():
+                    future.set_exception(Unavailable("the database does not answer"))
+            self._uncommitted.clear()
+        if self._uncommitted:
+            asyncio.get_running_loop().call_later(PATIENCE / 4, self._watch)
 
     def commit_now(self, events: tuple[Event, ...], gathered: Gathered[Any], context: Context, now: int) -> None:
         """The same before the writer runs: at start, in the one process that prepares the store."""
@@ -142,29 +170,31 @@ class Store:
             (), self.memory.position, frozenset(), TALLIES, 0,
             also=lambda connection: done.append(step(connection)), future=concurrent.futures.Future(),
         )  # fmt: skip
+        self._writer.put([append])
         try:
-            self._writer.put(append)
-            append.future.result(PATIENCE)
-        except (queue.Full, TimeoutError):
-            raise Overloaded("the writer is busy") from None
+            append.future.result(STEP_PATIENCE)
+        except TimeoutError:
+            raise Unavailable("the database does not answer") from None
         return done[-1]
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Called by the writer's thread: one wake-up of the loop for a whole batch."""
-        waiting = [append.future for append, _ in outcomes if isinstance(append.future, asyncio.Future)]
-        if not waiting:
-            _resolve(outcomes)
-            return
-        # A loop that is closed has nobody who waits.
-        with contextlib.suppress(RuntimeError):
-            waiting[0].get_loop().call_soon_threadsafe(_resolve, outcomes)
+        here = [outcome for outcome in outcomes if not isinstance(outcome[0].future, asyncio.Future)]
+        self._resolve(here)
+        if len(here) < len(outcomes):
+            there = [outcome for outcome in outcomes if isinstance(outcome[0].future, asyncio.Future)]
+            # A loop that is closed has nobody who waits.
+            with contextlib.suppress(RuntimeError):
+                there[0][0].future.get_loop().call_soon_threadsafe(self._resolve, there)
 
-
-def _resolve(outcomes: Iterable[Outcome]) -> None:
-    for append, problem in outcomes:
-        if append.future.cancelled():
-            continue
-        if problem is None:
-            append.future.set_result(None)
-        else:
-            append.future.set_exception(problem)
+    def _resolve(self, outcomes: Iterable[Outcome]) -> None:
+        for append, problem in outcomes:
+            self._uncommitted.discard(append.future)
+            if problem is None:
+                self._observe(append.events)
+            if append.future.done():
+                continue
+            if problem is None:
+                append.future.set_result(None)
+            else:
+                append.future.set_exception(problem)

@@ -125,7 +125,7 @@ ENDED = ((idempotency, 0), (revoked_tokens, TOKEN_LEEWAY), (opaque_tokens, TOKEN
 
 def delete_ended(table: Table, expired_by: int, connection: Connection) -> int:
     """Deletes at most a step's worth of what expired by then, and returns how many rows that were."""
-    (key,) = table.primary_key
+    key = table.primary_key.columns[0]
     ended = select(key).where(table.c.expires_at <= expired_by).limit(STEP)
     return connection.execute(delete(table).where(key.in_(ended))).rowcount
 
@@ -138,9 +138,10 @@ def delete_issued(connection: Connection, *, after: int, before: int) -> int:
     old = [row.seq for row in takewhile(lambda row: row.at <= before, rows)]
     if not old:
         return after
-    issued = journal.c.seq.between(old[0], old[-1]) & (journal.c.type == AccessTokenIssued.__name__)
+    reached: int = old[-1]
+    issued = journal.c.seq.between(old[0], reached) & (journal.c.type == AccessTokenIssued.__name__)
     connection.execute(delete(journal).where(issued))
-    return old[-1]
+    return reached
 
 
 def keep(details: Sequence[RefusalDetail], connection: Connection) -> int:

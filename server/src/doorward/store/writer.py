@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,6 @@ from doorward.store.journal import Context, Head
 from doorward.store.memory import Memory
 from doorward.store.rows import Stale
 
-QUEUE_LIMIT = 10_000
 BATCH_LIMIT = 512
 
 log = logging.getLogger("doorward.store")
@@ -58,9 +58,15 @@ class Writer:
     def __init__(self, engine: Engine, memory: Memory, settle: Callable[[list[Outcome]], None]) -> None:
         self._engine = engine.execution_options(writing=True)
         self._settle = settle
+        # The database's own trouble: trying one by one would take longer, and a commit may have been done.
+        driver = engine.dialect.loaded_dbapi
+        self._outages = (
+            OperationalError, InterfaceError, InternalError, PoolTimeout, OSError,
+            driver.OperationalError, driver.InterfaceError, driver.InternalError,
+        )  # fmt: skip
         self._memory = memory
-        self._queue: queue.SimpleQueue[Append | None] = queue.SimpleQueue()
-        self._stopped = False
+        self._queue: queue.SimpleQueue[list[Append] | None] = queue.SimpleQueue()
+        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -68,46 +74,48 @@ class Writer:
 
     def stop(self) -> None:
         """Commits what is waiting, then ends."""
-        self._stopped = True
         self._queue.put(None)
         self._thread.join()
 
-    def put(self, append: Append) -> None:
-        """Raises queue.Full when too much is waiting, or nothing is taken any more."""
-        if self._stopped or self._queue.qsize() >= QUEUE_LIMIT:
-            raise queue.Full
-        self._queue.put(append)
+    def put(self, appends: list[Append]) -> None:
+        self._queue.put(appends)
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the batch under way has taken so far."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch, ending = self._drain(first)
-            self._settle(self.commit(batch))
-            if ending:
-                return
+        ending = False
+        while not ending:
+            batch, ending = self._gathered()
+            batch = [append for append in batch if not append.future.done()]
+            if batch:
+                self._busy_since = time.monotonic()
+                outcomes = self.commit(batch)
+                self._busy_since = None
+                self._settle(outcomes)
 
-    def _drain(self, first: Append) -> tuple[list[Append], bool]:
+    def _gathered(self) -> tuple[list[Append], bool]:
         """All that waits; what comes while it is committed will be the next batch."""
-        batch = [first]
-        while len(batch) < BATCH_LIMIT:
-            try:
-                append = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if append is None:
-                return batch, True
-            batch.append(append)
-        return batch, False
+        batch: list[Append] = []
+        appends = self._queue.get()
+        while appends is not None:
+            batch += appends
+            if self._queue.empty() or len(batch) >= BATCH_LIMIT:
+                return batch, False
+            appends = self._queue.get()
+        return batch, True
 
     def commit(self, batch: Sequence[Append]) -> list[Outcome]:
         """Commits each append or says why not; never raises, since the thread must live."""
         try:
             return self._transaction(batch)
         except Exception as problem:
-            if len(batch) > 1 and not _is_outage(problem):
+            if len(batch) > 1 and not isinstance(problem, self._outages):
                 # One of them cannot be written, whatever it is; the others shall not suffer from it.
                 return [outcome for append in batch for outcome in self.commit([append])]
-            if isinstance(problem, IntegrityError):
-                return [(append, Stale()) for append in batch]
             log.error("nothing was committed: %s", type(problem).__name__)
             return [(append, Unavailable(type(problem).__name__)) for append in batch]
 
@@ -126,11 +134,6 @@ class Writer:
         if changes:
             self._memory.forget(changes, after.position)
         return outcomes
-
-
-def _is_outage(problem: Exception) -> bool:
-    """The database's own trouble: trying one by one would only take longer, and a commit may have been done."""
-    return isinstance(problem, OperationalError | InterfaceError | InternalError | PoolTimeout | OSError)
 
 
 def _records(connection: Connection, head: Head, changed: Changed, records: list[Append]) -> tuple[list[Outcome], Head]:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from doorward.app import RESOURCES, ROUTES, Route, administered
 from doorward.exchange import run
@@ -72,10 +73,14 @@ def _add(
     status: int = 200,
 ) -> None:
     extra = {"security": [{"admin_key": [scope]}], "x-scope": scope}
+    # An api is named by its URI too, slashes and all.
+    path = path.replace("/apis/{id}", "/apis/{id:path}")
     api.add_api_route(
         path, endpoint, methods=[method], status_code=status, response_model=reply, openapi_extra=extra,
         name=endpoint.__name__, responses=ERRORS,
     )  # fmt: skip
+    if method == "GET":
+        api.add_api_route(path, endpoint, methods=["HEAD"], openapi_extra=extra, include_in_schema=False)
 
 
 class AdminRequest(Request):
@@ -205,13 +210,18 @@ def _opened(runtime: Runtime, key: str, answered: Answered) -> Reply:
 
 async def _refuse(request: Request, fault: Exception) -> Response:
     incoming = _incoming(request)
+    if isinstance(fault, HTTPException) and fault.status_code == 405:
+        fault = MethodNotAllowed("the method is not allowed here", fields=(("allow", _allowed(request)),))
     return respond(refuse(_FASTAPI.get(type(fault), as_refusal)(fault), incoming), incoming)
 
 
+def _allowed(request: Request) -> str:
+    """Every method of the path: the router stops at the first route of it, and names only that one's."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(dict.fromkeys(method for route in routes for method in sorted(route.methods)))
+
+
 def _unserved(fault: Any) -> Refusal:
-    if fault.status_code == 405:
-        allow = (fault.headers or {}).get("Allow", "")
-        return MethodNotAllowed("the method is not allowed here", fields=(("allow", allow),))
     if fault.status_code == 404:
         return NotFound("nothing answers at this path", reason="path_unknown")
     return InvalidRequest("the request could not be read", detail=str(fault.status_code))

@@ -156,7 +156,7 @@ def application(made: Runtime, issuer: str) -> ASGIApp:
     }
     routes = [*pages.routes(made), Mount("/v1", admin.application(made))]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
-    return _guarded(hot, rest, made, [] if _is_local(issuer) else [STRICT_TRANSPORT])
+    return _guarded(hot, _identified(rest, made), made, [] if _is_local(issuer) else [STRICT_TRANSPORT])
 
 
 def _is_local(issuer: str) -> bool:
@@ -176,6 +176,21 @@ def _guarded(hot: dict[str, ASGIApp], rest: ASGIApp, made: Runtime, extra: Heade
             await hot.get(scope["path"], rest)(scope, receive, outgoing)
         except Exception as fault:
             await _fail(fault, Incoming(scope, receive, made), outgoing)
+
+    return app
+
+
+def _identified(rest: ASGIApp, made: Runtime) -> ASGIApp:
+    """Pages and documents know nothing of request ids; every answer has one all the same."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def outgoing(message: Message) -> None:
+            if message["type"] == "http.response.start" and b"x-request-id" not in dict(message["headers"]):
+                request_id = Incoming(scope, receive, made).request_id.encode()
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        await rest(scope, receive, outgoing)
 
     return app
 

@@ -35,7 +35,7 @@ JSON = b"application/json"
 class Incoming:
     """`actor` is who asks, as far as is known; nothing is journaled in his name before he was authenticated."""
 
-    __slots__ = ("_receive", "_request_id", "actor", "headers", "method", "path", "runtime", "scope")
+    __slots__ = ("_outcome", "_receive", "_request_id", "actor", "headers", "method", "path", "runtime", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, runtime: Runtime, actor: str = "") -> None:
         self.scope = scope
@@ -45,7 +45,7 @@ class Incoming:
         self.path: str = scope["path"]
         self.headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
-        self._request_id = ""
+        self._request_id, self._outcome = "", 0
 
     def all(self, name: bytes) -> list[bytes]:
         return [value for found, value in self.headers if found == name]
@@ -67,11 +67,13 @@ class Incoming:
         return self._request_id or self.identify(None)
 
     def identify(self, refusal: Refusal | None) -> str:
-        """The id says when, where and why (decision 23); it is made when the outcome is known."""
+        """The id says when, where and why (decision 23); one outcome has one id, in the journal and in the answer."""
         code = 0 if refusal is None else REASONS[refusal.reason].code
+        if self._request_id and code == self._outcome:
+            return self._request_id
         runtime = self.runtime
         made = request_id.make(int(time.time()), code, runtime.node, os.urandom(6), runtime.request_id_key)
-        self._request_id = made
+        self._request_id, self._outcome = made, code
         return made
 
     def context(self, refusal: Refusal | None) -> Context:

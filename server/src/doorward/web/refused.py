@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from doorward.web.replies import Reply, oauth_error, problem
 # What an endpoint answers as a refusal; everything else is a fault of ours, for the outermost layer.
 REFUSED = (Refusal, Unavailable, ValidationError)
 FIELDS_LIMIT = 50
+# Longer than every id of ours, and of the letters that keys, tokens and setup links consist of.
+_SECRET = re.compile(r"[0-9A-Za-z_.-]{30,}")
 
 
 def as_refusal(fault: Exception) -> Refusal:
@@ -54,8 +57,15 @@ def unfit(invalid: Any, skipped: int = 0) -> Refusal:
 
 
 def printable(text: str, limit: int) -> str:
-    """What strangers sent is kept short and escaped, so that no reader of it is steered by it (T201)."""
-    return text[:limit].encode("unicode_escape").decode("ascii")
+    """What strangers sent is kept short and escaped, so that no reader of it is steered by it (T201).
+
+    A secret that was sent in the wrong place, as an id in a path or as a member's name, is cut to its beginning.
+    """
+    return _SECRET.sub(_beginning, text)[:limit].encode("unicode_escape").decode("ascii")
+
+
+def _beginning(found: re.Match[str]) -> str:
+    return found[0][:12] + "..."
 
 
 def _unavailable(fault: Exception) -> Refusal:

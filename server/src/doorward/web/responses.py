@@ -23,7 +23,7 @@ def rendered(reply: Any, status: int) -> Reply:
 
 
 def respond(reply: Reply, incoming: Incoming) -> Response:
-    response = Response(reply.body, reply.status)
+    response = Response(b"" if incoming.method == "HEAD" else reply.body, reply.status)
     fields = [*reply.headers, NOSNIFF, (b"x-request-id", incoming.request_id.encode())]
     if reply.status != 204:
         fields.append((b"content-length", str(len(reply.body)).encode()))

@@ -1,0 +1,136 @@
+"""Everything that can happen names what it touches, and what the audit log keeps of it holds nothing secret (law 5)."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from tests.protocol.given import (
+    CLIENT_SECRET,
+    KEY,
+    NOW,
+    a_client,
+    a_grant,
+    a_signing_key,
+    a_verifier,
+    an_account,
+    an_admin_key,
+    an_api,
+    an_api_key,
+    kept,
+)
+
+from doorward.protocol import events as e
+from doorward.protocol.entities import SetupLink
+from doorward.protocol.events import Event, entity_id, is_change, particulars
+
+EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
+CANARY = b"canary-of-what-is-secret"
+LINK = SetupLink("a digest", NOW + 60, NOW)
+SECRET = kept(KEY, "key_1")
+ADMIN = an_admin_key()
+GRANT = a_grant().grant
+
+GRANTED = {"grant_id": "grant_api_1", "client_id": "client_1", "scope": ["read", "write"]}
+INVOICES = {"identifier": "https://api.example.com", "name": "invoices"}
+
+# event, what it touches, what the audit log keeps
+TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
+    (e.ApiCreated(an_api()), "api/api_1", INVOICES),
+    (e.ApiUpdated(an_api()), "api/api_1", INVOICES),
+    (e.ApiDeleted(an_api()), "api/api_1", INVOICES),
+    (e.AccountCreated(an_account()), "account/acme", {"name": "Acme Inc", "state": "active"}),
+    (e.AccountUpdated(an_account(state="suspended")), "account/acme", {"name": "Acme Inc", "state": "suspended"}),
+    (e.ApiKeyCreated(an_api_key(), SECRET), "api_key/key_1",
+        {"account": "acme", "api": "api_1", "state": "active"}),
+    (e.ApiKeyUpdated(an_api_key()), "api_key/key_1",
+        {"account": "acme", "api": "api_1", "state": "active"}),
+    (e.ApiKeyRevoked(an_api_key(state="revoked")), "api_key/key_1",
+        {"account": "acme", "api": "api_1", "state": "revoked"}),
+    (e.ClientCreated(a_client().client, kept(CLIENT_SECRET, "client_1"), (GRANT,)), "client/client_1",
+        {"account": "acme", "name": "worker", "state": "active"}),
+    (e.ClientUpdated(a_client(state="disabled").client), "client/client_1",
+        {"account": "acme", "name": "worker", "state": "disabled"}),
+    (e.ClientDeleted(a_client(state="deleted").client), "client/client_1",
+        {"account": "acme", "name": "worker", "state": "deleted"}),
+    # Whoever relied on a client relied on which grants it has: a new one touches the client.
+    (e.GrantCreated(GRANT), "client/client_1", GRANTED),
+    (e.GrantChanged(GRANT), "grant/grant_api_1", GRANTED),
+    (e.GrantRevoked(GRANT), "grant/grant_api_1", GRANTED),
+    (e.VerifierCreated(a_verifier().verifier, SECRET), "verifier/verifier_1", {"api": "api_1", "name": "billing"}),
+    (e.VerifierRevoked(a_verifier().verifier), "verifier/verifier_1", {"api": "api_1", "name": "billing"}),
+    (e.AdminKeyCreated(ADMIN.admin_key, ADMIN.secret), "admin_key/admin_1", {"name": "ci"}),
+    (e.AdminKeyRevoked(ADMIN.admin_key), "admin_key/admin_1", {"name": "ci"}),
+    (e.SigningKeyCreated(a_signing_key()), "signing_key/all", {"kid": "signing_1", "algorithm": "ES256"}),
+    (e.TokenRevoked("jti_1", NOW, True), "token/jti_1", {"exp": NOW, "opaque": True}),
+    (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
+    (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
+    (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",
+        {"client_id": "client_1", "grant_id": "grant_api_1", "exp": NOW}),
+    (e.CredentialRefused("api_key", "key_1", "credential_revoked"), "credential/key_1",
+        {"credential": "api_key", "reason": "credential_revoked"}),
+)  # fmt: skip
+
+
+def test_every_event_is_told_of() -> None:
+    assert {type(event) for event, _, _ in TOLD} == set(EVENTS)
+
+
+@pytest.mark.parametrize(("event", "touched", "kept"), TOLD, ids=[type(event).__name__ for event, _, _ in TOLD])
+def test_an_event_names_what_it_touches_and_what_is_kept_of_it(
+    event: Event, touched: str, kept: dict[str, Any]
+) -> None:
+    assert f"{event.entity}/{entity_id(event)}" == touched
+    assert particulars(event) == kept
+
+
+def test_records_make_no_facts_stale_and_everything_else_does() -> None:
+    assert {type(event) for event, _, _ in TOLD if not is_change(event)} == {e.AccessTokenIssued, e.CredentialRefused}
+
+
+def filled(kind: Any) -> Any:
+    """A value of this type in which all that is secret, or made from a secret, is the canary."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        fields = dataclasses.fields(kind)
+        secret = {field.name for field in fields if field.name == "digest"}
+        return kind(**{f.name: CANARY.decode() if f.name in secret else filled(hints[f.name]) for f in fields})
+    members = typing.get_args(kind)
+    match typing.get_origin(kind) or kind:
+        case types.UnionType:
+            return filled(next(member for member in members if member is not type(None)))
+        case kind if kind is tuple:
+            return (filled(members[0]),)
+        case kind if kind is frozenset:
+            return frozenset({"read"})
+        case kind if kind is Mapping:
+            return {"plan": "gold"}
+        case kind:
+            return {bytes: CANARY, str: "text", int: 1, bool: True}[kind]
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_what_is_kept_of_an_event_holds_nothing_secret_nor_made_from_a_secret(kind: type[Any]) -> None:
+    event = filled(kind)
+    kept = json.dumps(particulars(event))
+    assert entity_id(event)
+    for text in (CANARY.decode(), CANARY.hex(), base64.b64encode(CANARY).decode()):
+        assert text not in kept + entity_id(event)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EVENTS if "Setup" not in kind.__name__])
+def test_an_event_shows_nothing_secret_in_its_repr(kind: type[Any]) -> None:
+    assert CANARY.decode() not in repr(filled(kind))
+
+
+def test_the_canary_is_where_secrets_are() -> None:
+    created = filled(e.ApiKeyCreated)
+    assert created.secret.mac == filled(e.SigningKeyCreated).signing_key.private_key == CANARY
+    assert filled(e.AccessTokenIssued).opaque_token.mac == CANARY
+    assert filled(e.SetupLinkUsed).link.digest == CANARY.decode()

@@ -1,0 +1,135 @@
+"""`/v1/keys/verify`: whether an api key is good now, for this api and scope, and if not, for what reason."""
+
+from __future__ import annotations
+
+import pytest
+from tests.protocol.given import (
+    ADMIN_KEY,
+    CLIENT_SECRET,
+    IDENTIFIER,
+    KEY,
+    NOW,
+    POLICY,
+    REFRESH_TOKEN,
+    a_key,
+    a_moment,
+    a_secret,
+    an_access_token,
+    an_account,
+    an_api,
+    asked,
+    refused,
+    scope,
+    work_of,
+)
+
+from doorward.protocol import key_check
+from doorward.protocol.credential import ApiKeyFacts
+from doorward.protocol.decision import Decision
+from doorward.protocol.events import CredentialRefused
+from doorward.protocol.key_check import CheckKey, Facts, KeyCheckObject
+from doorward.protocol.policy import DAY
+
+
+def check(facts: ApiKeyFacts | None, key: str = KEY, **wanted: str) -> Decision[KeyCheckObject]:
+    return key_check.decide(asked(CheckKey(key, **wanted)), Facts(facts), POLICY, a_moment())
+
+
+def told(facts: ApiKeyFacts, reason: str | None = None) -> KeyCheckObject:
+    scopes = " ".join(sorted(facts.api_key.scope))
+    return KeyCheckObject(reason is None, reason, "key_1", "acme", IDENTIFIER, scopes, "live", facts.api_key.expires_at)
+
+
+def refusal(facts: ApiKeyFacts, reason: str) -> Decision[KeyCheckObject]:
+    return Decision(told(facts, reason), (CredentialRefused("api_key", "key_1", reason),))
+
+
+def test_a_good_key_is_told_with_what_it_may() -> None:
+    assert check(a_key()) == Decision(
+        KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY)
+    )  # fmt: skip
+
+
+def test_the_uri_scheme_of_secrets_may_stay_on_it() -> None:
+    assert check(a_key(), f"secret-token:{KEY}") == check(a_key())
+
+
+def test_a_key_that_never_expires_says_so() -> None:
+    assert check(a_key(expires_at=None)).reply.expires_at is None
+
+
+def test_a_test_key_is_good_and_says_what_it_is() -> None:
+    text = a_secret(environment="test")
+    assert check(a_key(text, environment="test"), text).reply.environment == "test"
+
+
+@pytest.mark.parametrize("text", ["", "x", KEY[:-1], KEY + "0", REFRESH_TOKEN, ADMIN_KEY, CLIENT_SECRET, "a.b.c"])
+def test_what_is_no_api_key_is_malformed(text: str) -> None:
+    for facts in (a_key(), None):
+        assert check(facts, text) == Decision(KeyCheckObject(False, "credential_malformed"))
+
+
+def test_a_token_is_no_api_key() -> None:
+    for token_format in ("jwt", "opaque"):
+        text, _ = an_access_token(token_format)
+        assert check(None, text).reply.reason == "credential_malformed"
+
+
+@pytest.mark.parametrize("facts", [None, a_key(a_secret(seed="other")), a_key(a_secret(seed="other"), state="revoked")])
+def test_of_an_unknown_key_nothing_else_is_told(facts: ApiKeyFacts | None) -> None:
+    assert check(facts) == Decision(KeyCheckObject(False, "credential_unknown"))
+
+
+def test_an_unknown_key_costs_the_same_work_as_a_known_one() -> None:
+    request = asked(CheckKey(KEY))
+    for facts in (None, a_key(), a_key(a_secret(seed="other"))):
+        assert work_of(lambda policy, f=facts: key_check.decide(request, Facts(f), policy, a_moment())) == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (a_key(state="revoked"), "credential_revoked"),
+        (a_key(expires_at=NOW), "credential_expired"),
+        (a_key(account=an_account(state="suspended")), "account_suspended"),
+    ],
+)
+def test_an_ended_key_is_refused_with_its_reason_whatever_it_was_for(facts: ApiKeyFacts, reason: str) -> None:
+    for wanted in ({}, {"api": "https://unknown.example.com"}, {"scope": "admin"}):
+        assert check(facts, **wanted) == refusal(facts, reason)
+
+
+@pytest.mark.parametrize("reference", [IDENTIFIER, "api_1", "invoices"])
+def test_the_api_may_be_named_by_identifier_id_or_name(reference: str) -> None:
+    assert check(a_key(), api=reference).reply.active
+
+
+@pytest.mark.parametrize("reference", ["", "https://other.example.com", f"{IDENTIFIER}/", "Invoices"])
+def test_a_key_of_another_api_is_refused(reference: str) -> None:
+    assert check(a_key(), api=reference) == refusal(a_key(), "wrong_audience")
+
+
+def test_a_key_needs_every_scope_that_is_wanted() -> None:
+    facts = a_key(scope=scope("read write"))
+    for enough in ("read", "write read", ""):
+        assert check(facts, scope=enough) == Decision(told(facts))
+    assert check(facts, scope="read admin") == refusal(facts, "insufficient_scope")
+    assert check(a_key(), scope="rea") == refusal(a_key(), "insufficient_scope")
+
+
+def test_a_scope_that_the_api_no_longer_defines_is_not_enough() -> None:
+    facts = a_key(api=an_api(scopes={}))
+    assert check(facts, scope="read").reply.reason == "insufficient_scope"
+    assert check(facts).reply.scope == ""
+
+
+@pytest.mark.parametrize("text", [" ", "read  write", "read\n", 'rea"d'])
+def test_a_malformed_scope_is_refused(text: str) -> None:
+    with refused("invalid_fields", reason="field_invalid") as caught:
+        check(a_key(), scope=text)
+    assert [name for name, _ in caught.value.fields] == ["scope"]
+
+
+def test_the_key_is_not_shown_in_a_repr() -> None:
+    assert KEY not in repr(CheckKey(KEY))
+    assert KEY not in repr(check(a_key()))
