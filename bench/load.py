@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Round:
-    """`p50` and `p99` are milliseconds; `others` is the share of the server's core that went to anybody else."""
+    """`p50` and `p99` are milliseconds; `others` is the share of either core that went to anybody else."""
 
     replies: int
     per_second: float
@@ -53,13 +54,23 @@ def require_wrk() -> None:
 
 def measure(request: Request, seconds: int) -> Round:
     """Raises SystemExit when a single reply was not what it had to be."""
-    cpu, core = request.server.cpu_seconds, machine.busy_seconds(machine.SERVER_CORE)
+    before = _spent(request)
     found = _counted(request, seconds)
-    cpu = request.server.cpu_seconds - cpu
-    others = max(0.0, machine.busy_seconds(machine.SERVER_CORE) - core - cpu)
+    cpu, *others = (now - then for now, then in zip(_spent(request), before, strict=True))
     replies, took = found["replies"], found["microseconds"] / 1e6
     return Round(
-        replies, replies / took, cpu / replies * 1e6, found["p50"] / 1000, found["p99"] / 1000, 100 * others / took
+        replies, replies / took, cpu / replies * 1e6, found["p50"] / 1000, found["p99"] / 1000, 100 * max(others) / took
+    )
+
+
+def _spent(request: Request) -> tuple[float, float, float]:
+    """CPU seconds so far: of the server, and of everybody else on its core and on the generator's."""
+    server, children = request.server.cpu_seconds, resource.getrusage(resource.RUSAGE_CHILDREN)
+    generator = children.ru_utime + children.ru_stime
+    return (
+        server,
+        machine.busy_seconds(machine.SERVER_CORE) - server,
+        machine.busy_seconds(machine.GENERATOR_CORE) - generator,
     )
 
 

@@ -14,6 +14,7 @@ from http_speed import Row
 from in_process import Comparison
 
 Table = Sequence[Sequence[str]]
+QUIET = 10.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,15 @@ class Results:
     compared: list[Comparison]
     verifier: list[Figure]
     process: list[Figure]
+
+    @property
+    def others(self) -> Figure:
+        return Figure("others", "%", [sample for row in self.over_http for sample in row.others.samples])
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Rates from a machine that others use at the same time prove nothing, whichever way they fall."""
+        return self.others.median > QUIET
 
     @property
     def judged(self) -> list[Figure]:
@@ -58,7 +68,7 @@ three minutes. Absolute figures belong to the machine below; ratios travel bette
   loopback, so that Doorward is compared and not TLS.
 * After a warm-up each kind of request is measured {http_speed.ROUNDS} times for {http_speed.SECONDS} s, in turns with
   the bare application; what is compared in one process takes {timing.ROUNDS} turns. Given are the median and, in
-  brackets, the least and the most.
+  brackets, the least and the most. In one process the thread's CPU time is counted, over HTTP the clock's.
 * Every reply is checked: its status, a member of its body, and of tokens that no two in a row are the same. One wrong
   reply ends the bench without figures.
 * A token counts as issued when its journal row is on disk (SQLite, WAL, `synchronous=FULL`); the rows are counted
@@ -71,16 +81,23 @@ def _tables(results: Results) -> list[tuple[str, Table]]:
         ("In one process, beside `cryptography` alone over the same bytes", _compared(results.compared)),
         ("The verifier", _single(results.verifier)),
         ("Start and memory", _single(results.process)),
-        ("Measured on", [("what", "which"), *results.machine.items(), _disturbance(results)]),
+        (
+            "Measured on",
+            [
+                ("what", "which"),
+                *results.machine.items(),
+                ("others on the cores", _range(results.others) + " % of the time"),
+            ],
+        ),
     ]
 
 
 def _over_http(rows: list[Row]) -> Table:
-    head = ("request", "requests/s", "of bare", "CPU each, µs", "p50, ms", "p99, ms", "asked")
+    head = ("request", "requests/s", "of bare", "CPU each, µs", "of bare by CPU", "p50, ms", "p99, ms", "asked")
     return [head] + [
         (
-            row.rate.name, _range(row.rate), _range(row.share) + " %", rounded(row.cpu.median),
-            rounded(row.p50.median), rounded(row.p99.median), row.share.verdict,
+            row.rate.name, _range(row.rate), _range(row.share) + " %", _range(row.cpu),
+            rounded(row.cpu_share.median) + " %", rounded(row.p50.median), rounded(row.p99.median), row.share.verdict,
         )
         for row in rows
     ]  # fmt: skip
@@ -92,12 +109,6 @@ def _compared(rows: list[Comparison]) -> Table:
         (row.ours.name, _range(row.ours), _range(row.yardstick), _range(row.share) + " %", row.share.verdict)
         for row in rows
     ]
-
-
-def _disturbance(results: Results) -> Sequence[str]:
-    """Figures from a busy machine are no figures: whoever reads them shall see it."""
-    samples = [sample for row in results.over_http for sample in row.others.samples]
-    return "others on the server's core", _range(Figure("", "%", samples)) + " % of the time"
 
 
 def _single(figures: list[Figure]) -> Table:
@@ -113,6 +124,8 @@ def _range(figure: Figure) -> str:
 
 
 def _verdict(results: Results) -> str:
+    if results.is_disturbed:
+        return f"DISTURBED: others had {_range(results.others)} % of the cores, so that these figures prove nothing."
     if not results.short:
         return f"All {len(results.judged)} requirements hold."
     short = (f"{figure.name}: {_range(figure)} {figure.unit}, {figure.verdict}" for figure in results.short)

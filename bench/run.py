@@ -40,6 +40,8 @@ def main() -> None:
         results = measured(told)
     print(report.text(results))
     keep(results)
+    if arguments.publish and results.is_disturbed:
+        raise SystemExit("Nothing is published from a machine that others used.")
     if arguments.publish:
         PAGE.write_text(report.page(results))
 

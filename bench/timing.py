@@ -1,4 +1,4 @@
-"""Microseconds of CPU that a call takes in this process; what is compared takes turns, so that a disturbance meets both.
+"""Microseconds of CPU that a call takes in this process; what is compared takes turns and meets the same disturbances.
 
 The thread's own CPU time and not the clock's: on a machine that others use too, waiting for the core says nothing.
 """

@@ -77,7 +77,11 @@ class PostgreSQL:
         return self.url(name)
 
     def drop(self, url: str) -> None:
-        self.sql(f"DROP DATABASE {url.partition('@/')[2].partition('?')[0]} WITH (FORCE)")
+        self.sql(f"DROP DATABASE {self.name(url)} WITH (FORCE)")
+
+    @staticmethod
+    def name(url: str) -> str:
+        return url.partition("@/")[2].partition("?")[0]
 
     def sql(self, statement: str) -> None:
         import psycopg

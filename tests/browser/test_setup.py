@@ -5,7 +5,6 @@ import re
 import httpx2
 import pytest
 from playwright.sync_api import expect, sync_playwright
-
 from tests.deployment import command, free_port, running
 
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu"]

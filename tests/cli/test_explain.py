@@ -31,7 +31,7 @@ def test_an_id_of_a_request_that_was_not_refused_says_so(run):
     assert run("explain", made(0)).out.startswith("The request was not refused.\n")
 
 
-def test_an_id_made_by_a_verifier_names_a_service(run):
+def test_an_id_made_by_a_verifier_says_so(run):
     assert "  by      a service that checks" in run("explain", made(5, node=0)).out
 
 

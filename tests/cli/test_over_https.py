@@ -109,8 +109,9 @@ def test_the_printed_call_fetches_a_token_that_inspect_finds_good_and_revoke_end
     assert found["verdict"].startswith("accepts it")
     changed = token[:-5] + ("A" if token[-5] != "A" else "B") + token[-4:]
     inspected = subprocess.run(
-        [*DOORWARD, "inspect", "-", "--json"], cwd=directory, env=environment, input=changed, capture_output=True
-    )
+        [*DOORWARD, "inspect", "-", "--json"],
+        cwd=directory, env=environment, input=changed, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert json.loads(inspected.stdout)["signature"] == "bad"
     ended = [json.loads(remote("revoke", "--token", "-", "--json", stdin=token).stdout) for _ in range(2)]
     assert ended == [

@@ -89,7 +89,7 @@ def test_clients_create(acme):
     assert [(grant["api"], grant["scope"]) for grant in made["apis"]] == [(API, "invoices:read invoices:write")]
 
 
-def test_verifiers_create_prints_every_variable_that_a_service_needs(acme, tmp_path):
+def test_verifiers_create_prints_every_variable_that_checking_needs(acme, tmp_path):
     ran = acme("verifiers", "create", "--api", API, "-o", "env")
     assert (ran.code, ran.err) == (0, "")
     variables = dict(line.split("=", 1) for line in ran.out.splitlines())

@@ -205,11 +205,11 @@ class Counted(dict[int, bytes]):
         return super().get(key, default)
 
 
-def work_of(decide: Callable[[Policy], object]) -> int:
+def work_of(decide: Callable[..., object], *given: object) -> int:
     """How many MACs a decision makes, whether it refuses or not."""
     peppers = Counted(PEPPER.versions)
     with suppress(Refusal):
-        decide(replace(POLICY, pepper=Pepper(peppers, PEPPER.current)))
+        decide(*given, replace(POLICY, pepper=Pepper(peppers, PEPPER.current)), a_moment())
     return peppers.fetched
 
 

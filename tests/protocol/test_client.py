@@ -182,7 +182,7 @@ def test_the_grant_for_an_api_that_it_has_is_changed() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"api": IDENTIFIER}, {"scope": "read"}])
-def test_api_and_scope_come_together(fields: dict[str, str]) -> None:
+def test_api_and_scope_come_together(fields: dict[str, Any]) -> None:
     with refused("invalid_fields", reason="field_invalid") as caught:
         update(named=an_api(), **fields)
     assert [name for name, _ in caught.value.fields] == ["scope"]

@@ -96,7 +96,7 @@ def test_records_make_no_facts_stale_and_everything_else_does() -> None:
 
 def filled(kind: Any) -> Any:
     """A value of this type in which all that is secret, or made from a secret, is the canary."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         fields = dataclasses.fields(kind)
         secret = {field.name for field in fields if field.name == "digest"}

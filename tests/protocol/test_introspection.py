@@ -92,7 +92,7 @@ SEEN_BY = {
 
 
 def introspect(
-    who: Who, about: ApiKeyFacts | TokenFacts | None = None, *, query: Form = NOTHING, now: int = NOW, **form: str
+    who: Who, about: ApiKeyFacts | TokenFacts | None = None, *, query: Form = NOTHING, now: int = NOW, **form: Any
 ) -> Decision[Introspection]:
     request = introspection.parse([who.authorization], a_form(**form), query, "dw", who.address)
     return introspection.decide(request, Facts(who.facts, about, published()), POLICY, a_moment(now))
@@ -119,7 +119,7 @@ def test_a_verifier_sees_its_apis_a_client_its_own_and_an_admin_key_all(caller: 
         assert decision.reply == INACTIVE
 
 
-ENDED = {
+ENDED: dict[str, tuple[ApiKeyFacts | TokenFacts, ...]] = {
     "credential_revoked": (
         a_key(state="revoked"), replace(OPAQUE_FACTS, revoked=True), replace(JWT_FACTS, revoked=True),
     ),
@@ -173,8 +173,8 @@ def test_one_kind_of_credential_is_never_taken_for_another() -> None:
 
 def test_a_refresh_token_is_never_found() -> None:
     for facts in (None, OPAQUE_FACTS, a_key()):
-        for form in ({"token": REFRESH_TOKEN}, {"token_sha256": digest_of(REFRESH_TOKEN)}):
-            assert introspect(the_verifier(), facts, **form).reply == INACTIVE
+        assert introspect(the_verifier(), facts, token=REFRESH_TOKEN).reply == INACTIVE
+        assert introspect(the_verifier(), facts, token_sha256=digest_of(REFRESH_TOKEN)).reply == INACTIVE
 
 
 # By digest
@@ -231,9 +231,10 @@ def test_a_malformed_digest_is_refused(digest: str) -> None:
 
 
 def test_exactly_one_credential_is_asked_about() -> None:
-    for form in ({}, {"token": KEY, "token_sha256": digest_of(KEY)}):
-        with refused("invalid_request", reason="request_malformed"):
-            introspect(the_verifier(), **form)
+    with refused("invalid_request", reason="request_malformed"):
+        introspect(the_verifier())
+    with refused("invalid_request", reason="request_malformed"):
+        introspect(the_verifier(), token=KEY, token_sha256=digest_of(KEY))
 
 
 # Who asks
@@ -342,7 +343,8 @@ def test_an_unknown_admin_key_may_not_ask() -> None:
 
 @pytest.mark.parametrize("allowed", ["keys:write", "clients:read", "leaks:verify"])
 def test_an_admin_key_needs_the_scope_to_read_keys(allowed: str) -> None:
-    for form in ({"token": KEY}, {"token_sha256": digest_of(KEY)}):
+    forms: tuple[dict[str, Any], ...] = ({"token": KEY}, {"token_sha256": digest_of(KEY)})
+    for form in forms:
         with refused("insufficient_scope", reason="insufficient_scope", fields={"scope": "keys:read"}):
             introspect(a_bearer(allowed=allowed), a_key(), **form)
 
@@ -366,14 +368,14 @@ def test_an_ended_admin_key_may_not_ask() -> None:
 
 def test_an_unknown_credential_costs_the_same_work_as_a_known_one() -> None:
     for text in (KEY, OPAQUE):
-        work = {_work(text, facts) for facts in (a_key(), OPAQUE_FACTS, None)}
-        assert work == {2}
+        for facts in (a_key(), OPAQUE_FACTS, None):
+            assert _work(text, facts) == 2
 
 
 def _work(text: str, facts: Any) -> int:
     who = the_verifier()
     request = introspection.parse([who.authorization], a_form(token=text), NOTHING, "dw")
-    return work_of(lambda policy: introspection.decide(request, Facts(who.facts, facts), policy, a_moment()))
+    return work_of(introspection.decide, request, Facts(who.facts, facts))
 
 
 def test_the_digest_of_what_is_asked_about_is_all_that_a_request_keeps_of_a_key() -> None:

@@ -1,4 +1,4 @@
-"""An empty directory, three processes, HTTPS between them: the first call with a key, the first with a token, and no more.
+"""An empty directory, three processes, HTTPS: the first call with a key, the first with a token, and the last of each.
 
 The commands are those of the README; whoever changes one changes the other.
 """
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-
 from tests.deployment import command, free_port, running
 
 ROOT = Path(__file__).parents[2]

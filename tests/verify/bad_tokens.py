@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -91,7 +92,7 @@ def bad() -> dict[str, dict[str, str]]:
     }  # fmt: skip
 
 
-def _claim(name: str, *values: object) -> dict[str, str]:
+def _claim(name: str, *values: Any) -> dict[str, str]:
     return {f"{name}={'missing' if value is ... else repr(value)[:60]}": token(**{name: value}) for value in values}
 
 
@@ -270,6 +271,7 @@ def _times() -> Iterator[tuple[str, str]]:
         for value in raw:
             text = dumps(claims(**{name: "?"})).replace(b'"?"', value.encode())
             yield f"{name}={value[:20]}", signed(key, dumps(header(key)), text)
+        odd: Any
         for odd in (True, False, None, str(NOW), "", [NOW], {"at": NOW}, NOW + 0.5, 1e10, float(NOW)):
             yield f"{name}={odd!r}", token(**{name: odd})
     yield from {

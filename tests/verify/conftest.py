@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.verify.issuer_server import Issuer
-from tests.verify.issuing import AUDIENCE, ec_key, jwks, rsa_key
+from tests.verify.asking import MakeVerifier, active
+from tests.verify.issuer_server import INTROSPECTION, Issuer
+from tests.verify.issuing import AUDIENCE, ec_key, jwks, rsa_key, token
 from tests.verify.waiting import Clock
 
 from doorward_verify import Verifier
@@ -37,7 +38,7 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture
-def verifier_of(issuer: Issuer, clock: Clock) -> Iterator[Callable[..., Verifier]]:
+def verifier_of(issuer: Issuer, clock: Clock) -> Iterator[MakeVerifier]:
     made: list[Verifier] = []
 
     def make(**options: Any) -> Verifier:
@@ -49,6 +50,18 @@ def verifier_of(issuer: Issuer, clock: Clock) -> Iterator[Callable[..., Verifier
     yield make
     for verifier in made:
         verifier.close()
+
+
+@pytest.fixture
+def verifier(verifier_of: MakeVerifier, issuer: Issuer) -> Verifier:
+    """One whose issuer says that every credential is good."""
+    issuer.replies[INTROSPECTION] = active
+    return verifier_of()
+
+
+@pytest.fixture
+def good_jwt(issuer: Issuer) -> str:
+    return token(iss=issuer.url)
 
 
 @pytest.fixture

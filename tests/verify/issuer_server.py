@@ -77,7 +77,7 @@ class Issuer:
     def publish(self, document: Any, **headers: str) -> None:
         self.replies[JWKS] = Reply(document, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
-    def _listen(self, port: int) -> ThreadingHTTPServer:
+    def _listen(self, port: int) -> _Server:
         server = _Server(("localhost", port), _conversation_of(self))
         if self._tls is not None:
             server.socket = self._tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

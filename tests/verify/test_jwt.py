@@ -254,7 +254,7 @@ def test_a_modulus_that_the_roca_cards_would_make_is_no_key() -> None:
 
 
 def test_keys_that_cannot_be_used_do_not_spoil_the_others() -> None:
-    junk = [
+    junk: list[Any] = [
         None,
         1,
         "a",
@@ -265,7 +265,8 @@ def test_keys_that_cannot_be_used_do_not_spoil_the_others() -> None:
         {**ec_key().jwk, "kid": 1},
     ]
     assert jwt.keys_from_jwks({"keys": [*junk, ec_key().jwk, *junk]}).keys() == {ec_key().kid}
-    for document in ({}, {"keys": None}, {"keys": {}}, {"keys": "a"}):
+    documents: list[dict[str, Any]] = [{}, {"keys": None}, {"keys": {}}, {"keys": "a"}]
+    for document in documents:
         assert jwt.keys_from_jwks(document) == {}
 
 

@@ -270,7 +270,8 @@ class TestIntrospection:
         "reply",
         [Reply({}), Reply({"active": "true"}), Reply({"active": 1}), Reply({"active": None}), Reply([True]), Reply(b""),
          Reply(b"true"), Reply(b'{"active":false,"active":true}'), Reply({"active": True}, 201),
-         Reply({"active": True}, 500), Reply({"active": True}, 302, {"location": "/introspect"}), Reply(b'{"active":true,"exp":NaN}')],
+         Reply({"active": True}, 500), Reply({"active": True}, 302, {"location": "/introspect"}),
+         Reply(b'{"active":true,"exp":NaN}')],
     )  # fmt: skip
     def test_an_answer_that_makes_no_sense_is_no_answer(self, issuer: Issuer, source: Source, reply: Reply) -> None:
         issuer.replies[INTROSPECTION] = reply

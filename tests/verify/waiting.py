@@ -61,4 +61,5 @@ def _run(call: Callable[[], Any], future: Future[Any]) -> None:
 
 def waiters(flights: SingleFlight[Any]) -> int:
     """How many threads wait for an answer that another one went for."""
-    return sum(len(flight._condition._waiters) for flight in list(flights._flights.values()))  # type: ignore[attr-defined]
+    conditions: list[Any] = [flight._condition for flight in list(flights._flights.values())]
+    return sum(len(condition._waiters) for condition in conditions)

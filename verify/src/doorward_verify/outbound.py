@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import ssl
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
 
 from doorward_verify.errors import Misconfigured, Unavailable
@@ -68,14 +70,23 @@ class Outbound:
         except (OSError, ValueError) as problem:
             raise Misconfigured(f"the CA file {ca_file} cannot be read: {problem}") from problem
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._idle: dict[Origin, list[http.client.HTTPConnection]] = {}
+        self._idle: dict[Origin, list[HTTPConnection]] = {}
+        self._lock = threading.Lock()
+        self._keeps = True
 
     def close(self) -> None:
-        """Ends the idle connections; the next question opens another."""
-        idle, self._idle = self._idle, {}
-        for connections in idle.values():
-            for connection in connections:
-                connection.close()
+        """Ends the idle connections and keeps none from now on."""
+        with self._lock:
+            self._keeps = False
+            while self._idle:
+                for connection in self._idle.popitem()[1]:
+                    connection.close()
+
+    def after_fork(self) -> None:
+        """The connections are the parent's, and whoever held the lock is gone."""
+        self._lock = threading.Lock()
+        self.close()
+        self._keeps = True
 
     def get(self, url: str) -> Response:
         return self._ask("GET", url, None, HEADERS)
@@ -87,46 +98,52 @@ class Outbound:
     def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
         try:
             origin, target = split(url)
-            idle = self._idle.setdefault(origin, [])
-            if idle:
-                try:
-                    return self._exchange(idle.pop(), idle, method, target, body, headers)
-                except (*_GONE, IndexError):
-                    pass
-            return self._exchange(self._connect(origin), idle, method, target, body, headers)
-        except (OSError, http.client.HTTPException, ValueError) as problem:
+            connection = self._take(origin)
+            if connection is not None:
+                with suppress(*_GONE):
+                    return self._exchange(origin, connection, method, target, body, headers)
+            return self._exchange(origin, self._connect(origin), method, target, body, headers)
+        except (OSError, HTTPException, ValueError) as problem:
             raise Unavailable("the authorization server cannot be reached") from problem
 
-    def _connect(self, origin: Origin) -> http.client.HTTPConnection:
+    def _connect(self, origin: Origin) -> HTTPConnection:
         if origin.scheme == "http":
-            return http.client.HTTPConnection(origin.host, origin.port, timeout=TIMEOUT)
-        return http.client.HTTPSConnection(origin.host, origin.port, timeout=TIMEOUT, context=self._tls)
+            return HTTPConnection(origin.host, origin.port, timeout=TIMEOUT)
+        return HTTPSConnection(origin.host, origin.port, timeout=TIMEOUT, context=self._tls)
 
     def _exchange(
-        self,
-        connection: http.client.HTTPConnection,
-        idle: list[http.client.HTTPConnection],
-        method: str,
-        target: str,
-        body: bytes | None,
+        self, origin: Origin, connection: HTTPConnection, method: str, target: str, body: bytes | None,
         headers: Mapping[str, str],
-    ) -> Response:
+    ) -> Response:  # fmt: skip
         try:
             connection.request(method, target, body, dict(headers))
             response = connection.getresponse()
-            content = _read(response)
-            answer = Response(response.status, {k.lower(): v for k, v in response.getheaders()}, content)
+            answer = Response(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, _read(response)
+            )
         except BaseException:
             connection.close()
             raise
-        if response.will_close or len(idle) >= IDLE_LIMIT:
+        if response.will_close or not self._give_back(origin, connection):
             connection.close()
-        else:
-            idle.append(connection)
         return answer
 
+    def _take(self, origin: Origin) -> HTTPConnection | None:
+        with self._lock:
+            idle = self._idle.get(origin)
+            return idle.pop() if idle else None
 
-def _read(response: http.client.HTTPResponse) -> bytes:
+    def _give_back(self, origin: Origin, connection: HTTPConnection) -> bool:
+        """Whether it is kept."""
+        with self._lock:
+            idle = self._idle.setdefault(origin, [])
+            if not self._keeps or len(idle) >= IDLE_LIMIT:
+                return False
+            idle.append(connection)
+            return True
+
+
+def _read(response: HTTPResponse) -> bytes:
     """All of the body, within the limit and the deadline. Raises ValueError when it is too long or was cut off."""
     content = bytearray()
     deadline = time.monotonic() + DEADLINE

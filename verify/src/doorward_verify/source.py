@@ -84,7 +84,7 @@ class Source:
 
     def after_fork(self) -> None:
         """Keys are kept; locks and connections are the parent's."""
-        self.close()
+        self._outbound.after_fork()
         self._start()
 
     def close(self) -> None:

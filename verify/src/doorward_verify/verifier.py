@@ -113,7 +113,7 @@ class Verifier:
         return challenge.answer(error, issuer=self.issuer, audience=self.audience, request_id=id_)
 
     def close(self) -> None:
-        """Ends the idle connections to the server. The verifier stays usable."""
+        """Ends the idle connections to the server; who checks after that opens one each time."""
         self._source.close()
 
     def _known_jwt(self, presented: Presented, digest: bytes) -> Verified | None:

@@ -36,9 +36,13 @@ Reference = Annotated[str, typer.Argument(metavar="API", help="Its URI, name or 
 SCOPE = "invoices:read=Read your invoices"
 CLAIM = "plan=account.metadata.plan"
 Name = Annotated[str | None, typer.Option(help="Its name for people.", metavar="NAME")]
-Format = Annotated[TokenFormat | None, typer.Option(help="What tokens are (default: jwt).")]
-Lifetime = Annotated[str | None, typer.Option(metavar="SPAN", help="How long tokens live, 10s to 1h (default: 5m).")]
-Signed = Annotated[Algorithm | None, typer.Option(help="How JWTs are signed (default: ES256).")]
+Format = Annotated[TokenFormat | None, typer.Option(help="What tokens are; jwt for a new api.")]
+Lifetime = Annotated[
+    str | None, typer.Option(metavar="SPAN", help="How long tokens live, 10s to 1h; 5m for a new api.")
+]
+Signed = Annotated[
+    Algorithm | None, typer.Option(metavar="ALGORITHM", help="How JWTs are signed: ES256, or RS256 for old verifiers.")
+]
 
 
 @app.command()

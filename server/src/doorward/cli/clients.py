@@ -48,7 +48,10 @@ class State(StrEnum):
 
 Id = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="Its client_id.")]
 Method = Annotated[
-    AuthMethod | None, typer.Option("--auth-method", help="The only way it may send its secret (default: either).")
+    AuthMethod | None,
+    typer.Option(
+        "--auth-method", metavar="METHOD", help="client_secret_basic or client_secret_post alone (default: either)."
+    ),
 ]
 Metadata = Annotated[list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.")]
 
@@ -61,7 +64,8 @@ def create(
     api: Annotated[str, typer.Option(metavar="API", help="Which api it may call: its URI, name or id.")],
     scopes: Annotated[list[str], typer.Option("--scope", metavar="NAMES", help='Scopes, as "a b" or repeated.')],
     grant_type: Annotated[
-        list[GrantType] | None, typer.Option(help="How it gets tokens (default: client_credentials). Repeatable.")
+        list[GrantType] | None,
+        typer.Option(metavar="TYPE", help="How it gets tokens: client_credentials (default). Repeatable."),
     ] = None,
     auth_method: Method = None,
     metadata_: Metadata = None,

@@ -78,7 +78,9 @@ class Made:
 
 def init(
     context: typer.Context,
-    caller: Annotated[Caller | None, typer.Option("--for", help="Who calls.")] = None,
+    caller: Annotated[
+        Caller | None, typer.Option("--for", metavar="WHO", help="servers, partners, apps, own-app, mcp or ci.")
+    ] = None,
     api: Annotated[str | None, typer.Option(metavar="URI", help="The API that is called; made if it is new.")] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name for people, if it is new.")] = None,
     scope: Annotated[
@@ -215,12 +217,10 @@ def _show(made: Made) -> None:
 
 def _next(made: Made) -> tuple[tuple[str, str], ...]:
     credential = "KEY" if made.kind == "key" else "TOKEN"
+    sent = f"curl -H 'Authorization: Bearer {credential}' {shlex.quote(made.api['identifier'])}"
     return (
         ("Try it" if made.kind == "key" else "Fetch a token, while the server runs", made.call),
-        (
-            "The caller sends it like this",
-            f"curl -H 'Authorization: Bearer {credential}' {shlex.quote(made.api['identifier'])}",
-        ),
+        ("The caller sends it like this", sent),
         ("The API checks it with what this prints", made.check),
     )
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from doorward.cli import credential_input, output
+from doorward.cli import admin_api, credential_input, output
 from doorward.cli.admin_api import Object, local_settings, refusals_told
 from doorward.cli.durations import full
+from doorward.cli.failure import Failure
 from doorward.cli.options import Json, verb
 from doorward.cli.target import Local
 
@@ -56,7 +57,7 @@ def inspect(
     chosen = Local(flags["data_dir"], flags["config"])
     with refusals_told():
         settings = local_settings(chosen)
-    found = _jwt(text, settings) if text.count(".") == 2 else _secret(text, settings.brand)
+    found = _jwt(text, settings, chosen) if text.count(".") == 2 else _secret(text, settings.brand)
     if json:
         output.show_json(found)
     else:
@@ -105,7 +106,7 @@ def _unknown(note: str) -> Object:
     return {"kind": "unknown", "well_formed": False, "note": note}
 
 
-def _jwt(text: str, settings: Settings) -> Object:
+def _jwt(text: str, settings: Settings, chosen: Local) -> Object:
     header, claims = (_loose(part) for part in text.split(".")[:2])
     if header is None or claims is None:
         return _unknown("it has three parts as a JWT has, but they hold no JSON objects")
@@ -113,7 +114,7 @@ def _jwt(text: str, settings: Settings) -> Object:
     return {
         "kind": "JWT", "header": header, "claims": claims,
         "expires_at": expires_at if type(expires_at) is int else None,
-        **_verdict(text, claims, settings),
+        **_verdict(text, claims, settings, _local_keys(settings, chosen)),
     }  # fmt: skip
 
 
@@ -128,52 +129,48 @@ def _loose(part: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _verdict(text: str, claims: dict[str, Any], settings: Settings) -> Object:
+def _verdict(text: str, claims: dict[str, Any], settings: Settings, keys: Keys | None) -> Object:
     """What a verifier of the token's own audience would say; revocation is the server's to tell."""
     from doorward.protocol.reasons import REASONS
     from doorward_verify import access_token
     from doorward_verify.errors import InvalidToken
 
-    keys = _local_keys(settings)
     note = "no data directory with signing keys is here; --data-dir names one" if keys is None else None
     audience = claims.get("aud")
     first = audience[0] if isinstance(audience, list) and audience else audience
     try:
         access_token.verify(text, keys or {}, issuer=settings.issuer, audience=str(first), now=time.time())
     except InvalidToken as refused:
-        signature = SIGNATURES.get(refused.reason, "good")
-        told = None if keys is None and refused.reason == "signing_key_unknown" else REASONS[refused.reason].sentence
-        well_formed = refused.reason != "token_malformed"
+        unchecked = keys is None and refused.reason == "signing_key_unknown"
         return {
-            "well_formed": well_formed,
-            "signature": signature,
-            "verdict": told and f"refuses it: {told}",
+            "well_formed": refused.reason != "token_malformed",
+            "signature": SIGNATURES.get(refused.reason, "good"),
+            "verdict": None if unchecked else f"refuses it: {REASONS[refused.reason].sentence}",
             "note": note,
         }
     return {"well_formed": True, "signature": "good", "verdict": "accepts it, unless it was revoked", "note": None}
 
 
-def _local_keys(settings: Settings) -> Keys | None:
+def _local_keys(settings: Settings, chosen: Local) -> Keys | None:
     """None where there is no data directory, or none that was ever used."""
-    if not settings.data_dir.is_dir():
-        return None
-    from sqlalchemy.exc import SQLAlchemyError
+    import asyncio
 
     from doorward.data_directory import database_path
-    from doorward.store import signing_keys
-    from doorward.store.engine import open_engine
+    from doorward_verify.jwt import keys_from_jwks
 
     file = database_path(settings.database)
-    if file is not None and not file.is_file():
+    if not settings.data_dir.is_dir() or (file is not None and not file.is_file()):
         return None
-    engine = open_engine(settings.database)
+
+    async def ask() -> list[Object]:
+        async with admin_api.connect(chosen) as api:
+            keys, _ = await api.every("/signing-keys", 1000)
+            return keys
+
     try:
-        with engine.connect() as connection:
-            return signing_keys.published(connection).public
-    except SQLAlchemyError:
+        return keys_from_jwks({"keys": [key["public_jwk"] for key in asyncio.run(ask())]})
+    except Failure:
         return None
-    finally:
-        engine.dispose()
 
 
 def _show(found: Object) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperGroup
 
+from doorward import __version__
 from doorward.cli.failure import CANCELLED, FAILED, Failure
 from doorward.cli.options import noun
 
@@ -69,9 +70,7 @@ app = noun("Doorward keeps the door of your API: keys, clients, tokens.", EXAMPL
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        print(f"doorward {version('doorward')}")
+        print(f"doorward {__version__}")
         raise typer.Exit
 
 

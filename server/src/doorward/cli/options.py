@@ -37,7 +37,9 @@ class AuthMethod(StrEnum):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the API's object.")]
-Shown = Annotated[Output, typer.Option("-o", "--output", help="How to print it; env is for `eval` and .env files.")]
+Shown = Annotated[
+    Output, typer.Option("-o", "--output", metavar="FORMAT", help="text, json, or env for `eval` and .env files.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Entries at most.")]
 Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="With --json: `next_cursor` of the page before.")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from doorward import __version__
 from doorward.cli import pasted
 from doorward.cli.failure import Failure
 from doorward.cli.options import verb
@@ -22,22 +23,29 @@ if TYPE_CHECKING:
     from doorward.web.server import Application, Worker
 
 
-Directory = Annotated[Path | None, typer.Option(help="Database, keys and certificates (default: ./doorward-data).")]
-Config = Annotated[Path | None, typer.Option(help="Settings file (default: ./doorward.toml, if there is one).")]
-Host = Annotated[str | None, typer.Option(help="Address to listen on (default: localhost).")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on (default: 8443).")]
+Directory = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Database, keys and certificates (./doorward-data).")
+]
+Config = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Settings file (default: ./doorward.toml, if there is one).")
+]
+Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on (default: localhost).")]
+Port = Annotated[int | None, typer.Option(metavar="PORT", help="Port to listen on (default: 8443).")]
 Issuer = Annotated[
-    str | None, typer.Option(help="Public https address, the issuer of every token; needed behind a proxy.")
+    str | None,
+    typer.Option(metavar="URL", help="Public https address, the issuer of every token; needed behind a proxy."),
 ]
 Database = Annotated[
     str | None,
-    typer.Option(help="sqlite:///FILE or postgresql://... (default: SQLite in the data directory)."),
+    typer.Option(metavar="URL", help="sqlite:///FILE or postgresql://... (default: SQLite in the data directory)."),
 ]
 Certificate = Annotated[
     Path | None,
-    typer.Option(help="Certificate chain (PEM), reloaded when it changes (default: from the local CA)."),
+    typer.Option(
+        metavar="FILE", help="Certificate chain (PEM), reloaded when it changes (default: from the local CA)."
+    ),
 ]
-Key = Annotated[Path | None, typer.Option(help="Its private key (PEM).")]
+Key = Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key (PEM).")]
 NoTls = Annotated[bool, typer.Option("--no-tls", help="Plain HTTP; refused beyond loopback.")]
 Proxies = Annotated[
     list[str] | None, typer.Option(metavar="CIDR", help="Believe X-Forwarded-Proto from there. Repeatable.")
@@ -45,7 +53,7 @@ Proxies = Annotated[
 HostNames = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="One more name of the local certificate. Repeatable.")
 ]
-Workers = Annotated[int | None, typer.Option(help="Processes (default: 1).")]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes (default: 1).")]
 
 
 def serve(
@@ -180,9 +188,7 @@ def refusal_text(refusals: "Iterable[Refusal]") -> str:
 
 
 def banner(settings: "Settings", data: "DataDirectory", link: str | None, config: Path | None = None) -> str:
-    from importlib.metadata import version
-
-    rows: list[tuple[str, list[str]]] = [(f"Doorward {version('doorward')} serves {settings.issuer}", [])]
+    rows: list[tuple[str, list[str]]] = [(f"Doorward {__version__} serves {settings.issuer}", [])]
     rows.append(("Data", [f"{short(data.path)}  (private: keys and database; back it up)"]))
     if data.ca_file:
         ca = short(data.ca_file)

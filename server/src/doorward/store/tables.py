@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    func,
 )
 from sqlalchemy.engine import Dialect
 
@@ -81,10 +82,13 @@ def _json(name: str) -> Column[Any]:
 
 
 apis = Table(
-    "apis", metadata, _id(), _text("identifier", unique=True), _text("name", unique=True), _json("scopes"),
+    "apis", metadata, _id(), _text("identifier", unique=True), _text("name"), _json("scopes"),
     _text("token_format"), Column("token_lifetime", Integer, nullable=False), _text("signing_algorithm"),
     _json("claims"), _at("created_at"), _at("updated_at"), _version(),
 )  # fmt: skip
+
+# Apis are named in any case.
+Index("uq_apis_name", func.lower(apis.c.name), unique=True)
 
 accounts = Table(
     "accounts", metadata, _id(), _text("name"), _text("state"), _json("metadata"),

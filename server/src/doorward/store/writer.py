@@ -116,6 +116,8 @@ class Writer:
             if len(batch) > 1 and not isinstance(problem, self._outages):
                 # One of them cannot be written, whatever it is; the others shall not suffer from it.
                 return [outcome for append in batch for outcome in self.commit([append])]
+            if isinstance(problem, IntegrityError):
+                return [(append, Stale()) for append in batch]
             log.error("nothing was committed: %s", type(problem).__name__)
             return [(append, Unavailable(type(problem).__name__)) for append in batch]
 

@@ -10,12 +10,16 @@ from doorward.protocol import administration
 from doorward.protocol.admin import Caller, permitted
 from doorward.protocol.administration import Presented
 from doorward.protocol.moment import Moment
+from doorward.protocol.refusal import InvalidRequest
 from doorward.web.incoming import Incoming
 
 
 async def admit(incoming: Incoming, local: Caller | None, scope: str) -> Presented | Caller:
     """Raises a Refusal for whoever may not; a change decides on it once more, on facts of its own."""
     runtime = incoming.runtime
+    if "\x00" in incoming.path:
+        raise InvalidRequest("the path contains NUL")
+    incoming.query()  # repeated, malformed or NUL: refused before anybody reads it in his own way
     if local is not None:
         incoming.actor = local.actor
         return local

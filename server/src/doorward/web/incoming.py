@@ -6,6 +6,7 @@ content-type: application/x-www-form-urlencoded;charset=UTF-8
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -88,13 +89,13 @@ class Incoming:
         length = self.one(b"content-length")
         if length is not None and length.isdigit() and (len(length) > 9 or int(length) > BODY_LIMIT):
             raise TooLarge("the body is larger than 64 KiB")
-        message = await self._receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body"):
+        body, more = b"", True
+        while more and len(body) <= BODY_LIMIT:
             message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise InvalidRequest("the body ended early")
             body += message.get("body", b"")
-            if len(body) > BODY_LIMIT:
-                break
+            more = message.get("more_body", False)
         if len(body) > BODY_LIMIT:
             raise TooLarge("the body is larger than 64 KiB")
         return body
@@ -106,10 +107,15 @@ class Incoming:
     async def json(self) -> dict[str, Any]:
         """The body as a JSON object, strictly: a member named twice or a NaN is malformed, not a matter of taste."""
         self._require(JSON)
+        body = await self.body()
         try:
-            return strict_json.parse(await self.body())
+            parsed = strict_json.parse(body)
         except ValueError:
             raise InvalidRequest("the body is not a well-formed json object") from None
+        # Backslashes are doubled in it, so what is left of them after this stands for something else.
+        if b"\\u0000" in body and "\\u0000" in json.dumps(parsed).replace("\\\\", ""):
+            raise InvalidRequest("the body contains NUL")
+        return parsed
 
     def query(self) -> Form:
         return form.parse(self.scope["query_string"])

@@ -15,6 +15,7 @@ from doorward.exchange import run
 from doorward.protocol import administration
 from doorward.protocol.admin import Asked
 from doorward.protocol.key_check import KeyCheckObject
+from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse
 from doorward.web.replies import Reply, compact, send_reply
@@ -32,7 +33,11 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
         brand = runtime.policy.brand
         who = administration.presented(incoming.all(b"authorization"), incoming.address, brand)
         incoming.actor = who.secret_id
-        asked = Asked(body.validate_json(compact(await incoming.json()), strict=True))
+        try:
+            asked = Asked(body.validate_json(compact(await incoming.json()), strict=True))
+        except REFUSED:
+            await admit(incoming, None, route.scope)
+            raise
 
         def render(reply: KeyCheckObject) -> Reply:
             runtime.metrics.checked("api_key", reply.reason or "active")

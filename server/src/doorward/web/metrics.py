@@ -24,6 +24,8 @@ def prepare(data_dir: Path) -> None:
     path = data_dir.absolute() / DIRECTORY
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700)
+    # The library makes its files as the process makes any file: private, like all of the data directory.
+    os.umask(0o077)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -44,7 +45,7 @@ class Problem:
 
 _PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "Refused; nothing was changed.", "content": _PROBLEM_CONTENT},
+    "4XX": {"description": "Refused; nothing was changed.", "content": _PROBLEM_CONTENT},
     "5XX": {"description": "Not possible now; nothing was changed.", "content": _PROBLEM_CONTENT},
 }
 
@@ -78,6 +79,9 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     for name in ("HTTPValidationError", "ValidationError"):
         components.get("schemas", {}).pop(name, None)
+    # Added here once: as the model of each route's answers it would be built anew for all of them, at every start.
+    schema = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
+    components.setdefault("schemas", {}).update({**schema.pop("$defs"), "Problem": schema})
     components["securitySchemes"] = {
         "admin_key": {"type": "http", "scheme": "bearer", "description": "An admin key: dwa_live_..."}
     }

@@ -37,6 +37,11 @@ def _small(name: str) -> Column:
     return sa.Column(name, sa.SmallInteger, nullable=False)
 
 
+def _number(name: str, kind: type[Any]) -> Column:
+    """A primary key whose values are ours, not a sequence's."""
+    return sa.Column(name, kind, nullable=False, autoincrement=False)
+
+
 def _integer(name: str) -> Column:
     return sa.Column(name, sa.Integer, nullable=False)
 
@@ -63,7 +68,7 @@ def upgrade() -> None:
         "apis", _id(), _text("identifier"), _text("name"), _json("scopes"), _text("token_format"),
         _integer("token_lifetime"), _text("signing_algorithm"), _json("claims"),
         _at("created_at"), _at("updated_at"), _integer("version"),
-        _primary("apis"), _unique("apis", "identifier"), _unique("apis", "name"),
+        _primary("apis"), _unique("apis", "identifier"),
     )
     op.create_table(
         "accounts", _id(), _text("name"), _text("state"), _json("metadata"),
@@ -128,7 +133,7 @@ def upgrade() -> None:
         _primary("idempotency", "key"),
     )
     op.create_table(
-        "deployment", _integer("id"), _text("fingerprint"), _at("created_at"),
+        "deployment", _number("id", sa.Integer), _text("fingerprint"), _at("created_at"),
         _primary("deployment"),
     )
     op.create_table(
@@ -137,16 +142,17 @@ def upgrade() -> None:
         _primary("refusal_details"),
     )
     op.create_table(
-        "journal", _at("seq"), _at("at"), sa.Column("change", sa.Boolean, nullable=False), _text("type"),
+        "journal", _number("seq", sa.BigInteger), _at("at"), sa.Column("change", sa.Boolean, nullable=False), _text("type"),
         _text("entity"), _text("entity_id"), _text("actor"), _text("request_id"), _text("data"),
         _primary("journal", "seq"),
     )
     head = op.create_table(
-        "journal_head", _integer("id"), _integer("epoch"), _at("seq"), _at("change_seq"),
+        "journal_head", _number("id", sa.Integer), _integer("epoch"), _at("seq"), _at("change_seq"),
         _primary("journal_head"),
     )
     for table, column in INDEXES:
         _index(table, column)
+    op.create_index("uq_apis_name", "apis", [sa.text("lower(name)")], unique=True)
     change = sa.text("change")
     op.create_index("ix_journal_changes", "journal", ["seq"], sqlite_where=change, postgresql_where=change)
     op.bulk_insert(head, [{"id": 1, "epoch": 1, "seq": 0, "change_seq": 0}])

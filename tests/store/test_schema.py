@@ -1,0 +1,164 @@
+"""The schema: migrations make what `tables.py` says, once, by one node; foreign and newer databases are left alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, select, text, update
+from tests.store.conftest import CREATED_AT, FINGERPRINT, Database
+
+from doorward.protocol.moment import Position
+from doorward.store import journal, schema
+from doorward.store.engine import open_engine
+from doorward.store.schema import SchemaTooNew, WrongSecrets
+from doorward.store.tables import deployment, metadata
+from doorward.store.writer import Unavailable
+
+PREPARE = """
+import sys
+from doorward.store import schema
+from doorward.store.engine import open_engine
+schema.prepare(open_engine(sys.argv[1]), sys.argv[2], 1)
+print("alembic" in sys.modules)
+"""
+
+
+def prepare_elsewhere(url: str, fingerprint: str = FINGERPRINT) -> subprocess.Popen[str]:
+    """The same in a process of its own; it prints whether Alembic was imported."""
+    command = [sys.executable, "-c", PREPARE, url, fingerprint]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def definitions(engine: Engine) -> set[Any]:
+    """The schema as the database itself describes it."""
+    if engine.dialect.name == "sqlite":
+        query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+    else:
+        query = (
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' UNION ALL"
+            " SELECT concat_ws(' ', table_name, column_name, data_type, character_maximum_length, is_nullable,"
+            " column_default) FROM information_schema.columns WHERE table_schema = 'public' UNION ALL"
+            " SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint"
+            " WHERE connamespace = 'public'::regnamespace"
+        )
+    with engine.connect() as connection:
+        found = {" ".join(row[0].split()) for row in connection.execute(text(query))}
+    return {line for line in found if "alembic_version" not in line}
+
+
+def test_migrations_make_what_the_tables_say(engine: Engine) -> None:
+    with engine.connect() as connection, warnings.catch_warnings():
+        # SQLite's indexes on expressions cannot be read back; the next test compares their text.
+        warnings.filterwarnings("ignore", message=".*expression-based index")
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrations_make_the_same_definitions_as_the_tables(empty_database: Database) -> None:
+    engine = empty_database.engine()
+    metadata.create_all(engine)
+    wanted = definitions(engine)
+    metadata.drop_all(engine)
+    schema.prepare(engine, FINGERPRINT, CREATED_AT)
+    assert definitions(engine) == wanted
+    assert len(wanted) > len(metadata.tables)
+
+
+def test_the_constant_is_the_newest_revision() -> None:
+    config = Config()
+    config.set_main_option("script_location", schema.MIGRATIONS)
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
+
+
+def test_a_first_start_makes_the_schema_and_claims_the_database(empty_database: Database) -> None:
+    engine = empty_database.engine()
+    schema.prepare(engine, "ours", 7)
+    with engine.connect() as connection:
+        assert schema.revision(connection) == schema.HEAD
+        assert connection.execute(select(deployment)).one() == (1, "ours", 7)
+        assert journal.read_head(connection).position == Position(1, 0)
+
+
+def test_an_empty_database_has_no_revision(empty_database: Database) -> None:
+    with empty_database.engine().connect() as connection:
+        assert schema.revision(connection) is None
+
+
+def test_a_later_start_changes_nothing(engine: Engine) -> None:
+    schema.prepare(engine, FINGERPRINT, CREATED_AT + 1)
+    with engine.connect() as connection:
+        assert connection.execute(select(deployment)).one() == (1, FINGERPRINT, CREATED_AT)
+
+
+def test_a_usual_start_does_without_alembic(database: Database) -> None:
+    out, errors = prepare_elsewhere(database.url).communicate(timeout=60)
+    assert (out, errors) == ("False\n", "")
+
+
+def test_other_secrets_are_refused_and_nothing_is_changed(engine: Engine) -> None:
+    with pytest.raises(WrongSecrets):
+        schema.prepare(engine, "others", CREATED_AT + 1)
+    with engine.connect() as connection:
+        assert connection.execute(select(deployment)).one() == (1, FINGERPRINT, CREATED_AT)
+
+
+def test_other_secrets_are_refused_when_an_upgrade_is_due_too(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "HEAD", "the next one")
+    with pytest.raises(WrongSecrets):
+        schema.prepare(engine, "others", CREATED_AT)
+
+
+def test_a_newer_schema_is_refused(empty_database: Database) -> None:
+    engine = empty_database.engine()
+    schema.prepare(engine, FINGERPRINT, CREATED_AT)
+    with engine.begin() as connection:
+        connection.execute(update(schema.versions).values(version_num="9999"))
+    with pytest.raises(SchemaTooNew):
+        schema.prepare(engine, FINGERPRINT, CREATED_AT)
+    with engine.connect() as connection:
+        assert schema.revision(connection) == "9999"
+
+
+def test_a_schema_that_nobody_claimed_is_claimed(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(deployment.delete())
+    schema.prepare(engine, "ours", 7)
+    with engine.connect() as connection:
+        assert connection.execute(select(deployment.c.fingerprint)).scalar() == "ours"
+
+
+def test_an_upgrade_that_fails_leaves_nothing_behind(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError("killed")
+
+    monkeypatch.setattr(schema, "_claim", fail)
+    engine = empty_database.engine()
+    with pytest.raises(OSError, match="killed"):
+        schema.prepare(engine, FINGERPRINT, CREATED_AT)
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    monkeypatch.undo()
+    schema.prepare(engine, FINGERPRINT, CREATED_AT)
+
+
+def test_first_starts_at_once_make_one_schema_with_one_owner(empty_database: Database) -> None:
+    names = ["one", "one", "another"]
+    starts = [prepare_elsewhere(empty_database.url, name) for name in names]
+    errors = [start.communicate(timeout=60)[1].strip().rpartition("\n")[2] for start in starts]
+    with empty_database.engine().connect() as connection:
+        (owner,) = connection.execute(select(deployment.c.fingerprint)).scalars()
+    refused = "doorward.store.schema.WrongSecrets"
+    assert errors == ["" if name == owner else refused for name in names]
+
+
+def test_a_database_that_cannot_be_reached_is_unavailable() -> None:
+    for url in ("postgresql://doorward@/test?host=/nonexistent", "sqlite:////nonexistent/doorward.db"):
+        with pytest.raises(Unavailable):
+            schema.prepare(open_engine(url), FINGERPRINT, CREATED_AT)
