@@ -75,7 +75,17 @@ def _spent(request: Request) -> tuple[float, float, float]:
 
 
 def _counted(request: Request, seconds: int) -> dict[str, int]:
-    command: list[str | Path] = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--script", SCRIPT, request.url]
+    command: list[str | Path] = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--timeout",
+        "10s",
+        "--script",
+        SCRIPT,
+        request.url,
+    ]
     done = subprocess.run(
         pinned(machine.GENERATOR_CORE, command), env=_environment(request), capture_output=True, text=True, check=False
     )

@@ -32,7 +32,7 @@ class Child:
     @property
     def resident_megabytes(self) -> float:
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1000
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
 
     @property
     def output(self) -> IO[str]:

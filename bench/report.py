@@ -30,6 +30,10 @@ class Results:
         return Figure("others", "%", [sample for row in self.over_http for sample in row.others.samples])
 
     @property
+    def disturbance(self) -> str:
+        return _range(self.others) + " % of the time"
+
+    @property
     def is_disturbed(self) -> bool:
         """Rates from a machine that others use at the same time prove nothing, whichever way they fall."""
         return self.others.median > QUIET
@@ -77,29 +81,23 @@ three minutes. Absolute figures belong to the machine below; ratios travel bette
 
 def _tables(results: Results) -> list[tuple[str, Table]]:
     return [
-        ("Over HTTP, one worker", _over_http(results.over_http)),
+        ("Over HTTP, one worker", _over_http(results)),
         ("In one process, beside `cryptography` alone over the same bytes", _compared(results.compared)),
         ("The verifier", _single(results.verifier)),
         ("Start and memory", _single(results.process)),
-        (
-            "Measured on",
-            [
-                ("what", "which"),
-                *results.machine.items(),
-                ("others on the cores", _range(results.others) + " % of the time"),
-            ],
-        ),
+        ("Measured on", [("what", "which"), *results.machine.items(), ("others on the cores", results.disturbance)]),
     ]
 
 
-def _over_http(rows: list[Row]) -> Table:
+def _over_http(results: Results) -> Table:
     head = ("request", "requests/s", "of bare", "CPU each, µs", "of bare by CPU", "p50, ms", "p99, ms", "asked")
     return [head] + [
         (
             row.rate.name, _range(row.rate), _range(row.share) + " %", _range(row.cpu),
-            rounded(row.cpu_share.median) + " %", rounded(row.p50.median), rounded(row.p99.median), row.share.verdict,
+            rounded(row.cpu_share.median) + " %", rounded(row.p50.median), rounded(row.p99.median),
+            "not judged" if row.share.verdict and results.is_disturbed else row.share.verdict,
         )
-        for row in rows
+        for row in results.over_http
     ]  # fmt: skip
 
 
@@ -125,7 +123,7 @@ def _range(figure: Figure) -> str:
 
 def _verdict(results: Results) -> str:
     if results.is_disturbed:
-        return f"DISTURBED: others had {_range(results.others)} % of the cores, so that these figures prove nothing."
+        return f"DISTURBED: others had the cores {results.disturbance}, so that the rates prove nothing."
     if not results.short:
         return f"All {len(results.judged)} requirements hold."
     short = (f"{figure.name}: {_range(figure)} {figure.unit}, {figure.verdict}" for figure in results.short)

@@ -15,7 +15,7 @@ from doorward.exchange import Exchange, run
 from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.moment import Moment, Position
-from doorward.protocol.refusal import InvalidGrant, InvalidRequest, Refusal
+from doorward.protocol.refusal import InvalidClient, InvalidRequest, Refusal
 from doorward.store.journal import Context
 from doorward.store.rows import Stale
 from doorward.store.store import Gathered
@@ -126,13 +126,13 @@ def test_without_events_nothing_is_committed() -> None:
 
 def test_a_refusals_events_are_committed_before_it_is_raised() -> None:
     store = PlainStore()
-    refusal = InvalidGrant("refresh token was used before", events=(RECORD,))
-    with refused("invalid_grant", events=(RECORD,)) as caught:
+    refusal = InvalidClient("client authentication failed", events=(RECORD,))
+    with refused("invalid_client", events=(RECORD,)) as caught:
         answer(store, refusal)
     assert caught.value is refusal
     assert store.log == ["gather", "decide", "commit"]
     ((events, _, context, _, also),) = store.committed
-    assert (events, context, also) == ((RECORD,), Context("client_1", "grant_invalid"), None)
+    assert (events, context, also) == ((RECORD,), Context("client_1", "client_unauthenticated"), None)
 
 
 def test_a_refusal_without_events_commits_nothing() -> None:
@@ -185,7 +185,7 @@ def test_what_was_not_committed_is_not_sent_and_not_tried_again() -> None:
 def test_a_refusal_whose_events_were_not_committed_is_not_sent_either() -> None:
     store = PlainStore([Unavailable("disk full")])
     with pytest.raises(Unavailable):
-        answer(store, InvalidGrant("no", events=(RECORD,)))
+        answer(store, InvalidClient("no", events=(RECORD,)))
     assert store.committed == []
 
 
@@ -219,14 +219,14 @@ def test_after_three_attempts_the_server_says_that_it_cannot() -> None:
 
 def test_a_refusal_on_stale_facts_may_turn_into_an_answer() -> None:
     store = PlainStore([Stale()])
-    assert answer(store, InvalidGrant("no", events=(RECORD,)), Decision("yes")) == "YES"
+    assert answer(store, InvalidClient("no", events=(RECORD,)), Decision("yes")) == "YES"
     assert store.committed == []
 
 
 def test_an_answer_on_stale_facts_may_turn_into_a_refusal() -> None:
     store = PlainStore([Stale()])
-    with refused("invalid_grant", events=(OTHER,)):
-        answer(store, Decision("yes", (RECORD,)), InvalidGrant("no", events=(OTHER,)))
+    with refused("invalid_client", events=(OTHER,)):
+        answer(store, Decision("yes", (RECORD,)), InvalidClient("no", events=(OTHER,)))
     assert [events for events, *_ in store.committed] == [(OTHER,)]
 
 

@@ -101,6 +101,10 @@ def test_an_administrator_gives_every_scope_that_exists(wanted: str) -> None:
     assert create(scope=wanted).reply.scope == wanted
 
 
+def test_an_administrator_gives_all_scopes_at_once() -> None:
+    assert create(scope=" ".join(SCOPES)).reply.scope == " ".join(sorted(SCOPES))
+
+
 @pytest.mark.parametrize("wanted", ["", "everything", "keys", "keys:delete", "admin  audit:read", "admin x", "Admin"])
 def test_a_scope_that_does_not_exist_is_refused(wanted: str) -> None:
     with refused("invalid_fields", reason="field_invalid") as caught:

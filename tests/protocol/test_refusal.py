@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from tests.protocol.given import refused
 
@@ -15,6 +17,7 @@ from doorward.protocol.setup import SetupOver
 WIRE: tuple[tuple[type[Refusal], int, str], ...] = (
     (r.InvalidRequest, 400, "invalid_request"),
     (r.InvalidClient, 401, "invalid_client"),
+    (r.InvalidGrant, 400, "invalid_grant"),
     (r.UnauthorizedClient, 400, "unauthorized_client"),
     (r.UnsupportedGrantType, 400, "unsupported_grant_type"),
     (r.InvalidScope, 400, "invalid_scope"),
@@ -33,6 +36,11 @@ WIRE: tuple[tuple[type[Refusal], int, str], ...] = (
     (SetupOver, 410, "setup_over"),
 )
 each = pytest.mark.parametrize(("kind", "status", "error"), WIRE)
+
+
+def test_every_way_to_say_no_is_here() -> None:
+    kinds = {kind for kind in vars(r).values() if inspect.isclass(kind) and issubclass(kind, Refusal)}
+    assert {kind for kind, _, _ in WIRE} == (kinds - {Refusal}) | {SetupOver}
 
 
 @each

@@ -220,10 +220,11 @@ def test_the_grant_for_the_named_resource_is_chosen() -> None:
     assert choose((two,), ()) == two
 
 
-@pytest.mark.parametrize("resources", [(), (IDENTIFIER,)])
-def test_without_a_grant_there_is_no_resource(resources: tuple[str, ...]) -> None:
-    with refused("invalid_target"):
+@pytest.mark.parametrize(("resources", "told"), [((), "is needed"), ((IDENTIFIER,), "is unknown")])
+def test_without_a_grant_there_is_no_resource(resources: tuple[str, ...], told: str) -> None:
+    with refused("invalid_target", reason="resource_unknown") as caught:
         choose((), resources)
+    assert told in caught.value.description
 
 
 def test_two_grants_for_one_api_are_no_choice() -> None:

@@ -6,16 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from tests.postgresql import PostgreSQL
-from tests.store.committing import ACCOUNT, CONTEXT, commit, rows
+from tests.store.committing import ACCOUNT, commit, rows
 from tests.store.conftest import Database
 
 from doorward.store import tables
-from doorward.store.engine import open_engine
 
+ROOT = Path(__file__).parents[2]
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1, "busy_timeout": 5000}
 
 # Issues tokens, opaque ones among them, and says so when they are committed; changes in between.
@@ -42,7 +43,7 @@ for number in range(1_000_000):
 def acknowledged_until_killed(url: str, enough: int) -> list[str]:
     """What the writer had said when it was killed, in the middle of whatever it did."""
     command = [sys.executable, "-c", WRITE, url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(enough)]
         os.kill(process.pid, signal.SIGKILL)
@@ -102,14 +103,9 @@ def test_a_writer_on_sqlite_holds_the_write_lock_from_the_start(sqlite: Database
     """A lock that has to be upgraded later can fail in the middle, with facts already read."""
     engine = sqlite.engine()
     sent: list[str] = []
-    with engine.execution_options(writing=True).begin() as writing:
-        driver = writing.connection.driver_connection
-        assert driver is not None
-        assert driver.in_transaction
-        driver.set_trace_callback(sent.append)
-    with engine.execution_options(writing=True).begin(), engine.connect() as reading:
-        assert reading.execute(text("SELECT seq FROM journal_head")).scalar() == 0
-    assert sent == ["COMMIT"]
+    event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(sent.append))
+    with engine.execution_options(writing=True).begin(), engine.begin():
+        assert sent == ["BEGIN IMMEDIATE", "BEGIN DEFERRED"]
 
 
 def test_deleted_secrets_leave_no_trace_in_the_file(sqlite: Database) -> None:
@@ -122,13 +118,10 @@ def test_deleted_secrets_leave_no_trace_in_the_file(sqlite: Database) -> None:
     with engine.execution_options(writing=True).begin() as connection:
         connection.execute(tables.idempotency.delete())
     engine.dispose()
-    path = sqlite.url.removeprefix("sqlite:///")
-    with open(path, "rb") as file:
-        assert canary not in file.read()
+    assert canary not in Path(sqlite.url.removeprefix("sqlite:///")).read_bytes()
 
 
 @pytest.mark.parametrize("setting", ["fsync", "synchronous_commit", "full_page_writes"])
 def test_the_tests_run_on_a_postgresql_that_keeps_its_word(on_postgresql: Database, setting: str) -> None:
-    with open_engine(on_postgresql.url).connect() as connection:
+    with on_postgresql.engine().connect() as connection:
         assert connection.execute(text(f"SHOW {setting}")).scalar() == "on"
-    assert CONTEXT.actor

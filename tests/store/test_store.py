@@ -299,7 +299,7 @@ def test_nobody_waits_for_a_silent_database(database: Database, monkeypatch: pyt
     async def ask() -> None:
         async with opened(database.engine()) as store:
             async with silent(database):
-                with pytest.raises(Unavailable):
+                with pytest.raises(Unavailable, match="does not answer"):
                     await committed(store, issued("in silence"))
             await committed(store, issued("afterwards"))
 

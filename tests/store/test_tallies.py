@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, select
 from tests.protocol.given import NOW
-from tests.store.committing import ACCOUNT, API, an_append, commit, count, head, issued, outcomes, read, rows
+from tests.store.committing import ACCOUNT, API, an_append, commit, count, head, issued, outcomes, read, rows, until
 from tests.store.test_events import TOKEN
 
 from doorward.protocol import events as e
@@ -229,8 +229,6 @@ def test_the_thread_outlives_a_database_in_trouble(monkeypatch: pytest.MonkeyPat
     kept = Tallies(write)
     kept.start()
     try:
-        from tests.store.committing import until
-
         until(lambda: len(asked) > 3)
     finally:
         kept.stop()

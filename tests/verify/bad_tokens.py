@@ -148,6 +148,7 @@ def _signatures() -> Iterator[tuple[str, str]]:
     for size in (1, 31, 32, 63):
         yield f"{size} bytes", with_signature(plain, real[:size])
     yield "65 bytes", with_signature(plain, real + b"\0")
+    yield "a zero byte between the numbers", with_signature(plain, real[:32] + b"\0" + real[32:])
     yield "a zero byte before each number", with_signature(plain, b"\0" + real[:32] + b"\0" + real[32:])
     yield "twice", with_signature(plain, real + real)
     rs256 = token(rsa_key())

@@ -54,6 +54,7 @@ def test_a_token_lives_until_exp_and_the_leeway(key: Any) -> None:
 def test_a_token_begins_with_iat_and_nbf_and_the_leeway() -> None:
     assert verify(token(), NOW - 10)
     assert reason(token(), NOW - 10.1) == "not_yet_valid"
+    assert reason(token(iat=NOW + 50, nbf=NOW)) == "not_yet_valid"
     assert verify(token(nbf=NOW + 50), NOW + 40)
     assert reason(token(nbf=NOW + 50), NOW + 39) == "not_yet_valid"
 

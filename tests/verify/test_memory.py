@@ -87,6 +87,14 @@ class TestMemory:
         assert len({racer.result(DEADLINE).subject for racer in racers}) == 1
         assert issuer.counts[INTROSPECTION] == 1
 
+    def test_who_would_ask_what_was_learned_meanwhile_asks_nobody(
+        self, verifier: Verifier, issuer: Issuer, text: str
+    ) -> None:
+        assert verifier.known(text) is None
+        found = verifier.check(text)
+        assert verifier._ask(text) is found
+        assert issuer.counts[INTROSPECTION] == 1
+
     def test_who_comes_late_to_a_slow_question_asks_again(
         self, verifier: Verifier, issuer: Issuer, clock: Clock
     ) -> None:

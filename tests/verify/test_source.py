@@ -195,6 +195,18 @@ class TestKeys:
         until(lambda: source._held is not None and source._held.keys.keys() == {"rsa-1"})
         assert issuer.counts[JWKS] == 2
 
+    def test_the_background_tries_at_most_once_in_30_seconds(
+        self, source: Source, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        started: list[float] = []
+        monkeypatch.setattr(source, "_read_in_background", lambda: started.append(clock.uptime))
+        source.keys()
+        clock.advance(300)
+        for seconds in (0, 0, 29.9, 0.1, 0):
+            clock.advance(seconds)
+            assert source.keys_at_hand()
+        assert [at - started[0] for at in started] == [0, 30]
+
     @pytest.mark.parametrize(
         ("header", "seconds"),
         [("max-age=5", 60), ("max-age=999999", 3600), ("max-age=600", 600), ("no-store", 300), ("", 300),

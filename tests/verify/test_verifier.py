@@ -49,7 +49,21 @@ class TestKeysAndOpaqueTokens:
         assert refused(lambda: verifier.check(KEY)) == "credential_unknown"
 
     @pytest.mark.parametrize(
-        "text", [KEY[:-1], KEY + "0", KEY.upper(), "dw_live_", "", "hello", "a b", "\x00", "é", "\ud800"]
+        "text",
+        [
+            KEY[:-1],
+            KEY + "0",
+            KEY.upper(),
+            "dw_live_",
+            "",
+            "hello",
+            "a b",
+            "\x00",
+            "é",
+            "\ud800",
+            "a.é.b",
+            "a.\ud800.b",
+        ],
     )
     def test_a_malformed_key_is_refused_without_asking(self, verifier: Verifier, issuer: Issuer, text: str) -> None:
         assert refused(lambda: verifier.check(text)) == "credential_malformed"

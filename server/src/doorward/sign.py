@@ -50,7 +50,7 @@ class Signer:
         self._opened: dict[str, PrivateKey] = {}
         self._begun: dict[Place, Begun] = {}
 
-    def generate(self, kid: str, algorithm: str, now: int) -> SigningKey:
+    def generate(self, kid: str, algorithm: str, now: int, purpose: str = "token") -> SigningKey:
         """A fresh active key for ES256 or RS256."""
         private: PrivateKey = (
             ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else rsa.generate_private_key(65537, 2048)
@@ -60,7 +60,7 @@ class Signer:
         )
         box = seal(self._sealing_key, plain, kid.encode())
         jwk = {**_public_jwk(private), "kid": kid, "alg": algorithm, "use": "sig"}
-        return SigningKey(kid, algorithm, "active", jwk, box, now, now)
+        return SigningKey(kid, algorithm, "active", jwk, box, now, now, purpose=purpose)
 
     def jwt(self, claims: Mapping[str, Any], stamp: Stamp, key: SigningKey) -> str:
         """The compact JWS (RFC 7515 §3.1) of both; what a client's tokens have in common is serialised once."""
@@ -72,11 +72,20 @@ class Signer:
         signing_input = beginning + jwt.b64url(rest)
         return (signing_input + b"." + jwt.b64url(_signature(private, signing_input))).decode("ascii")
 
+    def heartbeat(self, claims: Mapping[str, Any], key: SigningKey) -> str:
+        """The compact JWS of what the feed says of itself."""
+        assert key.purpose == "feed", "each key signs for one purpose"
+        header = _encode({"typ": "feed+jwt", "alg": key.algorithm, "kid": key.id}).encode()
+        signing_input = jwt.b64url(header) + b"." + jwt.b64url(_encode(claims).encode())
+        private = self._opened.get(key.id) or self._open(key)
+        return (signing_input + b"." + jwt.b64url(_signature(private, signing_input))).decode("ascii")
+
     def _begin(self, place: Place, claims: Mapping[str, Any], key: SigningKey) -> Begun:
         """The header and the claims in base64url, up to the comma before the stamp, and who signs them.
 
         Three bytes make four characters: two spaces at most, which mean nothing in JSON, let the rest be encoded alone.
         """
+        assert key.purpose == "token", "each key signs for one purpose"
         header = _encode({"typ": "at+jwt", "alg": key.algorithm, "kid": key.id}).encode()
         opened = _encode(claims).encode()[:-1] + b","
         beginning = jwt.b64url(header) + b"." + jwt.b64url(opened + b" " * (-len(opened) % 3))

@@ -1,7 +1,8 @@
-"""How a refusal looks on the wire: RFC 6750 §3, RFC 9110 §11.6.1, and a body that explains itself.
+"""How a refusal looks on the wire: RFC 6750 §3, RFC 9470 §3, RFC 9110 §11.6.1, and a body that explains itself.
 
 401  WWW-Authenticate: Bearer realm="https://api.example.com", error="invalid_token", error_description="..."
      WWW-Authenticate: ApiKey realm="https://api.example.com", header="X-API-Key"
+401  WWW-Authenticate: Bearer realm="...", error="insufficient_user_authentication", ..., acr_values="mfa", max_age="60"
 403  WWW-Authenticate: Bearer realm="...", error="insufficient_scope", error_description="...", scope="invoices:write"
 """
 
@@ -9,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from doorward_verify import scope as scopes
-from doorward_verify.errors import DoorwardError, InsufficientScope
+from doorward_verify.errors import DoorwardError, InsufficientScope, InsufficientUserAuthentication
 from doorward_verify.reasons import BY_NAME, Reason
+from doorward_verify.scope import Scope
 
 # Who has not shown a good signature or a known secret gets one answer (T070). The request id still names the cause.
 UNPROVEN = frozenset(
@@ -32,7 +35,10 @@ class Answer:
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: dict[str, str]
+    body: dict[str, Any]
+
+    def all(self, name: str) -> list[str]:
+        return [value for header, value in self.headers if header == name]
 
 
 def answer(error: DoorwardError, *, issuer: str, audience: str, request_id: str) -> Answer:
@@ -54,6 +60,20 @@ def answer(error: DoorwardError, *, issuer: str, audience: str, request_id: str)
     return Answer(error.status, headers, body)
 
 
+def completed(answer: Answer, scope: Scope, metadata_url: str | None) -> Answer:
+    """With what only the door knows: the scope that it wants (RFC 6750 §3) and its metadata (RFC 9728 §5.1)."""
+    known = {}
+    if scope and answer.status == 401:
+        known["scope"] = scopes.text(scope)
+    if metadata_url is not None:
+        known["resource_metadata"] = metadata_url
+    if not known:
+        return answer
+    more = f", {_parameters(known)}"
+    headers = ((name, value + more if value.startswith("Bearer ") else value) for name, value in answer.headers)
+    return replace(answer, headers=tuple(headers))
+
+
 def public(error: DoorwardError) -> Reason:
     """The reason that the caller is told."""
     return _ANY if error.reason in UNPROVEN else BY_NAME[error.reason]
@@ -70,11 +90,19 @@ def _challenges(error: DoorwardError, description: str, audience: str) -> Iterat
     parameters = {"realm": audience}
     if error.error is not None:
         parameters |= {"error": error.error, "error_description": description}
-    if isinstance(error, InsufficientScope):
-        parameters["scope"] = scopes.text(error.scope)
-    yield "www-authenticate", f"Bearer {_parameters(parameters)}"
-    if error.status == 401:
+    yield "www-authenticate", f"Bearer {_parameters(parameters | _wanted(error))}"
+    if error.status == 401 and not isinstance(error, InsufficientUserAuthentication):
         yield "www-authenticate", f"ApiKey {_parameters({'realm': audience, 'header': 'X-API-Key'})}"
+
+
+def _wanted(error: DoorwardError) -> dict[str, str]:
+    """What a better credential would have."""
+    if isinstance(error, InsufficientScope):
+        return {"scope": scopes.text(error.scope)}
+    if not isinstance(error, InsufficientUserAuthentication):
+        return {}
+    wanted = {"acr_values": " ".join(error.acr_values)} if error.acr_values else {}
+    return wanted if error.max_age is None else {**wanted, "max_age": str(error.max_age)}
 
 
 def _parameters(parameters: dict[str, str]) -> str:

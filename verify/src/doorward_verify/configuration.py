@@ -1,6 +1,7 @@
-"""Where a verifier finds its issuer and credentials: what the service passes, else the environment (decision 14).
+"""Where a verifier or client finds issuer and credentials: what is passed, else the environment (decision 14).
 
 DOORWARD_ISSUER  DOORWARD_VERIFIER_ID  DOORWARD_VERIFIER_SECRET or DOORWARD_VERIFIER_SECRET_FILE  DOORWARD_CA_FILE
+                 DOORWARD_CLIENT_ID    DOORWARD_CLIENT_SECRET or DOORWARD_CLIENT_SECRET_FILE
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 from pathlib import Path
 
 from doorward_verify.errors import Misconfigured
+from doorward_verify.outbound import split
 
 NO_ISSUER = "no issuer: pass one, or set DOORWARD_ISSUER"
 HALF = "a verifier has an id and a secret: set both DOORWARD_VERIFIER_ID and DOORWARD_VERIFIER_SECRET, or neither"
@@ -16,6 +18,10 @@ NO_CREDENTIALS = (
     "no verifier credentials, so a revocation would go unnoticed. Either set DOORWARD_VERIFIER_ID and "
     "DOORWARD_VERIFIER_SECRET (`doorward verifiers create --api URI -o env` prints them), or say "
     'revocation="off": JWTs are then accepted until they expire, and API keys are refused'
+)
+NO_CLIENT = (
+    "no client credentials: set DOORWARD_CLIENT_ID and DOORWARD_CLIENT_SECRET (`doorward clients create ... -o env` "
+    "prints them), or pass both"
 )
 
 
@@ -29,7 +35,7 @@ def issuer(passed: str | None) -> str:
 def credentials(passed_id: str | None, passed_secret: str | None, *, needed: bool) -> tuple[str, str] | None:
     """The verifier's id and secret; raises Misconfigured when they are needed and missing, or given by half."""
     name = passed_id or os.environ.get("DOORWARD_VERIFIER_ID") or ""
-    secret = passed_secret or os.environ.get("DOORWARD_VERIFIER_SECRET") or _secret_file()
+    secret = passed_secret or _secret("DOORWARD_VERIFIER_SECRET")
     if name and secret:
         return name, secret
     if name or secret:
@@ -39,14 +45,33 @@ def credentials(passed_id: str | None, passed_secret: str | None, *, needed: boo
     return None
 
 
-def _secret_file() -> str:
-    path = os.environ.get("DOORWARD_VERIFIER_SECRET_FILE")
-    if not path:
-        return ""
+def client(passed_id: str | None, passed_secret: str | None) -> tuple[str, str]:
+    """A client's id and secret; raises Misconfigured when one is missing."""
+    name = passed_id or os.environ.get("DOORWARD_CLIENT_ID")
+    secret = passed_secret or _secret("DOORWARD_CLIENT_SECRET")
+    if not name or not secret:
+        raise Misconfigured(NO_CLIENT)
+    return name, secret
+
+
+def _secret(variable: str) -> str:
+    """The variable, or what is in the file that its `_FILE` names."""
+    found, path = os.environ.get(variable), os.environ.get(f"{variable}_FILE")
+    if found or not path:
+        return found or ""
     try:
         return Path(path).read_text("utf-8").strip()
     except (OSError, ValueError) as problem:
-        raise Misconfigured(f"DOORWARD_VERIFIER_SECRET_FILE cannot be read: {path}") from problem
+        raise Misconfigured(f"{variable}_FILE cannot be read: {path}") from problem
+
+
+def https(what: str, url: str) -> str:
+    """The URL; raises Misconfigured when a secret or token could be overheard on the way to it."""
+    try:
+        split(url)
+    except ValueError as problem:
+        raise Misconfigured(f"the {what} {url!r} is not an https URL: {problem}") from problem
+    return url
 
 
 def ca_file(passed: str | None) -> str | None:

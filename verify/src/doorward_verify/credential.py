@@ -6,8 +6,10 @@ X-API-Key: dw_live_...
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from doorward_verify import api_key
 from doorward_verify.api_key import MalformedCredential
@@ -17,6 +19,12 @@ from doorward_verify.verified import Kind
 
 FIELDS = frozenset({b"authorization", b"x-api-key"})
 KINDS: dict[str, Kind] = {"": "api_key", "o": "opaque"}
+
+# A WSGI server joins headers of one name with commas: where each of them began.
+VARIABLES = (
+    (b"authorization", "HTTP_AUTHORIZATION", re.compile(r",[ \t]*(?=[A-Za-z]+ )")),
+    (b"x-api-key", "HTTP_X_API_KEY", re.compile(",")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +39,23 @@ class Presented:
 
 def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The text of the one credential, from lower-case header names. Two credentials are none (RFC 6750 §3.1, T162)."""
-    sent = [field for field in headers if field[0] in FIELDS]
+    sent = [header for header in headers if header[0] in FIELDS]
     if len(sent) > 1:
         raise InvalidRequest("more than one credential was sent")
     if not sent:
         raise CredentialMissing("no credential was sent")
     name, value = sent[0]
     return _text(value if name == b"x-api-key" else _bearer(value))
+
+
+def fields(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """The headers that matter, of a WSGI environment (PEP 3333) or of Django's META."""
+    return [
+        (name, value.encode("latin-1", "replace"))
+        for name, variable, joint in VARIABLES
+        if variable in environ
+        for value in joint.split(environ[variable])
+    ]
 
 
 def _bearer(value: bytes) -> bytes:

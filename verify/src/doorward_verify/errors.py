@@ -67,6 +67,19 @@ class InsufficientScope(DoorwardError):
         self.scope = scope
 
 
+class InsufficientUserAuthentication(DoorwardError):
+    """RFC 9470 §3: the user signed in too weakly or too long ago for this resource."""
+
+    status = 401
+    error = "insufficient_user_authentication"
+    default_reason = "insufficient_user_authentication"
+
+    def __init__(self, acr_values: tuple[str, ...], max_age: int | None) -> None:
+        super().__init__("the user has to sign in again, more strongly or more recently")
+        self.acr_values = acr_values
+        self.max_age = max_age
+
+
 class Unavailable(DoorwardError):
     """Neither yes nor no can be said: the caller's credential is not at fault (T074)."""
 

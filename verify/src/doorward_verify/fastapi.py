@@ -1,4 +1,4 @@
-"""Guard, a FastAPI dependency: the caller, or a refusal with its challenge.
+"""Guard, a FastAPI dependency of routes and WebSockets: the caller, or a refusal with its challenge.
 
 @app.get("/invoices")
 def invoices(caller: Annotated[Verified, guard("invoices:read")]): ...
@@ -6,37 +6,31 @@ def invoices(caller: Annotated[Verified, guard("invoices:read")]): ...
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from fastapi import Depends
 from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, Response
 
-from doorward_verify import challenge, credential
-from doorward_verify import scope as scopes
-from doorward_verify.errors import DoorwardError
+from doorward_verify import asgi
+from doorward_verify.challenge import Answer
+from doorward_verify.needs import Needs, Wanted
 from doorward_verify.verified import Verified
-from doorward_verify.verifier import Verifier
 
 
 class Refused(HTTPException):
     """Register a handler for it to answer otherwise."""
 
-    def __init__(self, answer: challenge.Answer) -> None:
+    def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status, answer.body["error_description"], dict(answer.headers))
         self.answer = answer
 
 
-async def refuse(_: object, refused: Exception) -> Response:
+async def refuse(_: object, refused: Exception) -> Any:
     assert isinstance(refused, Refused)
-    response = JSONResponse(refused.answer.body, refused.answer.status)
-    response.raw_headers += [
-        (name.encode(), value.encode()) for name, value in refused.answer.headers if name != "content-type"
-    ]
-    return response
+    return asgi.Reply(refused.answer)
 
 
 class _Documented(SecurityBase):
@@ -54,25 +48,20 @@ BEARER = _Documented("bearer", HTTPBearer(description="An access token or an API
 API_KEY = _Documented("apiKey", APIKey.model_validate({"in": APIKeyIn.header, "name": "X-API-Key"}))
 
 
-class Guard:
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
-
-    def __call__(self, *scope: str) -> Any:
+class Guard(asgi.Guard):
+    def __call__(self, *scope: str, **wanted: Unpack[Wanted]) -> Any:
         """A dependency that wants every named scope; without a name any credential that is good here will do."""
-        needed = [name for text in scope for name in scopes.parse(text)]
+        needs = Needs.of(*scope, **wanted)
 
         async def caller(
             connection: HTTPConnection, _bearer: None = Depends(BEARER), _api_key: None = Depends(API_KEY)
-        ) -> Verified:
-            try:
-                found = await self._verifier.acheck(credential.from_headers(connection.scope["headers"]))
-                found.require(*needed)
+        ) -> Verified | None:
+            found = await self.acheck(connection.scope["headers"], needs)
+            if not isinstance(found, Answer):
                 return found
-            except DoorwardError as error:
-                # Without a place to install it, the handler goes where this request looks handlers up.
-                handlers = connection.scope.get("starlette.exception_handlers", ({}, {}))[0]
-                handlers.setdefault(Refused, refuse)
-                raise Refused(self._verifier.answer(error)) from None
+            # Without a place to install it, the handler goes where this request looks handlers up.
+            handlers = connection.scope.get("starlette.exception_handlers", ({}, {}))[0]
+            handlers.setdefault(Refused, refuse)
+            raise Refused(found)
 
         return Depends(caller)

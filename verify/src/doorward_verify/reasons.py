@@ -66,6 +66,9 @@ REASONS = (
            "Check the network, DOORWARD_ISSUER and DOORWARD_CA_FILE at the service, then try again."),
     Reason(22, "plaintext", 400, "invalid_request", "The credential arrived over plain HTTP.",
            "Replace the credential, it was exposed, and call https:// from now on."),
+    Reason(23, "insufficient_user_authentication", 401, "insufficient_user_authentication",
+           "The user signed in too weakly or too long ago for this.",
+           "Send the user to sign in again with the `acr_values` and `max_age` of WWW-Authenticate."),
 )  # fmt: skip
 
 BY_NAME = {reason.name: reason for reason in REASONS}

@@ -28,7 +28,7 @@ from doorward_verify.verified import Verified
 
 # Where nobody is asked, a known JWT is verified anew this often, to notice that its signing key was withdrawn.
 REVERIFY_AFTER = 60.0
-MEMORY_LIMIT = 100_000
+MEMORY_LIMIT = 40_000  # about 100 MB at the worst
 UNKNOWN_LIMIT = 10_000
 
 log = logging.getLogger("doorward_verify")

@@ -122,7 +122,7 @@ class AdminKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A token signing key; `private_key` is sealed under the master key and opened by `sign.py` alone."""
+    """Signs tokens or the feed (`purpose`); `private_key` is sealed under the master key, opened by `sign.py` alone."""
 
     id: str
     algorithm: str
@@ -132,6 +132,7 @@ class SigningKey:
     created_at: int
     activated_at: int | None = None
     version: int = 1
+    purpose: str = "token"
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,7 @@ class TokenRevoked:
     jti: str
     expires_at: int
     opaque: bool
+    api_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +281,6 @@ def particulars(event: Event) -> Mapping[str, JSON]:
         case SigningKeyCreated():
             return {"kid": event.signing_key.id, "algorithm": event.signing_key.algorithm}
         case TokenRevoked():
-            return {"exp": event.expires_at, "opaque": event.opaque}
+            return {"api": event.api_id, "exp": event.expires_at, "opaque": event.opaque}
         case SetupLinkCreated() | SetupLinkUsed():
             return {"expires_at": event.link.expires_at}

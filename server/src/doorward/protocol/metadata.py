@@ -24,5 +24,8 @@ def document(issuer: str, grant_types: Iterable[str], endpoints: Iterable[str]) 
         "jwks_uri": issuer + "/.well-known/jwks.json",
         "grant_types_supported": list(grant_types),
         "response_types_supported": [],
+        "revocations_endpoint": issuer + "/revocations",
+        "revocations_stream_endpoint": issuer + "/revocations/stream",
+        "revocations_jwks_uri": issuer + "/revocations/jwks",
         **served,
     }

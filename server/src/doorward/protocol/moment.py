@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from doorward_verify import api_key
 
 
-@dataclass(frozen=True, slots=True)
+# Neither number is longer than its column holds.
+_TEXT = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,17})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Position:
     """A place in the journal: the epoch and the `seq` of the last change that the facts may contain."""
 
@@ -17,6 +22,14 @@ class Position:
 
     def __str__(self) -> str:
         return f"{self.epoch}:{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """Raises ValueError for everything but the text of a position."""
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            raise ValueError("not a position")
+        return cls(int(found[1]), int(found[2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,9 @@ SERVER = (
     Reason(123, "path_unknown", 404, None, "Nothing answers at this path.", "See /v1/docs for what is served."),
     Reason(124, "internal_error", 500, None, "The server failed, and changed nothing that it did not confirm.",
            "Look for the request id in the server's log, and report it."),
+    Reason(125, "feed_gone", 410, "gone",
+           "The revocation feed cannot be continued from this position: it is of another epoch, ahead or too old.",
+           "Take a snapshot from GET /revocations, and continue from its `pos`."),
 )  # fmt: skip
 
 REASONS = {reason.name: reason for reason in (*CHECKS, *SERVER)}

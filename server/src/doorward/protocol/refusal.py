@@ -114,6 +114,14 @@ class Conflict(Refusal):
     default_reason = "entity_conflict"
 
 
+class Gone(Refusal):
+    """RFC 9110 §15.5.11: what is behind a position is no longer known for certain; a snapshot is needed."""
+
+    status = 410
+    error = "gone"
+    default_reason = "feed_gone"
+
+
 class PreconditionFailed(Refusal):
     """RFC 9110 §13.1.1: `If-Match` names another version."""
 

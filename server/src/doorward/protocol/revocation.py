@@ -55,5 +55,6 @@ def check(about: Presented, facts: TokenFacts | None, keys: jwt.Keys, policy: Po
 
 
 def ended(verdict: Verdict) -> TokenRevoked:
-    claims = verdict.claims or {}
-    return TokenRevoked(verdict.id, int(claims["exp"]), verdict.kind == "opaque")  # type: ignore[arg-type]
+    assert verdict.claims is not None
+    assert verdict.api is not None
+    return TokenRevoked(verdict.id, int(verdict.claims["exp"]), verdict.kind == "opaque", verdict.api.id)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, text
 
@@ -17,11 +18,17 @@ DATA_VERSION = text("PRAGMA data_version")
 
 
 class Follower:
-    """A thread that polls; `is_fresh` says whether memory may be believed."""
+    """A thread that polls; `is_fresh` says whether memory may be believed.
 
-    def __init__(self, engine: Engine, memory: Memory) -> None:
+    `heard` is called in it, with the position that memory knows by then, before that counts as heard.
+    """
+
+    def __init__(
+        self, engine: Engine, memory: Memory, heard: Callable[[Connection, Position], None] = lambda *_: None
+    ) -> None:
         self._engine = engine
         self._memory = memory
+        self._heard = heard
         self._sqlite = engine.dialect.name == "sqlite"
         self._stopping = threading.Event()
         self._heard_at = time.monotonic()
@@ -55,7 +62,7 @@ class Follower:
     def poll(self, connection: Connection) -> None:
         asked_at = time.monotonic()
         if not self._sqlite or self._moved(connection):
-            catch_up(connection, self._memory)
+            self._heard(connection, catch_up(connection, self._memory))
         self._heard_at = asked_at
 
     def _moved(self, connection: Connection) -> bool:

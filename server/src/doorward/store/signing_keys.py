@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from doorward.protocol.entities import SigningKey
 from doorward.protocol.events import SigningKeyCreated, SigningKeyEvent
+from doorward.protocol.signing_key import FEED, TOKEN
 from doorward.store import rows
 from doorward.store.memory import Reader
 from doorward.store.tables import signing_keys
@@ -16,7 +17,7 @@ from doorward_verify import jwt
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """All keys that are published, oldest first, and the same as verification keys."""
+    """The keys of a purpose, oldest first, and the same as verification keys."""
 
     keys: tuple[SigningKey, ...]
     public: jwt.Keys
@@ -24,9 +25,23 @@ class SigningKeys:
 
 
 def published(connection: Connection, _: str = "all") -> SigningKeys:
-    found = connection.execute(select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.id))
-    keys = tuple(SigningKey(**row._mapping) for row in found)
+    """Those that sign tokens."""
+    return _of(connection, TOKEN)
+
+
+def of_feed(connection: Connection, _: str = "all") -> SigningKeys:
+    """Those that sign heartbeats; they are published apart, and verify nothing else."""
+    return _of(connection, FEED)
+
+
+def _of(connection: Connection, purpose: str) -> SigningKeys:
+    keys = tuple(key for key in _all(connection) if key.purpose == purpose)
     return SigningKeys(keys, jwt.keys_from_jwks({"keys": [dict(key.public_jwk) for key in keys]}))
+
+
+def _all(connection: Connection) -> tuple[SigningKey, ...]:
+    found = connection.execute(select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.id))
+    return tuple(SigningKey(**row._mapping) for row in found)
 
 
 def by_id(connection: Connection, kid: str) -> SigningKey | None:
@@ -36,7 +51,7 @@ def by_id(connection: Connection, kid: str) -> SigningKey | None:
 def facts(read: Reader, request: None) -> tuple[SigningKey, ...]:  # noqa: ARG001  the runner's signature
     """All keys, for whoever decides which are missing."""
     read.rely("signing_key/all")
-    return published(read.connection).keys
+    return _all(read.connection)
 
 
 def known(read: Reader) -> jwt.Keys:

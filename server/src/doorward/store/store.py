@@ -21,6 +21,7 @@ from doorward.store.engine import POOL_SIZE, snapshots
 from doorward.store.follower import Follower, catch_up
 from doorward.store.journal import Context
 from doorward.store.memory import Memory, Miss, Reader
+from doorward.store.revocation_log import Heard, Tail
 from doorward.store.tallies import Step, Tallies
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
 
@@ -55,18 +56,29 @@ class Store:
         self._engine = snapshots(engine)
         self.memory = Memory(self._read(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
-        self._follower = Follower(engine, self.memory)
+        self.tail = Tail(self.memory.position)
+        self._follower = Follower(engine, self.memory, self.tail.heard)
         self.tallies = Tallies(self._write)
         self._gathering: list[Append] = []
         self._uncommitted: set[asyncio.Future[None]] = set()
         self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
 
-    def start(self, observe: Callable[[tuple[Event, ...]], None] = lambda _: None) -> None:
-        """`observe` is told of every event that this worker committed."""
+    def start(
+        self,
+        observe: Callable[[tuple[Event, ...]], None] = lambda _: None,
+        hear: Callable[[Heard], None] = lambda _: None,
+    ) -> None:
+        """`observe` is told of every event that this worker committed, `hear` of what any worker revoked."""
         self._observe = observe
+        self.tail.listener = hear
         self._writer.start()
         self._follower.start()
         self.tallies.start()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the database told, within half a second, how far the journal is."""
+        return self._follower.is_fresh
 
     def stop(self) -> None:
         self.tallies.stop()
@@ -82,7 +94,7 @@ class Store:
 
     async def gather(self, gather: Callable[[Reader, Request], Facts], request: Request) -> Gathered[Facts]:
         """Facts from memory on the event loop when all are there, else from the database in a thread."""
-        if self._follower.is_fresh:
+        if self.is_fresh:
             reader = Reader(self.memory, self.policy)
             try:
                 return Gathered(gather(reader, request), reader.position, frozenset(reader.refs))

@@ -135,7 +135,7 @@ admin_keys = Table(
 signing_keys = Table(
     "signing_keys", metadata, _id(), _text("algorithm"), _text("state"), _json("public_jwk"),
     Column("private_key", LargeBinary, nullable=False), _at("created_at"),
-    _at("activated_at", nullable=True), _version(),
+    _at("activated_at", nullable=True), _version(), _text("purpose", server_default="token"),
 )  # fmt: skip
 
 opaque_tokens = Table(
@@ -148,6 +148,15 @@ opaque_tokens = Table(
 revoked_tokens = Table(
     "revoked_tokens", metadata, _id(), _at("expires_at", index=True), _at("revoked_at"),
 )  # fmt: skip
+
+# What verifiers hear, by the journal row that caused it; an audience is an api's id, or empty for all of them.
+revocation_entries = Table(
+    "revocation_entries", metadata, Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("audience", String(200), primary_key=True), Column("kind", String(32), primary_key=True),
+    Column("value", String(200), primary_key=True), _text("effect"), _at("expires_at", index=True),
+)  # fmt: skip
+
+Index("ix_revocation_entries_audience", revocation_entries.c.audience, revocation_entries.c.seq)
 
 setup_links = Table(
     "setup_links", metadata, Column("digest", String(64), primary_key=True), _at("expires_at"),

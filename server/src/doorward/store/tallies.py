@@ -18,7 +18,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.protocol.events import AccessTokenIssued
 from doorward.store.rows import Stale
-from doorward.store.tables import idempotency, journal, opaque_tokens, refusal_details, revoked_tokens
+from doorward.store.revocation_log import RETENTION
+from doorward.store.tables import (
+    idempotency,
+    journal,
+    opaque_tokens,
+    refusal_details,
+    revocation_entries,
+    revoked_tokens,
+)
 from doorward.store.writer import Unavailable
 
 FLUSH_INTERVAL = 1.0
@@ -119,8 +127,13 @@ class Tallies:
                 return
 
 
-# Access tokens stay a little longer than they live, since clocks differ.
-ENDED = ((idempotency, 0), (revoked_tokens, TOKEN_LEEWAY), (opaque_tokens, TOKEN_LEEWAY))
+# Access tokens stay a little longer than they live, since clocks differ; what was revoked, for those who resume.
+ENDED = (
+    (idempotency, 0),
+    (revoked_tokens, TOKEN_LEEWAY),
+    (opaque_tokens, TOKEN_LEEWAY),
+    (revocation_entries, RETENTION),
+)
 
 
 def delete_ended(table: Table, expired_by: int, connection: Connection) -> int:
@@ -147,7 +160,8 @@ def delete_issued(connection: Connection, *, after: int, before: int) -> int:
 def keep(details: Sequence[RefusalDetail], connection: Connection) -> int:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     rows = [{name.name: _storable(getattr(detail, name.name)) for name in fields(detail)} for detail in details]
-    return connection.execute(dialect.insert(refusal_details).on_conflict_do_nothing(), rows).rowcount
+    connection.execute(dialect.insert(refusal_details).on_conflict_do_nothing(), rows)
+    return len(rows)
 
 
 def _storable(value: str | int) -> str | int:

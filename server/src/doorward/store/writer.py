@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from doorward.protocol.events import Event, entity_id, is_change
 from doorward.protocol.moment import Position
-from doorward.store import journal
+from doorward.store import journal, revocation_log
 from doorward.store.commit import apply
 from doorward.store.journal import Context, Head
 from doorward.store.memory import Memory
@@ -151,6 +151,7 @@ def _change(connection: Connection, head: Head, changed: Changed, append: Append
     try:
         with connection.begin_nested():
             after = _written(connection, head, [append])
+            revocation_log.write(connection, head.seq, append.events, append.now)
             if append.also is not None:
                 append.also(connection)
     except (IntegrityError, Stale):

@@ -7,17 +7,21 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from doorward.data_directory import DataDirectory
+from doorward.exchange import ATTEMPTS
 from doorward.protocol import setup, signing_key
 from doorward.protocol.admin import Caller
+from doorward.protocol.decision import Decision
+from doorward.protocol.entities import SigningKey
 from doorward.protocol.moment import Moment
 from doorward.protocol.refusal import InvalidRequest, NotFound
 from doorward.settings import Refusal as StartProblem
@@ -26,6 +30,8 @@ from doorward.sign import Signer
 from doorward.store import schema, setup_links, signing_keys
 from doorward.store.engine import open_engine
 from doorward.store.journal import Context
+from doorward.store.memory import Reader
+from doorward.store.rows import Stale
 from doorward.store.store import Store
 from doorward.store.writer import Unavailable
 from doorward.web import admin, discovery, key_checks, metrics, oauth, operations, pages
@@ -37,6 +43,8 @@ from doorward.web.runtime import Runtime, policy, runtime
 from doorward.web.server import IN_THE_CLEAR
 
 log = logging.getLogger("doorward")
+Facts = TypeVar("Facts")
+Answer = TypeVar("Answer")
 ADMIN_SCOPE = frozenset({"admin"})
 AT_START = Context("server")
 
@@ -128,22 +136,37 @@ _TOO_NEW = StartProblem(
 
 
 def _make_signing_keys(store: Store, signer: Signer) -> None:
-    """One active key for each algorithm that an api may ask for; two first starts at once agree on one."""
-    gathered = store.gather_now(signing_keys.facts, None)
-    moment = Moment(int(time.time()), os.urandom, gathered.position)
-    missing = signing_key.missing(gathered.facts)
-    if missing:
-        made = tuple(signer.generate(moment.id("signing"), algorithm, moment.now) for algorithm in missing)
-        store.commit_now(signing_key.created(made), gathered, AT_START, moment.now)
+    """One active key for each algorithm that an api may ask for, and one for the feed; first starts at once agree."""
+
+    def decide(keys: tuple[SigningKey, ...], moment: Moment) -> Decision[None]:
+        missing = signing_key.missing(keys)
+        made = (signer.generate(moment.id("signing"), algorithm, moment.now, purpose) for purpose, algorithm in missing)
+        return Decision(None, signing_key.created(made))
+
+    _decide_at_start(store, signing_keys.facts, decide)
 
 
 def _offer_setup(store: Store) -> str | None:
-    gathered = store.gather_now(setup_links.offer_facts, None)
-    moment = Moment(int(time.time()), os.urandom, gathered.position)
-    decision = setup.offer(gathered.facts, store.policy, moment)
-    if decision.events:
-        store.commit_now(decision.events, gathered, AT_START, moment.now)
-    return decision.reply
+    return _decide_at_start(
+        store, setup_links.offer_facts, lambda exists, moment: setup.offer(exists, store.policy, moment)
+    )
+
+
+def _decide_at_start(
+    store: Store, gather: Callable[[Reader, None], Facts], decide: Callable[[Facts, Moment], Decision[Answer]]
+) -> Answer:
+    """As the runner does it for requests, before anything runs; another start may come in between."""
+    for _ in range(ATTEMPTS):
+        gathered = store.gather_now(gather, None)
+        moment = Moment(int(time.time()), os.urandom, gathered.position)
+        decision = decide(gathered.facts, moment)
+        try:
+            if decision.events:
+                store.commit_now(decision.events, gathered, AT_START, moment.now)
+        except Stale:
+            continue
+        return decision.reply
+    raise StartRefused(_UNREACHABLE)
 
 
 def application(made: Runtime, issuer: str) -> ASGIApp:

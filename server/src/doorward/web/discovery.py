@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 
+from sqlalchemy import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import ENDPOINTS, GRANT_TYPES
@@ -18,6 +19,7 @@ from doorward.web.runtime import Runtime
 
 MAX_AGE = (b"cache-control", b"public, max-age=300")
 Document = Callable[[], Awaitable[bytes]]
+Find = Callable[[Connection, str], signing_keys.SigningKeys]
 
 
 def applications(runtime: Runtime) -> dict[str, ASGIApp]:
@@ -29,17 +31,22 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
 
     async def jwks() -> bytes:
         """Memory answers when nothing changed; a key that was withdrawn is gone at once."""
-        gathered = await runtime.store.gather(_published, None)
+        gathered = await runtime.store.gather(_published, signing_keys.published)
+        return compact({"keys": gathered.facts})
+
+    async def feed_jwks() -> bytes:
+        gathered = await runtime.store.gather(_published, signing_keys.of_feed)
         return compact({"keys": gathered.facts})
 
     return {
         "/.well-known/oauth-authorization-server": _public(runtime, server_metadata),
         "/.well-known/jwks.json": _public(runtime, jwks),
+        "/revocations/jwks": _public(runtime, feed_jwks),
     }
 
 
-def _published(read: Reader, request: None) -> list[dict[str, object]]:  # noqa: ARG001
-    found = read(signing_keys.published, "all")
+def _published(read: Reader, find: Find) -> list[dict[str, object]]:
+    found = read(find, "all")
     return [] if found is None else [dict(key.public_jwk) for key in found.keys]
 
 

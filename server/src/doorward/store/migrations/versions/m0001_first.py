@@ -142,8 +142,8 @@ def upgrade() -> None:
         _primary("refusal_details"),
     )
     op.create_table(
-        "journal", _number("seq", sa.BigInteger), _at("at"), sa.Column("change", sa.Boolean, nullable=False), _text("type"),
-        _text("entity"), _text("entity_id"), _text("actor"), _text("request_id"), _text("data"),
+        "journal", _number("seq", sa.BigInteger), _at("at"), sa.Column("change", sa.Boolean, nullable=False),
+        _text("type"), _text("entity"), _text("entity_id"), _text("actor"), _text("request_id"), _text("data"),
         _primary("journal", "seq"),
     )
     head = op.create_table(

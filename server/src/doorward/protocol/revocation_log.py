@@ -1,0 +1,93 @@
+"""The revocation log: which events end or change what a verifier may know of, and for how long that matters.
+
+{"pos": "1:1042", "prev": "1:1017", "kind": "grant", "value": "grant_8sK2...", "effect": "dead", "exp": 1795559999}
+
+An entry for a token or grant names it for good; one for a client or account hits the tokens with a smaller `pos`, so
+that a later resume is no exception to anything. "changed" means: ask again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+from doorward.protocol import events as e
+from doorward.protocol.entities import JSON
+from doorward.protocol.moment import Position
+
+DEAD, CHANGED = "dead", "changed"
+# Clocks differ.
+LEEWAY = 60
+# The longest access token, and the longest that a verifier remembers what it was told by introspection.
+DEAD_LIFETIME = 3600 + LEEWAY
+CHANGED_LIFETIME = 900 + LEEWAY
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`api_id` is the one api whose verifiers hear of it; without it, those are found by what hangs on the value."""
+
+    kind: str
+    value: str
+    effect: str
+    expires_at: int
+    api_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An entry as an audience hears it: `seq` is that of the journal row that caused it."""
+
+    seq: int
+    entry: Entry
+
+
+def entry(event: e.Event, now: int) -> Entry | None:
+    """An event makes one entry at most, so that a position names it."""
+    match event:
+        case e.TokenRevoked():
+            return Entry("token", event.jti, DEAD, event.expires_at + LEEWAY, event.api_id)
+        case e.GrantRevoked() | e.GrantChanged():
+            grant = event.grant
+            return _entry("grant", grant.id, grant.revoked_at is None, now, grant.api_id)
+        case e.ClientUpdated() | e.ClientDeleted():
+            return _entry("client", event.client.id, event.client.state == "active", now)
+        case e.AccountUpdated():
+            return _entry("account", event.account.id, event.account.state == "active", now)
+        case e.ApiKeyRevoked() | e.ApiKeyUpdated():
+            key = event.api_key
+            return _entry("api_key", key.id, key.state == "active", now, key.api_id)
+        case e.ApiUpdated():
+            return _entry("api", event.api.id, True, now, event.api.id)
+        case (
+            # What is new hits nothing that is known; an api that is deleted had neither credentials nor verifiers.
+            e.ApiCreated() | e.ApiDeleted() | e.AccountCreated() | e.ApiKeyCreated() | e.ClientCreated()
+            | e.GrantCreated() | e.SigningKeyCreated() | e.AccessTokenIssued()
+            # A verifier's own end closes its streams; the rest is no credential that a verifier checks.
+            | e.VerifierCreated() | e.VerifierRevoked() | e.AdminKeyCreated() | e.AdminKeyRevoked()
+            | e.SetupLinkCreated() | e.SetupLinkUsed() | e.CredentialRefused()
+        ):  # fmt: skip
+            return None
+        case _:
+            assert_never(event)
+
+
+def _entry(kind: str, value: str, lives: bool, now: int, api_id: str | None = None) -> Entry:
+    effect, lifetime = (CHANGED, CHANGED_LIFETIME) if lives else (DEAD, DEAD_LIFETIME)
+    return Entry(kind, value, effect, now + lifetime, api_id)
+
+
+def chain(entries: Iterable[Placed], last: Position) -> tuple[list[dict[str, JSON]], Position]:
+    """The entries as they are sent, each naming the one before it, the first one `last`; and the new last."""
+    members: list[dict[str, JSON]] = []
+    for placed in entries:
+        before, last = last, Position(last.epoch, placed.seq)
+        told = placed.entry
+        members.append(
+            {
+                "pos": str(last), "prev": str(before), "kind": told.kind, "value": told.value,
+                "effect": told.effect, "exp": told.expires_at,
+            }
+        )  # fmt: skip
+    return members, last

@@ -1,0 +1,50 @@
+"""What a route needs of its caller: scope (RFC 6750 §3.1), and how and when the user signed in (RFC 9470)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from doorward_verify import scope as scopes
+from doorward_verify.errors import InsufficientUserAuthentication, Misconfigured
+from doorward_verify.scope import Scope
+from doorward_verify.verified import Verified
+
+
+class Wanted(TypedDict, total=False):
+    """What may be said beside the scope. `optional` lets a request pass that shows no credential at all."""
+
+    acr_values: str
+    max_age: int
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    scope: Scope = frozenset()
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    optional: bool = False
+
+    @classmethod
+    def of(cls, *scope: str, acr_values: str = "", max_age: int | None = None, optional: bool = False) -> Needs:
+        """Every named scope, any of the space-separated `acr_values`, a sign-in at most `max_age` seconds ago."""
+        if max_age is not None and max_age < 0:
+            raise Misconfigured("max_age cannot be negative")
+        named = frozenset(name for text in scope for name in scopes.parse(text))
+        return cls(named, tuple(acr_values.split()), max_age, optional)
+
+    def check(self, caller: Verified, now: float) -> None:
+        """Raises InsufficientUserAuthentication first: its challenge names the scope too, so one round is enough."""
+        if not self._is_met_by(caller.claims, now):
+            raise InsufficientUserAuthentication(self.acr_values, self.max_age)
+        caller.require(*self.scope)
+
+    def _is_met_by(self, claims: Mapping[str, Any], now: float) -> bool:
+        if self.acr_values and claims.get("acr") not in self.acr_values:
+            return False
+        if self.max_age is None:
+            return True
+        signed_in_at = claims.get("auth_time")
+        return type(signed_in_at) is int and now - signed_in_at <= self.max_age

@@ -1,0 +1,51 @@
+"""Guard for Starlette: decorates an endpoint, a function or a method, of a request or of a WebSocket.
+
+@guard("invoices:read")
+async def invoices(request): ...    request.state.verified is what was proved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from inspect import iscoroutinefunction
+from typing import Any, Unpack
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
+
+from doorward_verify import asgi
+from doorward_verify.challenge import Answer
+from doorward_verify.needs import Needs, Wanted
+
+Endpoint = Callable[..., Any]
+
+
+class Guard(asgi.Guard):
+    def __call__(self, *scope: str, **wanted: Unpack[Wanted]) -> Callable[[Endpoint], Endpoint]:
+        needs = Needs.of(*scope, **wanted)
+
+        def decorate(endpoint: Endpoint) -> Endpoint:
+            run = endpoint if iscoroutinefunction(endpoint) else partial(run_in_threadpool, endpoint)
+
+            @wraps(endpoint)
+            async def guarded(*args: Any, **kwargs: Any) -> Any:
+                connection = next(arg for arg in args if isinstance(arg, HTTPConnection))
+                found = await self.acheck(connection.scope["headers"], needs)
+                if isinstance(found, Answer):
+                    return await _refuse(connection, asgi.Reply(found))
+                connection.state.verified = found
+                return await run(*args, **kwargs)
+
+            return guarded
+
+        return decorate
+
+
+async def _refuse(connection: HTTPConnection, reply: asgi.Reply) -> asgi.Reply | None:
+    """Starlette sends what a request's endpoint returns; a WebSocket's endpoint sends for itself."""
+    if not isinstance(connection, WebSocket):
+        return reply
+    await reply(connection.scope, connection.receive, connection.send)
+    return None

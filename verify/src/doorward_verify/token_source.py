@@ -1,0 +1,143 @@
+"""Fetches a client's access tokens (RFC 6749 §4.4, RFC 8707) from an issuer, found by its metadata (RFC 8414).
+
+POST token_endpoint      Authorization: Basic ...      grant_type=client_credentials&scope=...&resource=...
+
+Whoever finds that there is none, or that it has ended, waits for the one who fetches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+from doorward_verify import token_cache
+from doorward_verify.errors import Unavailable
+from doorward_verify.outbound import Outbound
+from doorward_verify.single_flight import Breaker, Pause, SingleFlight
+from doorward_verify.source import basic, well_known
+from doorward_verify.token_cache import Token, TokenRefused
+
+FAILURE_PAUSE = 1.0
+AHEAD_PAUSE = 10.0
+
+log = logging.getLogger("doorward_verify")
+
+
+class TokenSource:
+    """The tokens of one client for one api. Safe among threads, among tasks, and after a fork."""
+
+    def __init__(
+        self,
+        issuer: str,
+        credentials: tuple[str, str],
+        parameters: Mapping[str, str],
+        *,
+        ca_file: str | None,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._issuer = issuer
+        self._authorization = basic(*credentials)
+        self._form = urlencode({"grant_type": "client_credentials", **parameters}).encode()
+        self._monotonic = monotonic
+        self._outbound = Outbound(ca_file)
+        self._endpoint: str | None = None
+        self._held: Token | None = None
+        self._refusal: TokenRefused | None = None
+        self._start()
+        _LIVE.add(self)
+
+    def _start(self) -> None:
+        # Between two fetches lie minutes, longer than servers keep an idle connection.
+        self._outbound.close()
+        self._flights: SingleFlight[Token] = SingleFlight()
+        self._breaker = Breaker(f"tokens of {self._issuer}", FAILURE_PAUSE, self._monotonic)
+        self._peace = Pause(FAILURE_PAUSE, self._monotonic)
+        self._ahead = Pause(AHEAD_PAUSE, self._monotonic)
+        # One thread, however many tasks wait: if each took one of the loop's, name look-ups would wait with them.
+        self._thread = ThreadPoolExecutor(1, "doorward-token")
+
+    def after_fork(self) -> None:
+        """The token is kept; locks and threads are the parent's."""
+        self._outbound.after_fork()
+        self._start()
+
+    def known(self) -> Token | None:
+        """The token, without waiting for anybody. None where this caller should fetch one."""
+        held = self._held
+        if held is None:
+            return None
+        standing = held.standing(self._monotonic())
+        # Who notices that it is due goes for another one; everybody else goes on with what still works.
+        return held if standing == "good" or (standing == "due" and not self._ahead.passes()) else None
+
+    def fetch(self, refused: Token | None = None) -> Token:
+        """Another token than the refused one; the same where it is too early for yet another.
+
+        Raises TokenRefused or Unavailable.
+        """
+        held = self._held
+        standing = None if held is None or held is refused else held.standing(self._monotonic())
+        if held is not None and standing == "good":
+            return held
+        try:
+            return self._flights(held, lambda: self._replace(held, refused if held is refused else None))
+        except (TokenRefused, Unavailable) as problem:
+            if held is None or standing != "due":
+                raise
+            log.warning("the access token still works, but could not be replaced: %s", problem)
+            return held
+
+    async def afetch(self, refused: Token | None = None) -> Token:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.fetch, refused)
+
+    def _replace(self, unwanted: Token | None, refused: Token | None) -> Token:
+        """At most once a second after a refusal, be it of a token by the api or of the client by the server."""
+        held, refusal = self._held, self._refusal
+        if held is not None and held is not unwanted:
+            return held
+        is_too_early = (refused is not None or refusal is not None) and not self._peace.passes()
+        if is_too_early and refusal is not None:
+            raise TokenRefused(*refusal.args)
+        if is_too_early and refused is not None:
+            return refused
+        answer = self._breaker(self._ask)
+        if isinstance(answer, TokenRefused):
+            self._refusal = answer
+            self._peace.begin()
+            raise TokenRefused(*answer.args)
+        self._refusal = None
+        self._held = answer
+        return answer
+
+    def _ask(self) -> Token | TokenRefused:
+        """The endpoint is kept for as long as it answers."""
+        endpoint, self._endpoint = self._endpoint or self._discover(), None
+        asked_at = self._monotonic()
+        response = self._outbound.post(endpoint, self._form, self._authorization)
+        answer = token_cache.read(response.status, response.body, asked_at)
+        self._endpoint = endpoint
+        return answer
+
+    def _discover(self) -> str:
+        oauth, openid = well_known(self._issuer)
+        response = self._outbound.get(oauth)
+        if response.status in (401, 403, 404):
+            response = self._outbound.get(openid)
+        return token_cache.token_endpoint(response.status, response.body, self._issuer)
+
+
+_LIVE: weakref.WeakSet[TokenSource] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for source in list(_LIVE):
+        source.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
