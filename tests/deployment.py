@@ -119,11 +119,12 @@ class Doorward:
     directory: Path
     http: httpx2.Client
     admin_key: str = field(default="", repr=False)
+    setup_token: str = field(default="", repr=False)
     program: Program | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
 
-    def set_up(self, token: str) -> None:
-        self.admin_key = str(made(self.http.post("/setup", json={"token": token}))["key"])
+    def set_up(self) -> None:
+        self.admin_key = str(made(self.http.post("/setup", json={"token": self.setup_token}))["key"])
 
     def v1(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Response:
         """A request to the admin API; `if_match="..."` is sent as If-Match."""
@@ -235,7 +236,7 @@ def _close_counters() -> None:
 
 
 @contextlib.contextmanager
-def deployed(directory: Path, **flags: Any) -> Iterator[Doorward]:
+def deployed(directory: Path, *, set_up: bool = True, **flags: Any) -> Iterator[Doorward]:
     """Doorward in this process, with the first administrator; `flags` are settings such as `database`."""
     from doorward import settings
     from doorward.data_directory import DataDirectory
@@ -249,8 +250,9 @@ def deployed(directory: Path, **flags: Any) -> Iterator[Doorward]:
         served = asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result()
         try:
             with httpx2.Client(transport=_InProcess(served, loop), base_url=given.issuer) as http:
-                doorward = Doorward(given.issuer, data.path, http)
-                doorward.set_up(token or "")
+                doorward = Doorward(given.issuer, data.path, http, setup_token=token or "")
+                if set_up:
+                    doorward.set_up()
                 yield doorward
         finally:
             asyncio.run_coroutine_threadsafe(opened.__aexit__(None, None, None), loop).result()
@@ -269,5 +271,6 @@ def served(directory: Path, *flags: object, port: int | None = None) -> Iterator
             doorward = Doorward(issuer, data, http, program=program)
             link = data / "setup-link"
             if link.exists():
-                doorward.set_up(link.read_text().strip().partition("#token=")[2])
+                doorward.setup_token = link.read_text().strip().partition("#token=")[2]
+                doorward.set_up()
             yield doorward

@@ -21,7 +21,7 @@ from tests.protocol.given import (
 )
 
 from doorward.protocol import admin_key
-from doorward.protocol.admin import SCOPES, Caller
+from doorward.protocol.admin import SCOPES, Asked, Caller
 from doorward.protocol.admin_key import AdminKeyFacts, AdminKeyObject, CreateAdminKey, CreateFacts, Facts, authenticate
 from doorward.protocol.decision import Decision
 from doorward.protocol.events import AdminKeyCreated, AdminKeyRevoked, CredentialRefused
@@ -142,6 +142,28 @@ def test_there_are_50_networks_at_most() -> None:
     assert len(create(networks=networks[:50]).reply.networks) == 50
     with refused("invalid_fields"):
         create(networks=networks)
+
+
+BOUND = Caller("admin_1", frozenset({"admin"}), ("10.0.0.0/8", "2001:db8::/32"))
+
+
+def made_by_bound(*networks: str) -> list[str]:
+    request = Asked(CreateAdminKey("ci", networks=list(networks)), BOUND)
+    return admin_key.create(request, admin_key.CreateFacts(), POLICY, a_moment()).reply.networks
+
+
+def test_a_bound_key_makes_keys_that_are_bound_as_it_is() -> None:
+    assert made_by_bound() == ["10.0.0.0/8", "2001:db8::/32"]
+
+
+def test_a_bound_key_makes_keys_for_a_part_of_its_networks() -> None:
+    assert made_by_bound("10.1.0.0/16", "2001:db8:1::/48") == ["10.1.0.0/16", "2001:db8:1::/48"]
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "10.0.0.0/7", "192.0.2.0/24", "::/0"])
+def test_a_bound_key_makes_no_key_for_other_networks(network: str) -> None:
+    with refused("insufficient_scope"):
+        made_by_bound("10.1.0.0/16", network)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])

@@ -68,7 +68,7 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (e.AdminKeyCreated(ADMIN.admin_key, ADMIN.secret), "admin_key/admin_1", {"name": "ci"}),
     (e.AdminKeyRevoked(ADMIN.admin_key), "admin_key/admin_1", {"name": "ci"}),
     (e.SigningKeyCreated(a_signing_key()), "signing_key/all", {"kid": "signing_1", "algorithm": "ES256"}),
-    (e.TokenRevoked("jti_1", NOW, True), "token/jti_1", {"exp": NOW, "opaque": True}),
+    (e.TokenRevoked("jti_1", NOW, True, "api_1"), "token/jti_1", {"api": "api_1", "exp": NOW, "opaque": True}),
     (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",

@@ -17,6 +17,9 @@ def test_the_metadata_names_what_is_served() -> None:
         "jwks_uri": "https://auth.example.com/.well-known/jwks.json",
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
+        "revocations_endpoint": "https://auth.example.com/revocations",
+        "revocations_stream_endpoint": "https://auth.example.com/revocations/stream",
+        "revocations_jwks_uri": "https://auth.example.com/revocations/jwks",
         "introspection_endpoint": "https://auth.example.com/oauth/introspect",
         "introspection_endpoint_auth_methods_supported": METHODS,
         "revocation_endpoint": "https://auth.example.com/oauth/revoke",
@@ -27,7 +30,7 @@ def test_the_metadata_names_what_is_served() -> None:
 def test_what_is_not_served_is_not_named() -> None:
     found = document("https://auth.example.com", [], [])
     assert found["grant_types_supported"] == []
-    assert not {name for name in found if name.startswith(("introspection", "revocation"))}
+    assert not {name for name in found if name.startswith(("introspection_", "revocation_"))}
 
 
 @pytest.mark.parametrize("path", MEMBERS)

@@ -21,6 +21,44 @@ def test_a_position_is_written_as_epoch_and_seq() -> None:
     assert str(Position(3, 14)) == "3:14"
 
 
+@pytest.mark.parametrize("position", [Position(0, 0), Position(3, 14), Position(999_999_999, 10**18 - 1)])
+def test_a_position_is_read_as_it_is_written(position: Position) -> None:
+    assert Position.parse(str(position)) == position
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "1", "1:", ":1", "1:2:3", "01:2", "1:02", "-1:2", "+1:2", "1: 2", "1:2\n", "1:x", "१:2", "1:" + "9" * 19],
+)
+def test_what_is_no_position_is_not_read(text: str) -> None:
+    with pytest.raises(ValueError, match="not a position"):
+        Position.parse(text)
+
+
+def test_a_later_epoch_is_after_every_place_of_an_earlier_one() -> None:
+    assert Position(1, 5) < Position(1, 6) < Position(2, 0)
+
+
+def test_positions_are_read_as_they_are_written() -> None:
+    for position in (Position(1, 0), Position(3, 14), Position(999_999_999, 999_999_999_999_999_999)):
+        assert Position.parse(str(position)) == position
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1", "1:", ":1", "1:2:3", "01:2", "1:02", "-1:2", "1:-2", "+1:2", " 1:2", "1:2 ", "1:2\n", "1:\u0662", "1:2a",
+     "1000000000:1", "1:1000000000000000000", "1;2"],
+)  # fmt: skip
+def test_nothing_else_is_a_position(text: str) -> None:
+    with pytest.raises(ValueError, match="not a position"):
+        Position.parse(text)
+
+
+def test_positions_are_in_the_order_of_the_journal_and_of_its_epochs() -> None:
+    in_order = [Position(1, 9), Position(1, 10), Position(2, 0), Position(2, 1)]
+    assert sorted(in_order[::-1]) == in_order
+
+
 def test_a_moment_knows_where_its_facts_were_read() -> None:
     assert a_moment().position == POSITION
 

@@ -17,7 +17,6 @@ from doorward.protocol.setup import SetupOver
 WIRE: tuple[tuple[type[Refusal], int, str], ...] = (
     (r.InvalidRequest, 400, "invalid_request"),
     (r.InvalidClient, 401, "invalid_client"),
-    (r.InvalidGrant, 400, "invalid_grant"),
     (r.UnauthorizedClient, 400, "unauthorized_client"),
     (r.UnsupportedGrantType, 400, "unsupported_grant_type"),
     (r.InvalidScope, 400, "invalid_scope"),
@@ -26,6 +25,7 @@ WIRE: tuple[tuple[type[Refusal], int, str], ...] = (
     (r.InsufficientScope, 403, "insufficient_scope"),
     (r.NotFound, 404, "not_found"),
     (r.Conflict, 409, "conflict"),
+    (r.Gone, 410, "gone"),
     (r.PreconditionFailed, 412, "precondition_failed"),
     (r.Unprocessable, 422, "invalid_fields"),
     (r.TooLarge, 413, "invalid_request"),

@@ -52,7 +52,7 @@ def revoke(
 
 @each_token
 def test_a_client_ends_its_own_token_and_that_token_only(text: str, facts: TokenFacts) -> None:
-    ended = TokenRevoked(facts.jti, NOW + 300, facts.opaque is not None)
+    ended = TokenRevoked(facts.jti, NOW + 300, facts.opaque is not None, facts.api.id)
     assert revoke(text, facts) == Decision(None, (ended,))
 
 

@@ -55,7 +55,9 @@ def test_what_is_not_there_cannot_be_ended(kind: str) -> None:
 @each_token
 def test_a_token_is_ended_by_its_text_and_named_by_its_id(text: str, facts: Any) -> None:
     decision = end(Facts(token=facts), token=text)
-    assert decision == ended("token", facts.jti, TokenRevoked(facts.jti, NOW + 300, facts.opaque is not None))
+    assert decision == ended(
+        "token", facts.jti, TokenRevoked(facts.jti, NOW + 300, facts.opaque is not None, facts.api.id)
+    )
     assert text not in repr(decision)
 
 

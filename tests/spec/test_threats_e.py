@@ -68,15 +68,19 @@ def test_the_control_is_accepted(on_sqlite, verifier, issued, signing_key):
 @pytest.mark.parametrize("kind", bad())
 def test_tokens_of_others_in_every_bad_shape(on_sqlite, client, verifier, kind):
     for name, token in bad()[kind].items():
-        if token and "\0" not in token and len(token) < 8000:
+        if sendable(token):
             assert on_sqlite.introspect(verifier, token) == INACTIVE, name
             assert on_sqlite.post("revoke", client, token=token).status_code == 200, name
 
 
 def test_even_good_tokens_of_others(on_sqlite, client, verifier):
-    for token in good().values():
-        if len(token) < 8000:
-            assert refused_everywhere(on_sqlite, client, verifier, token)
+    for token in filter(sendable, good().values()):
+        assert refused_everywhere(on_sqlite, client, verifier, token)
+
+
+def sendable(token):
+    """As a form's value; what is not is refused before it is looked at."""
+    return 0 < len(token) < 8000 and "\0" not in token and token.encode(errors="ignore").decode() == token
 
 
 def test_an_oversized_token_is_an_invalid_request(on_sqlite, verifier, issued, signing_key):
@@ -177,7 +181,15 @@ class TestForms:
     def test_without_or_with_an_empty_or_psychic_signature(self, on_sqlite, client, verifier, parts):
         text = ".".join(parts)
         right = decoded(parts[2])
-        for signature in (b"", bytes(64), b"\xff" * 64, right[:63], right + b"\0", right[::-1], right[32:] + right[:32]):
+        for signature in (
+            b"",
+            bytes(64),
+            b"\xff" * 64,
+            right[:63],
+            right + b"\0",
+            right[::-1],
+            right[32:] + right[:32],
+        ):
             token = with_signature(text, signature)
             assert refused_everywhere(on_sqlite, client, verifier, token)
 
@@ -204,7 +216,7 @@ class TestForms:
         head = dumps(issued[0])
         for raw in (b"", b"[]", b"null", b"1", b'"x"', b"\xff", b"{", b'{"exp": NaN}', b'{"a":' * 2000):
             token = signed(signing_key, head, raw)
-            if len(token) < 8000:
+            if sendable(token):
                 assert refused_everywhere(on_sqlite, client, verifier, token)
 
 

@@ -117,8 +117,7 @@ def flow(tmp_path_factory):
     directory, found = tmp_path_factory.mktemp("canary"), Flow()
     with served(directory) as doorward:
         found.secrets["first administrator"] = doorward.admin_key
-        link = doorward.directory / "setup-link"
-        found.secrets["setup link"] = link.read_text().strip().partition("#token=")[2]
+        found.secrets["setup link"] = doorward.setup_token
         made = create_everything(doorward, found)
         use_everything(doorward, found, made)
         misuse_everything(doorward, found, made)

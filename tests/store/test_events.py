@@ -220,8 +220,8 @@ def test_a_jwt_leaves_no_row_but_its_record(engine: Engine) -> None:
 def test_a_jwt_is_revoked_by_its_jti_and_a_second_time_is_no_error(engine: Engine) -> None:
     settled(engine)
     assert read(engine, tokens.by_jti, ("token_1", "grant_api_1")).revoked is False
-    assert commit(engine, e.TokenRevoked("token_1", NOW + 300, False)) == ""
-    assert commit(engine, e.TokenRevoked("token_1", NOW + 300, False), now=NOW + 7) == ""
+    assert commit(engine, e.TokenRevoked("token_1", NOW + 300, False, "api_1")) == ""
+    assert commit(engine, e.TokenRevoked("token_1", NOW + 300, False, "api_1"), now=NOW + 7) == ""
     assert rows(engine, tables.revoked_tokens) == [{"id": "token_1", "expires_at": NOW + 300, "revoked_at": NOW}]
     assert read(engine, tokens.by_jti, ("token_1", "grant_api_1")).revoked is True
 
@@ -230,8 +230,8 @@ def test_an_opaque_token_is_revoked_in_its_row_and_a_second_time_is_no_error(eng
     settled(engine)
     assert commit(engine, issued("opaque_1", opaque_token=TOKEN)) == ""
     assert read(engine, tokens.opaque_by_mac, b"a mac").revoked is False
-    assert commit(engine, e.TokenRevoked("opaque_1", NOW + 300, True)) == ""
-    assert commit(engine, e.TokenRevoked("opaque_1", NOW + 300, True), now=NOW + 7) == ""
+    assert commit(engine, e.TokenRevoked("opaque_1", NOW + 300, True, "api_1")) == ""
+    assert commit(engine, e.TokenRevoked("opaque_1", NOW + 300, True, "api_1"), now=NOW + 7) == ""
     assert rows(engine, tables.opaque_tokens) == [row(replace(TOKEN, revoked_at=NOW))]
     assert read(engine, tokens.opaque_by_id, "opaque_1").revoked is True
 

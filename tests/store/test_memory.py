@@ -201,8 +201,8 @@ CHANGES: tuple[Event, ...] = (
     e.VerifierRevoked(later(a_verifier().verifier, state="revoked", revoked_at=NOW)),
     e.AdminKeyRevoked(later(an_admin_key().admin_key, state="revoked", revoked_at=NOW)),
     e.SigningKeyCreated(a_signing_key("signing_2")),
-    e.TokenRevoked("token_1", NOW + 300, opaque=False),
-    e.TokenRevoked("opaque_1", NOW + 300, opaque=True),
+    e.TokenRevoked("token_1", NOW + 300, opaque=False, api_id="api_1"),
+    e.TokenRevoked("opaque_1", NOW + 300, opaque=True, api_id="api_1"),
 )  # fmt: skip
 
 

@@ -25,9 +25,7 @@ API = "https://api.example.com"
 def data_dir(request, tmp_path):
     """An empty directory; the server's own setting names the database."""
     if request.param == "postgresql":
-        (tmp_path / "doorward.toml").write_text(
-            f"database = {json.dumps(request.getfixturevalue('postgresql_url'))}\n"
-        )
+        (tmp_path / "doorward.toml").write_text(f"database = {json.dumps(request.getfixturevalue('postgresql_url'))}\n")
     return tmp_path / "data"
 
 

@@ -307,6 +307,13 @@ class TestConnections:
         source.introspect({"token": "a"})
         assert issuer.connections == 2
 
+    def test_after_it_was_closed_no_connection_is_kept(self, issuer: Issuer, source: Source) -> None:
+        source.introspect({"token": "a"})
+        source.close()
+        for _ in range(3):
+            source.introspect({"token": "a"})
+        assert issuer.connections == 4
+
     def test_an_answer_that_is_too_long_is_not_read_on(self, issuer: Issuer, source: Source) -> None:
         issuer.replies[INTROSPECTION] = Reply(b'{"active":true,"x":"' + b"a" * 2**20 + b'"}')
         assert unavailable(lambda: source.introspect({"token": "a"})) == "server_unreachable"

@@ -72,8 +72,8 @@ class TestAnswers:
         assert (refused.error, refused.description) == ("invalid_scope", "scope is not granted")
         assert (refused.reason, refused.request_id) == ("scope_invalid", "req_1")
         assert str(refused) == (
-            "invalid_scope: scope is not granted (reason scope_invalid, request_id req_1). Ask for scopes that `doorward "
-            "clients show CLIENT_ID` lists for the api. `doorward explain req_1` tells more."
+            "invalid_scope: scope is not granted (reason scope_invalid, request_id req_1). Ask for scopes that "
+            "`doorward clients show CLIENT_ID` lists for the api. `doorward explain req_1` tells more."
         )
 
     def test_a_refusal_of_another_issuer_says_what_there_is(self) -> None:

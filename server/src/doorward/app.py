@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -19,6 +19,7 @@ from doorward.protocol import (
     api,
     api_key,
     client,
+    feed,
     introspection,
     key_check,
     revocation,
@@ -57,11 +58,23 @@ ENDPOINTS: Mapping[str, Exchange[Any, Any, Any]] = {
     "/oauth/revoke": Exchange(revocation.parse, tokens.revocation_facts, revocation.decide),
 }
 
+# Reads: nothing is decided but who may hear.
+FEED: Mapping[str, Exchange[Any, Any, Any]] = {
+    "/revocations": Exchange(feed.parse, verifiers.feed_facts, feed.decide),
+    "/revocations/stream": Exchange(feed.parse_stream, verifiers.feed_facts, feed.decide),
+}
+
 SETUP: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.use)
 
 
 def caller_facts(read: Reader, who: administration.Presented | admin.Caller) -> admin_key.AdminKeyFacts | None:
     return read(admin_keys.by_secret_id, who.secret_id) if isinstance(who, administration.Presented) else None
+
+
+@cache
+def admission(scope: str) -> Exchange[Any, Any, admin.Caller]:
+    """Who may come in to /v1 with this scope; refusing a key that exists is a record like any other."""
+    return Exchange(administration.presented, caller_facts, partial(administration.admit, scope))
 
 
 def administered(route: Route) -> Exchange[Any, Any, Any]:

@@ -87,10 +87,12 @@ class ClientCredentials(httpx2.Auth):
     def _repeat(self, token: Token, response: Response, **options: Any) -> Response:
         """A hook; what it sends comes to no hook again."""
         request = response.request
-        if not _may_repeat(request.body, token, response) or (another := self._tokens.fetch(token)) is token:
+        if not _may_repeat(request.body, token, response):
             return response
-        _ = response.content  # so that it can still be seen in the history
+        _ = response.content  # its connection is free, and it can still be seen in the history
         response.close()
+        if (another := self._tokens.fetch(token)) is token:
+            return response
         # A redirect would copy the first request, and so must find the new token in it.
         repeated = response.connection.send(_signed(request, another).copy(), **options)
         repeated.history.append(response)

@@ -27,10 +27,11 @@ Body = TypeVar("Body")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: an admin key's id or `local:<uid>`, and the scope it holds."""
+    """Who asks: an admin key's id or `local:<uid>`, the scope it holds, and the only networks it may come from."""
 
     actor: str
     scope: Scope
+    networks: tuple[str, ...] = ()
 
     def may(self, scope: str) -> bool:
         return "admin" in self.scope or scope in self.scope

@@ -20,6 +20,7 @@ from doorward_verify.scope import MalformedScope, Scope
 
 LIFETIME_LIMIT = 365 * DAY
 NETWORKS_LIMIT = 50
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def create(
     lifetime = policy.admin_key_lifetime if asked.body.expires_in is None else asked.body.expires_in
     if not 60 <= lifetime <= LIFETIME_LIMIT:
         raise invalid("expires_in", f"must be 60 to {LIFETIME_LIMIT} seconds")
-    networks = _networks(asked.body.networks)
+    networks = _networks(asked.body.networks, asked.caller)
     return new(asked.body.name, scope, asked.caller.actor, lifetime, policy, moment, networks)
 
 
@@ -111,13 +112,22 @@ def _scope(text: str, caller: Caller) -> Scope:
     return scope
 
 
-def _networks(given: list[str]) -> tuple[str, ...]:
+def _networks(given: list[str], caller: Caller) -> tuple[str, ...]:
+    """A key that is bound to networks makes keys for these alone, and for all of them when none are named (T166)."""
     if len(given) > NETWORKS_LIMIT:
         raise invalid("networks", f"must be at most {NETWORKS_LIMIT}")
     try:
-        return tuple(str(ipaddress.ip_network(network)) for network in given)
+        networks = [ipaddress.ip_network(network) for network in given or caller.networks]
     except ValueError:
         raise invalid("networks", "must be networks such as 10.0.0.0/8 or 2001:db8::/32") from None
+    own = [ipaddress.ip_network(network) for network in caller.networks]
+    if own and not all(any(_is_part(network, whole) for whole in own) for network in networks):
+        raise InsufficientScope("an admin key cannot give networks that it is not bound to")
+    return tuple(map(str, networks))
+
+
+def _is_part(network: Network, whole: Network) -> bool:
+    return network.version == whole.version and network.subnet_of(whole)  # type: ignore[arg-type]
 
 
 def revoke(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[AdminKeyObject]:
@@ -138,7 +148,7 @@ def authenticate(digest: bytes, address: str, facts: AdminKeyFacts | None, polic
     if ended is not None:
         record = CredentialRefused("admin_key", facts.admin_key.id, ended)
         raise InvalidToken("the admin key is unknown or ended", reason=ended, events=(record,))
-    return Caller(facts.admin_key.id, facts.admin_key.scope)
+    return Caller(facts.admin_key.id, facts.admin_key.scope, facts.admin_key.networks)
 
 
 def _ended(facts: AdminKeyFacts, address: str, now: int) -> str | None:

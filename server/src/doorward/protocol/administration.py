@@ -70,7 +70,7 @@ def presented(authorization: list[bytes], address: str, brand: str) -> Presented
     if scheme.lower() != b"bearer":
         raise InvalidToken("an admin key is needed", reason="credential_missing")
     try:
-        plain = text.decode("ascii")
+        plain = api_key.strip_uri_scheme(text.decode("ascii"))
         found = api_key.parse(plain, brand)
     except (UnicodeDecodeError, api_key.MalformedCredential):
         raise InvalidToken("the admin key is unknown or ended", reason="credential_malformed") from None
@@ -85,12 +85,20 @@ def identify(who: Presented | Caller, facts: AdminKeyFacts | None, policy: Polic
     return admin_key.authenticate(who.digest, who.address, facts, policy, moment)
 
 
+def admit(
+    scope: str, who: Presented | Caller, facts: AdminKeyFacts | None, policy: Policy, moment: Moment
+) -> Decision[Caller]:
+    """Who it is, if he may: for reads, and before the body of a change is looked at."""
+    caller = identify(who, facts, policy, moment)
+    permitted(caller, scope)
+    return Decision(caller)
+
+
 def decide(
     scope: str, within: Decide, request: Request[Any], facts: Facts, policy: Policy, moment: Moment
 ) -> Decision[Any]:
     """The route's own decision, or the reply that was given before under the same idempotency key (decision 18)."""
-    caller = identify(request.who, facts.admin_key, policy, moment)
-    permitted(caller, scope)
+    caller = admit(scope, request.who, facts.admin_key, policy, moment).reply
     if facts.answered is None or moment.now >= facts.answered.expires_at:
         return within(replace(request.asked, caller=caller), facts.decided_on, policy, moment)
     if facts.answered.request != request.digest:

@@ -157,9 +157,15 @@ def check_jwt(text: str, facts: TokenFacts | None, keys: jwt.Keys, policy: Polic
         access_token.verify(text, keys, issuer=policy.issuer, audience=audience, now=moment.now)
     except (BadToken, access_token.KeyUnknown) as bad:
         return Verdict(getattr(bad, "reason", "signing_key_unknown"))
-    if facts is None:
+    if facts is None or not _agree(claims, facts):
         return UNKNOWN
     return _token_verdict("jwt", facts, claims, int(claims["exp"]), moment)
+
+
+def _agree(claims: Mapping[str, JSON], facts: TokenFacts) -> bool:
+    """What the token says of itself is what its grant says: two sources must not tell two stories."""
+    said = (claims["aud"], claims["client_id"], claims.get("account", facts.account.id))
+    return said == (facts.api.identifier, facts.client.id, facts.account.id)
 
 
 def _token_verdict(

@@ -85,7 +85,7 @@ def _caller(authorization: Sequence[bytes], form: Form, query: Form, brand: str)
 
 def admin_caller(text: bytes, brand: str) -> Presented:
     try:
-        plain = text.decode("ascii")
+        plain = api_key.strip_uri_scheme(text.decode("ascii"))
         found = api_key.parse(plain, brand)
     except (UnicodeDecodeError, api_key.MalformedCredential):
         raise InvalidToken("the admin key is unknown or ended", reason="credential_malformed") from None

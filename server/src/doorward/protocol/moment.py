@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from doorward_verify import api_key
 
-
 # Neither number is longer than its column holds.
 _TEXT = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,17})")
 

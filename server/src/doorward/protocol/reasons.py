@@ -13,8 +13,6 @@ SERVER = (
            "The client could not be authenticated.",
            "Check client_id and client_secret, send them one way only, and see that client and account "
            "are active."),
-    Reason(102, "grant_invalid", 400, "invalid_grant", "The grant was ended or never given.",
-           "Create the client again, or ask an administrator for the api."),
     Reason(103, "grant_type_not_allowed", 400, "unauthorized_client",
            "The client is not registered for this grant type.",
            "See `doorward clients show` for the grant types it may use."),

@@ -47,13 +47,6 @@ class InvalidClient(Refusal):
     default_reason = "client_unauthenticated"
 
 
-class InvalidGrant(Refusal):
-    """RFC 6749 §5.2."""
-
-    error = "invalid_grant"
-    default_reason = "grant_invalid"
-
-
 class UnauthorizedClient(Refusal):
     """RFC 6749 §5.2: the client may not use this grant type."""
 

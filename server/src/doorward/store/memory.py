@@ -125,6 +125,10 @@ class Reader:
     def rely(self, *refs: str) -> None:
         self.refs.update(refs)
 
+    def knows(self, find: Callable[[Connection, Key], Value | None], key: Key) -> bool:
+        """Whether memory alone could answer."""
+        return self._memory.recall((find, key)) is not None
+
     def __call__(self, find: Callable[[Connection, Key], Value | None], key: Key) -> Value | None:
         """`find(connection, key)`, from memory when it is there; what is absent is not remembered."""
         known: tuple[Value, tuple[str, ...]] | None = self._memory.recall((find, key))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, insert, select, union
 
 from doorward.protocol.events import Event, VerifierRevoked
+from doorward.protocol.feed import REACH
 from doorward.protocol.moment import Position
 from doorward.protocol.revocation_log import Entry, Placed, entry
 from doorward.store import journal
@@ -17,8 +18,8 @@ from doorward.store.tables import journal as journal_table
 from doorward.store.tables import revocation_entries as log
 
 EVERYONE = ""
-# How long an entry stays after it means nothing any more: whoever resumes within this time has missed none.
-RETENTION = 900
+# An entry stays for so long after it means nothing any more, so that whoever resumes misses none.
+RETENTION = REACH
 
 
 def write(connection: Connection, before: int, events: Iterable[Event], now: int) -> None:

@@ -16,8 +16,9 @@ def facts(read: Reader, asked: Asked[protocol.Revoke]) -> protocol.Facts:
     connection = read.connection
     match kind:
         case "token":
-            token = tokens.token(read, protocol.about(asked.body, read.policy.brand))
-            return protocol.Facts(token=token, keys=signing_keys.known(read))
+            keys = signing_keys.known(read)
+            token = tokens.token(read, protocol.about(asked.body, read.policy.brand), keys)
+            return protocol.Facts(token=token, keys=keys)
         case "grant":
             return protocol.Facts(grant=rows.find(connection, grants, Grant, value))
         case "client":

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.protocol.events import AccessTokenIssued
-from doorward.store.rows import Stale
 from doorward.store.revocation_log import RETENTION
+from doorward.store.rows import Stale
 from doorward.store.tables import (
     idempotency,
     journal,

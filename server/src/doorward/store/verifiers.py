@@ -6,6 +6,7 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 
+from doorward.protocol import feed
 from doorward.protocol import verifier as protocol
 from doorward.protocol.admin import Asked
 from doorward.protocol.entities import Api, Verifier
@@ -37,6 +38,11 @@ def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
     known = by_id(read.connection, asked.id)
     read.rely(f"verifier/{asked.id}")
     return protocol.Facts(known)
+
+
+def feed_facts(read: Reader, request: feed.Request) -> VerifierFacts | None:
+    """Hot: answered from memory when the verifier is known there."""
+    return read(by_id, request.credentials.client_id)
 
 
 def apply(connection: Connection, event: VerifierEvent) -> None:

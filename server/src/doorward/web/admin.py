@@ -43,6 +43,7 @@ from doorward.web.responses import rendered, respond
 from doorward.web.runtime import Runtime
 
 IDEMPOTENCY_KEY_LIMIT = 255
+INCOMING = "doorward.incoming"
 
 
 def application(runtime: Runtime, local: Caller | None = None) -> FastAPI:
@@ -120,10 +121,10 @@ class AdminRoute(APIRoute):
 
 def _incoming(request: Request) -> Incoming:
     """One for a request, made by whoever needs it first, kept in the scope that all its layers share."""
-    known = request.scope.get("doorward.incoming")
+    known = request.scope.get(INCOMING)
     if known is None:
         runtime = request.app.state.runtime
-        known = request.scope["doorward.incoming"] = Incoming(request.scope, request._receive, runtime)
+        known = request.scope[INCOMING] = Incoming(request.scope, request._receive, runtime)
     return known
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import time
-
-from doorward.app import caller_facts
+from doorward.app import admission
+from doorward.exchange import run
 from doorward.protocol import administration
-from doorward.protocol.admin import Caller, permitted
+from doorward.protocol.admin import Caller
 from doorward.protocol.administration import Presented
-from doorward.protocol.moment import Moment
 from doorward.protocol.refusal import InvalidRequest
 from doorward.web.incoming import Incoming
 
@@ -24,9 +21,7 @@ async def admit(incoming: Incoming, local: Caller | None, scope: str) -> Present
         incoming.actor = local.actor
         return local
     who = administration.presented(incoming.all(b"authorization"), incoming.address, runtime.policy.brand)
-    gathered = await runtime.store.gather(caller_facts, who)
-    moment = Moment(int(time.time()), os.urandom, gathered.position)
-    caller = administration.identify(who, gathered.facts, runtime.policy, moment)
+    incoming.actor = who.secret_id
+    caller = await run(admission(scope), who, runtime.store, lambda found: found, incoming.context)
     incoming.actor = caller.actor
-    permitted(caller, scope)
     return who

@@ -34,7 +34,7 @@ from doorward.store.memory import Reader
 from doorward.store.rows import Stale
 from doorward.store.store import Store
 from doorward.store.writer import Unavailable
-from doorward.web import admin, discovery, key_checks, metrics, oauth, operations, pages
+from doorward.web import admin, discovery, feed, key_checks, metrics, oauth, operations, pages
 from doorward.web.incoming import Incoming
 from doorward.web.metrics import Metrics
 from doorward.web.refused import refuse
@@ -87,12 +87,14 @@ async def local(settings: Settings, data: DataDirectory) -> AsyncGenerator[ASGIA
 async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGenerator[Runtime]:
     store = _open(settings, data)
     counters = Metrics()
-    store.start(counters.committed)
-    writing = asyncio.create_task(counters.write_regularly())
+    made = runtime(store, Signer(data.master_key), counters, data.master_key, node)
+    store.start(counters.committed, made.fan_out.hear_soon)
+    beside = [asyncio.create_task(work) for work in (counters.write_regularly(), made.fan_out.beat_regularly())]
     try:
-        yield runtime(store, Signer(data.master_key), counters, data.master_key, node)
+        yield made
     finally:
-        writing.cancel()
+        for task in beside:
+            task.cancel()
         store.stop()
 
 
@@ -169,17 +171,18 @@ def _decide_at_start(
     raise StartRefused(_UNREACHABLE)
 
 
-def application(made: Runtime, issuer: str) -> ASGIApp:
+def application(made: Runtime, issuer: str) -> Application:
     """What answers a request: found by its exact path, or by Starlette, or not at all."""
     hot = {
         **oauth.applications(made),
         **discovery.applications(made),
         **operations.applications(made),
         **key_checks.applications(made),
+        **feed.applications(made),
     }
     routes = [*pages.routes(made), Mount("/v1", admin.application(made))]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
-    return _guarded(hot, _identified(rest, made), made, [] if _is_local(issuer) else [STRICT_TRANSPORT])
+    return Application(hot, _identified(rest, made), made, [] if _is_local(issuer) else [STRICT_TRANSPORT])
 
 
 def _is_local(issuer: str) -> bool:
@@ -187,20 +190,30 @@ def _is_local(issuer: str) -> bool:
     return is_loopback(urlsplit(issuer).hostname or "")
 
 
-def _guarded(hot: dict[str, ASGIApp], rest: ASGIApp, made: Runtime, extra: Headers) -> ASGIApp:
+@dataclass(frozen=True, slots=True)
+class Application:
     """The outermost layer: an error of ours is logged without its input, and answered as one (T202)."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        outgoing = Outgoing(send, extra if scope["scheme"] == "https" else [])
+    hot: dict[str, ASGIApp]
+    rest: ASGIApp
+    made: Runtime
+    extra: Headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outgoing = Outgoing(send, self.extra if scope["scheme"] == "https" else [])
         if scope.get(IN_THE_CLEAR):
-            await _refuse_plaintext(Incoming(scope, receive, made), outgoing)
+            await _refuse_plaintext(Incoming(scope, receive, self.made), outgoing)
             return
         try:
-            await hot.get(scope["path"], rest)(scope, receive, outgoing)
+            await self.hot.get(scope["path"], self.rest)(scope, receive, outgoing)
         except Exception as fault:
-            await _fail(fault, Incoming(scope, receive, made), outgoing)
+            # Where /v1 has answered it already, under an id that the log must name too.
+            incoming = scope.get(admin.INCOMING) or Incoming(scope, receive, self.made)
+            await _fail(fault, incoming, outgoing)
 
-    return app
+    def end_streams(self) -> None:
+        """The server is about to end, and waits for every answer."""
+        self.made.fan_out.close()
 
 
 def _identified(rest: ASGIApp, made: Runtime) -> ASGIApp:

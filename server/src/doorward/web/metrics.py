@@ -34,7 +34,16 @@ FAMILIES = {
     "doorward_refusals": ("Refused requests.", ("reason",)),
     "doorward_http_requests": ("Answered requests.", ("endpoint", "status")),
     "doorward_verifications": ("Checked credentials.", ("type", "result")),
+    "doorward_feed_events": ("Events sent to subscribers of the revocation feed.", ("event",)),
 }
+SUBSCRIBERS = ("doorward_feed_subscribers", "Verifiers that are told of revocations now.")
+
+
+def forget(pid: int) -> None:
+    """A process that is gone has no subscribers; what it counted stays counted."""
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for file in Path(directory).glob(f"gauge_live*_{pid}.db") if directory else ():
+        file.unlink(missing_ok=True)
 
 
 class Metrics:
@@ -42,11 +51,13 @@ class Metrics:
 
     def __init__(self) -> None:
         # Imported late: the library reads the directory's name from the environment only once.
-        from prometheus_client import CollectorRegistry, Counter
+        from prometheus_client import CollectorRegistry, Counter, Gauge
 
         own = CollectorRegistry()
         self._families = {name: Counter(name, text, labels, registry=own) for name, (text, labels) in FAMILIES.items()}
         self._pending: dict[tuple[str, ...], int] = defaultdict(int)
+        self._subscribers = Gauge(*SUBSCRIBERS, registry=own, multiprocess_mode="livesum")
+        self.subscribers = 0
 
     def committed(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -61,7 +72,11 @@ class Metrics:
     def checked(self, credential: str, result: str) -> None:
         self._pending["doorward_verifications", credential or "unknown", result] += 1
 
+    def told(self, event: str, number: int = 1) -> None:
+        self._pending["doorward_feed_events", event] += number
+
     def write(self) -> None:
+        self._subscribers.set(self.subscribers)
         pending, self._pending = self._pending, defaultdict(int)
         for (family, *labels), count in pending.items():
             self._families[family].labels(*labels).inc(count)

@@ -5,7 +5,9 @@ They are the hot paths, so nothing stands between the server and them but one di
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,6 +30,7 @@ PREFLIGHT = [
     (b"access-control-allow-headers", b"authorization, content-type"),
     (b"access-control-max-age", b"600"),
 ]
+log = logging.getLogger("doorward.oauth")
 Answer = Callable[[Incoming, Form], Awaitable[Reply]]
 
 
@@ -77,6 +80,8 @@ def _token_members(response: TokenResponse, runtime: Runtime) -> dict[str, Any]:
     if text is None:
         assert response.signing_key is not None
         text = runtime.signer.jwt(response.claims, response.stamp, response.signing_key)
+        if len(text) > runtime.policy.token_size_warning:
+            _warn_of_size(str(response.claims["aud"]))
     return {
         "access_token": text,
         "token_type": "Bearer",
@@ -109,3 +114,9 @@ async def _revoke(incoming: Incoming, form: Form) -> Reply:
     request = exchange.parse(incoming.all(b"authorization"), form, incoming.query(), runtime.policy.brand)
     incoming.actor = request.credentials.client_id
     return await run(exchange, request, runtime.store, lambda _: Reply(200, b"{}", [JSON, NO_STORE]), incoming.context)
+
+
+@lru_cache(maxsize=1000)
+def _warn_of_size(audience: str) -> None:
+    """Once for each api: a token travels with every request, and some proxies take only so much (decision 19b)."""
+    log.warning("tokens for %s are larger than 1 KiB: map fewer or smaller metadata into its claims", audience)

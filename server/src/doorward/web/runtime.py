@@ -10,6 +10,7 @@ from doorward.protocol.secret import Pepper
 from doorward.settings import Settings
 from doorward.sign import Signer, derive
 from doorward.store.store import Store
+from doorward.web.fan_out import FanOut
 from doorward.web.metrics import Metrics
 
 
@@ -21,6 +22,7 @@ class Runtime:
     signer: Signer
     policy: Policy
     metrics: Metrics
+    fan_out: FanOut
     node: int
     request_id_key: bytes = field(repr=False)
     cursor_key: bytes = field(repr=False)
@@ -33,4 +35,4 @@ def policy(settings: Settings, peppers: Mapping[int, bytes], pepper_version: int
 
 def runtime(store: Store, signer: Signer, metrics: Metrics, master_key: bytes, node: int) -> Runtime:
     keys = (derive(master_key, purpose) for purpose in ("request ids", "cursors", "idempotent replies"))
-    return Runtime(store, signer, store.policy, metrics, node, *keys)
+    return Runtime(store, signer, store.policy, metrics, FanOut(store, signer, metrics), node, *keys)

@@ -294,6 +294,12 @@ class Server(uvicorn.Server):
     """uvicorn's server, without its exit by raised signal and its 60 s for a TLS handshake."""
 
     on_ready: Callable[[], None] | None = None
+    on_shutdown: Callable[[], None] | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.on_shutdown is not None:
+            self.on_shutdown()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
@@ -352,6 +358,8 @@ class Worker:
         async with self.application(node) as application:
             server = Server(_config(application, self.tls, self.behind_proxy))
             server.on_ready = on_ready
+            # Answers that do not end by themselves would be waited for in vain.
+            server.on_shutdown = getattr(application, "end_streams", None)
             if parent is not None:
                 asyncio.get_running_loop().add_reader(parent, _orphaned, server, parent)
             task = asyncio.create_task(self.beside()) if self.beside else None

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from doorward.web import metrics
 from doorward.web.server import Worker
 
 STOP_TIMEOUT = 10.0
@@ -117,6 +118,7 @@ class Supervisor:
         for pid in list(self.children):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
+                metrics.forget(pid)
                 self._buried(self.children.pop(pid), status)
 
     def _buried(self, child: Child, status: int) -> None:
