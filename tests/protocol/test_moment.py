@@ -56,7 +56,7 @@ def test_nothing_else_is_a_position(text: str) -> None:
 
 def test_positions_are_in_the_order_of_the_journal_and_of_its_epochs() -> None:
     in_order = [Position(1, 9), Position(1, 10), Position(2, 0), Position(2, 1)]
-    assert sorted(in_order[::-1]) == in_order
+    assert sorted(reversed(in_order)) == in_order
 
 
 def test_a_moment_knows_where_its_facts_were_read() -> None:

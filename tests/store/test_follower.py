@@ -17,6 +17,7 @@ from doorward.protocol import events as e
 from doorward.protocol.moment import Position
 from doorward.store import follower as following
 from doorward.store.follower import Follower
+from doorward.store.journal import Head
 from doorward.store.memory import Memory
 
 SUSPENDED = e.AccountUpdated(an_account(state="suspended", version=2))
@@ -76,8 +77,16 @@ def test_polls_are_at_most_a_tenth_of_a_second_apart() -> None:
 def test_an_idle_follower_on_sqlite_reads_no_table(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[int] = []
     read_head = following.journal.read_head
-    monkeypatch.setattr(following.journal, "read_head", lambda connection: reads.append(1) or read_head(connection))
-    with followed(sqlite.engine()) as (_, follower):
+    engine = sqlite.engine()
+
+    def counted(connection: Connection) -> Head:
+        # Deployments of other tests may live in this process, and follow their own databases.
+        if connection.engine.url == engine.url:
+            reads.append(1)
+        return read_head(connection)
+
+    monkeypatch.setattr(following.journal, "read_head", counted)
+    with followed(engine) as (_, follower):
         until(lambda: follower.polls >= 5)
         assert len(reads) == 2  # `head` of this test, and the first poll
         assert commit(sqlite.engine(), issued()) == ""

@@ -1,4 +1,4 @@
-"""The revocation log: written with what it tells of or not at all, to the apis that it concerns, and followed by all."""
+"""The revocation log: written with what it tells of or not at all, to the apis that it concerns, followed by all."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from doorward_verify.errors import (
     CredentialMissing,
     DoorwardError,
     InsufficientScope,
+    InsufficientUserAuthentication,
     InvalidRequest,
     InvalidToken,
     KeyUnknown,
@@ -109,11 +110,17 @@ def test_every_reason_has_the_status_and_code_of_the_error_that_names_it() -> No
         (401, None): CredentialMissing, (400, "invalid_request"): InvalidRequest, (401, "invalid_token"): InvalidToken,
         (503, "temporarily_unavailable"): Unavailable,
     }  # fmt: skip
+    # These two say more than that they are refused, and are made otherwise.
+    others = {
+        "insufficient_scope": InsufficientScope,
+        "insufficient_user_authentication": InsufficientUserAuthentication,
+    }
     for reason in REASONS:
-        if reason.name != "insufficient_scope":
+        if reason.name not in others:
             error = kinds[reason.status, reason.error]("it is so", reason=reason.name)
             assert (error.status, error.error) == (reason.status, reason.error)
-    assert (InsufficientScope.status, InsufficientScope.error) == (403, BY_NAME["insufficient_scope"].error)
+    for name, kind in others.items():
+        assert (kind.status, kind.error) == (BY_NAME[name].status, BY_NAME[name].error)
 
 
 def test_the_codes_of_reasons_never_change() -> None:
@@ -123,7 +130,7 @@ def test_the_codes_of_reasons_never_change() -> None:
         "insufficient_scope": 9, "wrong_audience": 10, "wrong_issuer": 11, "wrong_environment": 12,
         "signature_invalid": 13, "signing_key_unknown": 14, "token_malformed": 15, "token_type_wrong": 16,
         "token_bound": 17, "not_yet_valid": 18, "verifier_unconfigured": 19, "verifier_refused": 20,
-        "server_unreachable": 21, "plaintext": 22,
+        "server_unreachable": 21, "plaintext": 22, "insufficient_user_authentication": 23,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.verify.django_project import Project  # has to come before everything that reads Django's settings
@@ -99,9 +99,13 @@ def test_a_guard_is_a_middleware_too(doors: str, view: Any) -> None:
 
 
 class TestRestFramework(Shell):
-    """Its exceptions carry no headers but the challenge and Retry-After; the request id is in the body."""
+    """Its exceptions carry no headers but the challenge and Retry-After; the request id is in the body.
+
+    It authenticates before it knows what a view asks for, so that a bad credential is refused without naming a scope.
+    """
 
     has_request_id = False
+    knows_the_scope_first = False
 
     @pytest.fixture
     def app(self, verifier: Verifier) -> Project:
@@ -109,8 +113,8 @@ class TestRestFramework(Shell):
 
         def view(*permissions: Any) -> type[APIView]:
             class Account(APIView):
-                authentication_classes = [guard.authentication]
-                permission_classes = list(permissions)
+                authentication_classes: ClassVar = [guard.authentication]
+                permission_classes: ClassVar = list(permissions)
 
                 def get(self, request: Request) -> Response:
                     return Response({"account": None if request.auth is None else request.auth.account})
@@ -150,7 +154,7 @@ class TestRestFramework(Shell):
         guard = RestGuard(verifier)
 
         class Me(APIView):
-            authentication_classes: list[type[BaseAuthentication]] = [guard.authentication]
+            authentication_classes: ClassVar[list[type[BaseAuthentication]]] = [guard.authentication]
 
             def get(self, request: Request) -> Response:
                 assert isinstance(request.auth, Verified)

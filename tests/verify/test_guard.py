@@ -2,18 +2,18 @@
 
 # Annotations are no strings here: FastAPI could not look up a guard that is local to a function.
 
-import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import PlainTextResponse
 from tests.verify import bad_tokens
+from tests.verify.asgi_calls import Answered, Headers, call, knock, knock_for_an_answer
 from tests.verify.issuer_server import INTROSPECTION, Issuer, Reply, inactive
 from tests.verify.issuing import AUDIENCE, token
+from tests.verify.shells import METADATA, STEP_UP, Shell, WebSockets, bearer
 
 from doorward_verify import MalformedScope, Misconfigured, Verified, Verifier, api_key, challenge, request_id
 from doorward_verify.fastapi import Guard, Refused
@@ -21,17 +21,6 @@ from doorward_verify.reasons import BY_NAME
 
 KEY = api_key.assemble("dw", "", "live", "a" * 12, "b" * 32)
 ACTIVE = {"active": True, "sub": "acme", "aud": AUDIENCE, "scope": "invoices:read", "account": "acme", "key_id": "k"}
-Headers = list[tuple[bytes, bytes]]
-
-
-@dataclass
-class Answered:
-    status: int
-    headers: Headers
-    body: Any
-
-    def all(self, name: str) -> list[str]:
-        return [value.decode() for key, value in self.headers if key.decode().lower() == name]
 
 
 @pytest.fixture
@@ -64,30 +53,6 @@ def app(verifier: Verifier) -> FastAPI:
     return app
 
 
-def call(app: FastAPI, headers: Headers, path: str = "/invoices", method: str = "GET") -> Answered:
-    """One request, byte by byte as a server would hand it over."""
-    scope = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-        "scheme": "https", "headers": [(b"host", b"api.example.com"), *headers], "http_version": "1.1",
-        "server": ("api.example.com", 443), "client": ("192.0.2.1", 1), "asgi": {"version": "3.0"},
-    }  # fmt: skip
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    asyncio.run(app(scope, receive, send))
-    body = b"".join(message.get("body", b"") for message in sent[1:])
-    return Answered(sent[0]["status"], sent[0]["headers"], json.loads(body))
-
-
-def bearer(text: str) -> Headers:
-    return [(b"authorization", b"Bearer " + text.encode())]
-
-
 def test_a_key_in_either_header_is_let_in(app: FastAPI) -> None:
     for headers in (bearer(KEY), [(b"x-api-key", KEY.encode())], bearer(f"secret-token:{KEY}")):
         answered = call(app, headers)
@@ -114,7 +79,7 @@ def test_without_a_credential_both_ways_in_are_named_and_no_error(app: FastAPI, 
     answered = call(app, headers)
     assert answered.status == 401
     assert answered.all("www-authenticate") == [
-        f'Bearer realm="{AUDIENCE}"', f'ApiKey realm="{AUDIENCE}", header="X-API-Key"',
+        f'Bearer realm="{AUDIENCE}", scope="invoices:read"', f'ApiKey realm="{AUDIENCE}", header="X-API-Key"',
     ]  # fmt: skip
     assert answered.body["reason"] == "credential_missing"
 
@@ -253,3 +218,54 @@ def test_a_scope_that_cannot_exist_is_noticed_when_the_route_is_made(verifier: V
 def test_an_issuer_in_plain_http_beyond_loopback_is_refused() -> None:
     with pytest.raises(Misconfigured):
         Guard(Verifier("http://auth.example.com", audience=AUDIENCE, verifier_id="a", verifier_secret="b"))
+
+
+class TestShell(Shell, WebSockets):
+    @pytest.fixture
+    def app(self, verifier_of: Callable[..., Verifier], issuer: Issuer) -> FastAPI:
+        issuer.replies[INTROSPECTION] = Reply(ACTIVE)
+        guard = Guard(verifier_of(), METADATA)
+        app = FastAPI()
+
+        def account(caller: Verified | None) -> dict[str, Any]:
+            return {"account": None if caller is None else caller.account}
+
+        @app.get("/invoices")
+        def invoices(caller: Annotated[Verified, guard("invoices:read")]) -> dict[str, Any]:
+            return account(caller)
+
+        @app.post("/invoices")
+        async def create(caller: Annotated[Verified, guard("invoices:read", "invoices:write")]) -> dict[str, Any]:
+            return account(caller)
+
+        @app.get("/me")
+        def me(caller: Annotated[Verified, guard()]) -> dict[str, Any]:
+            return account(caller)
+
+        @app.get("/perhaps")
+        def perhaps(caller: Annotated[Verified | None, guard(optional=True)]) -> dict[str, Any]:
+            return account(caller)
+
+        @app.get("/transfers")
+        def transfers(caller: Annotated[Verified, guard("invoices:read", **STEP_UP)]) -> dict[str, Any]:
+            return account(caller)
+
+        @app.websocket("/feed")
+        async def feed(websocket: WebSocket, caller: Annotated[Verified, guard("invoices:read")]) -> None:
+            await websocket.accept()
+            await websocket.send_text(caller.account or "")
+            await websocket.close()
+
+        app.add_route(guard.metadata_path, guard.metadata)  # type: ignore[arg-type]
+        return app
+
+    def call(self, app: Any, headers: Headers, path: str = "/invoices", method: str = "GET") -> Answered:
+        return call(app, headers, path, method)
+
+    def test_a_websocket_stays_refused_where_the_application_answers_other_errors_itself(self, app: FastAPI) -> None:
+        @app.exception_handler(HTTPException)
+        def own(_: Request, error: HTTPException) -> PlainTextResponse:
+            return PlainTextResponse("own", error.status_code)
+
+        assert knock(app, [])[0]["type"] == "websocket.close"
+        assert knock_for_an_answer(app, []).body["reason"] == "credential_missing"

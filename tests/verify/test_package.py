@@ -35,7 +35,7 @@ def test_a_pure_module_brings_no_network_with_it(module: str) -> None:
 def test_the_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOORWARD_VERIFIER_ID", "verifier_1")
     monkeypatch.setenv("DOORWARD_VERIFIER_SECRET", "s3cret")
-    guard, plain = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    guard, plain, *_ = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     guarded, bare = {"__name__": "guard"}, {"__name__": "plain"}
     exec(compile(guard, "README", "exec"), guarded)
     exec(compile(plain, "README", "exec"), bare)

@@ -145,7 +145,8 @@ def _make_private(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            path.mkdir(mode=0o700)
+            # Another first start may make it meanwhile.
+            path.mkdir(mode=0o700, exist_ok=True)
             path.chmod(0o700)
     except OSError as error:
         ways = (
