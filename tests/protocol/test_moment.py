@@ -55,8 +55,8 @@ def test_nothing_else_is_a_position(text: str) -> None:
 
 
 def test_positions_are_in_the_order_of_the_journal_and_of_its_epochs() -> None:
-    in_order = [Position(1, 9), Position(1, 10), Position(2, 0), Position(2, 1)]
-    assert sorted(reversed(in_order)) == in_order
+    mixed = [Position(2, 1), Position(1, 10), Position(2, 0), Position(1, 9)]
+    assert sorted(mixed) == [Position(1, 9), Position(1, 10), Position(2, 0), Position(2, 1)]
 
 
 def test_a_moment_knows_where_its_facts_were_read() -> None:
