@@ -12,7 +12,10 @@ FUNCTION = 40
 DECIDE = 60
 MEDIAN = 8
 SCREEN = 80
-ONE_SCREEN = ("exchange.py", "asgi.py", "fastapi.py", "flask.py", "django.py", "mcp.py")
+ONE_SCREEN = (
+    "exchange.py", "asgi.py", "door.py", "django.py", "fastapi.py", "fastmcp.py", "flask.py", "litestar.py", "mcp.py",
+    "rest_framework.py", "starlette.py",
+)  # fmt: skip
 
 
 def long_files(found: list[Module], limit: int = FILE) -> list[str]:

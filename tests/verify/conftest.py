@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.verify import readme as page
 from tests.verify.asking import MakeVerifier, active
 from tests.verify.issuer_server import INTROSPECTION, Issuer
 from tests.verify.issuing import AUDIENCE, ec_key, jwks, rsa_key, token
 from tests.verify.waiting import Clock
 
 from doorward_verify import Verifier
+from doorward_verify.verifier import _LIVE
 
 VARIABLES = ("ISSUER", "VERIFIER_ID", "VERIFIER_SECRET", "VERIFIER_SECRET_FILE", "CA_FILE")
 
@@ -57,6 +59,16 @@ def verifier(verifier_of: MakeVerifier, issuer: Issuer) -> Verifier:
     """One whose issuer says that every credential is good."""
     issuer.replies[INTROSPECTION] = active
     return verifier_of()
+
+
+@pytest.fixture
+def readme(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., dict[str, Any]]]:
+    """What the code under a heading of the README defines, over an issuer that calls every key good."""
+    issuer.replies[INTROSPECTION] = active(exp=...)
+    yield lambda heading, number=0: page.run(heading, issuer.url, monkeypatch, number)
+    for verifier in list(_LIVE):
+        if verifier.issuer == issuer.url:
+            verifier.close()
 
 
 @pytest.fixture

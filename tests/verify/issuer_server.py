@@ -38,9 +38,13 @@ def inactive(_: Question) -> Reply:
 
 
 class Issuer:
-    """`replies` maps paths to what is answered; a value that can be called gets the form."""
+    """`replies` maps paths to what is answered; a value that can be called gets the form.
+
+    `conversations` maps paths, without their query, to what answers by itself.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None = None, path: str = "") -> None:
+        self.conversations: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
         self.counts: Counter[str] = Counter()
         self.questions: list[Question] = []
         self.authorizations: list[str | None] = []
@@ -143,9 +147,12 @@ def _conversation_of(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             self._answer(question)
 
         def _answer(self, question: Question) -> None:
-            issuer.counts[self.path] += 1
+            issuer.counts[self.path.partition("?")[0]] += 1
             if issuer.drops_connections:
                 self.close_connection = True
+                return
+            if converse := issuer.conversations.get(self.path.partition("?")[0]):
+                converse(self)
                 return
             issuer.gate.wait(30)
             reply = issuer.replies.get(self.path, Reply({"error": "not_found"}, 404))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import json
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.requests import Request
 from tests.verify.asgi_calls import Answered, Headers, call, knock
 from tests.verify.asking import KEY
-from tests.verify.shells import ACCOUNT, METADATA, METADATA_PATH, STEP_UP, Shell, WebSockets, bearer
+from tests.verify.shells import ACCOUNT, METADATA, METADATA_PATH, POINTER, STEP_UP, Shell, WebSockets, bearer
+from tests.verify.waiting import until
 
 from doorward_verify import Verifier
 from doorward_verify.asgi import Guard
@@ -78,7 +84,34 @@ def test_the_start_and_end_of_an_application_pass_unseen(verifier: Verifier) -> 
     async def lifespan(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    import asyncio
-
     asyncio.run(Guard(verifier).middleware("invoices:read")(lifespan)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert seen == ["lifespan"]
+
+
+@pytest.fixture
+def port(verifier: Verifier) -> Iterator[int]:
+    """A real server before the application."""
+    app = Guard(verifier, METADATA).middleware("invoices:read")(account)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None))
+    running = threading.Thread(target=server.run, daemon=True)
+    running.start()
+    until(lambda: server.started)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    running.join(10)
+
+
+@pytest.mark.parametrize(("credential", "status"), [(None, 401), (KEY[:-1], 401), (KEY, 101)])
+def test_a_real_server_answers_the_handshake_of_a_websocket(port: int, credential: str | None, status: int) -> None:
+    handshake = {
+        "connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }  # fmt: skip
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    client.request("GET", "/feed", headers=handshake | ({"x-api-key": credential} if credential else {}))
+    reply = client.getresponse()
+    assert reply.status == status
+    if status == 401:
+        assert (reply.headers.get_all("www-authenticate") or [""])[0].endswith(POINTER)
+        assert json.loads(reply.read())["request_id"] == reply.headers["x-request-id"]
+    client.close()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from doorward_verify import challenge
 from doorward_verify.api_key import MalformedCredential
-from doorward_verify.challenge import UNPROVEN, Answer, quoted
+from doorward_verify.challenge import UNPROVEN, Answer, completed, quoted
 from doorward_verify.errors import (
     CredentialMissing,
     DoorwardError,
@@ -24,6 +24,7 @@ from doorward_verify.errors import (
 from doorward_verify.reasons import BY_NAME, REASONS
 
 REALM = 'realm="https://api.example.com"'
+STEP_UP = "the user has to sign in again, more strongly or more recently"
 
 
 def answer(error: DoorwardError) -> Answer:
@@ -132,6 +133,35 @@ def test_the_codes_of_reasons_never_change() -> None:
         "token_bound": 17, "not_yet_valid": 18, "verifier_unconfigured": 19, "verifier_refused": 20,
         "server_unreachable": 21, "plaintext": 22, "insufficient_user_authentication": 23,
     }  # fmt: skip
+
+
+def test_what_the_door_knows_is_added_to_every_challenge_of_a_bearer() -> None:
+    refused = completed(
+        answer(InvalidToken("it has expired", reason="credential_expired")), frozenset({"a"}), "https://m"
+    )
+    bearer, api_key = (value for name, value in refused.headers if name == "www-authenticate")
+    assert bearer.endswith('error_description="it has expired", scope="a", resource_metadata="https://m"')
+    assert api_key == f'ApiKey {REALM}, header="X-API-Key"'
+
+
+def test_a_scope_is_named_once() -> None:
+    refused = completed(answer(InsufficientScope(frozenset({"a", "b"}))), frozenset({"a", "b"}), None)
+    assert refused == answer(InsufficientScope(frozenset({"a", "b"})))
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("no"), Unavailable("no")], ids=lambda error: type(error).__name__)
+def test_where_nothing_is_challenged_nothing_is_added(error: DoorwardError) -> None:
+    assert completed(answer(error), frozenset({"a"}), "https://m") == answer(error)
+
+
+def test_a_step_up_says_only_what_is_wanted_and_that_no_key_will_do() -> None:
+    said = 'error="insufficient_user_authentication", error_description="' + STEP_UP + '"'
+    for error, wanted in (
+        (InsufficientUserAuthentication(("phr", "mfa"), None), 'acr_values="phr mfa"'),
+        (InsufficientUserAuthentication((), 0), 'max_age="0"'),
+    ):
+        assert answer(error).status == 401
+        assert challenges(error) == [f"Bearer {REALM}, {said}, {wanted}"]
 
 
 @given(st.text())

@@ -354,13 +354,13 @@ class TestTryingAgain:
         api.refused.add("token-1")
         with httpx2.Client(auth=auth, trust_env=False) as client:
             answered = client.get(api.url)
-        assert [(reply.status_code, reply.text) for reply in answered.history] == [(401, "")]
+        assert [(reply.status_code, reply.text) for reply in answered.history] == [(401, "an answer")]
         api.refused.add("token-2")
         auth._tokens._peace = auth._tokens._ahead
         with requests.Session() as session:
             session.trust_env, session.auth = False, auth
             replies = session.get(api.url).history
-        assert [(reply.status_code, reply.text) for reply in replies] == [(401, "")]
+        assert [(reply.status_code, reply.text) for reply in replies] == [(401, "an answer")]
 
     def test_a_redirect_after_it_carries_the_new_token(self, send: Send, auth: ClientCredentials, api: Api) -> None:
         api.refused.add("token-1")
@@ -508,6 +508,8 @@ class TestErrors:
         clock.advance(1)
         assert [send(auth, api.url) for _ in range(2)] == [200] * 2
         assert issuer.counts[TOKEN] == 2
+        api.refuses_all = True
+        assert send(auth, api.url) == 401
 
     def test_a_server_that_is_away_is_asked_once_a_second(
         self, send: Send, auth: ClientCredentials, issuer: Issuer, api: Api, clock: Clock

@@ -15,7 +15,7 @@ from tests.verify.issuing import AUDIENCE, NOW, ec_key, jwks, token
 from tests.verify.waiting import Clock
 
 from doorward_verify import InvalidToken, Misconfigured, Unavailable, Verified, Verifier, configuration
-from doorward_verify import verifier as verifiers
+from doorward_verify.proving import REVERIFY_AFTER
 from doorward_verify.verdict import RECHECK_AFTER
 
 
@@ -64,7 +64,7 @@ class TestWithoutRevocation:
     def test_a_signing_key_that_was_withdrawn_is_noticed(self, bare: Verifier, issuer: Issuer, clock: Clock) -> None:
         text = token(iss=issuer.url, exp=NOW + 3000)
         bare.check(text)
-        clock.advance(verifiers.REVERIFY_AFTER)
+        clock.advance(REVERIFY_AFTER)
         issuer.publish(jwks(ec_key("new")))
         bare.check(token(ec_key("new"), iss=issuer.url, exp=NOW + 3000))
         assert refused(lambda: bare.check(text)) == "signing_key_unknown"
@@ -114,7 +114,15 @@ class TestConfiguration:
 
     @pytest.mark.parametrize(
         "options",
-        [{"revocation": "maybe"}, {"on_outage": "ignore"}, {"environment": "prod"}, {"leeway": 11}, {"leeway": -1}],
+        [
+            {"revocation": "maybe"},
+            {"on_stale": "ignore"},
+            {"max_staleness": 1},
+            {"on_outage": "ignore"},
+            {"environment": "prod"},
+            {"leeway": 11},
+            {"leeway": -1},
+        ],
         ids=str,
     )
     def test_an_unknown_choice_is_refused(self, options: dict[str, Any]) -> None:
@@ -173,7 +181,7 @@ def test_after_a_fork_the_child_asks_over_connections_of_its_own(
 ) -> None:
     verifier.check(KEY)
     clock.advance(RECHECK_AFTER)
-    locks = (verifier._memory._lock, verifier._flights._lock, verifier._source._asking_breaker._pause._lock)
+    locks = (verifier._memory._lock, verifier._asking._flights._lock, verifier._source._asking_breaker._pause._lock)
     for lock in locks:
         lock.acquire()
     child = os.fork()

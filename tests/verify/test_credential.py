@@ -117,3 +117,44 @@ def test_any_headers_give_a_text_or_a_refusal(headers: Headers) -> None:
         return
     assert text.isascii()
     assert len([name for name, _ in headers if name in credential.FIELDS]) == 1
+
+
+class TestWsgi:
+    """PEP 3333: what was sent twice arrives as one text."""
+
+    @pytest.mark.parametrize(
+        "environ",
+        [
+            {"HTTP_AUTHORIZATION": f"Bearer {KEY}"},
+            {"HTTP_X_API_KEY": KEY, "HTTP_AUTHORIZATION_X": "Bearer a", "AUTHORIZATION": "Bearer a"},
+        ],
+    )
+    def test_a_credential_is_found(self, environ: dict[str, str]) -> None:
+        assert credential.from_headers(credential.fields(environ)) == KEY
+
+    @pytest.mark.parametrize(
+        "environ",
+        [
+            {"HTTP_AUTHORIZATION": "Bearer a,Bearer a"},
+            {"HTTP_AUTHORIZATION": "Bearer a, \tbearer b"},
+            {"HTTP_AUTHORIZATION": "Basic YTpi,Bearer a"},
+            {"HTTP_AUTHORIZATION": "Bearer a", "HTTP_X_API_KEY": "b"},
+            {"HTTP_X_API_KEY": f"{KEY},{KEY}"},
+        ],
+    )
+    def test_two_credentials_are_none(self, environ: dict[str, str]) -> None:
+        with pytest.raises(InvalidRequest):
+            credential.from_headers(credential.fields(environ))
+
+    def test_commas_of_another_scheme_are_its_own(self) -> None:
+        digest = {"HTTP_AUTHORIZATION": 'Digest username="a", realm="b", uri="/"'}
+        with pytest.raises(CredentialMissing):
+            credential.from_headers(credential.fields(digest))
+
+    def test_commas_within_a_text_make_it_no_second_credential(self) -> None:
+        flattened = {"HTTP_AUTHORIZATION": 'Bearer {"payload":"a","signature":"b"}'}
+        assert len(credential.fields(flattened)) == 1
+
+    def test_what_no_header_can_hold_is_malformed(self) -> None:
+        with pytest.raises(InvalidToken):
+            credential.recognise(credential.from_headers(credential.fields({"HTTP_X_API_KEY": f"\u0141{KEY}"})), "dw")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -165,3 +165,10 @@ class TestRestFramework(Shell):
 
 def test_the_metadata_have_a_view(guard: Guard) -> None:
     assert Project("metadata", path(guard.metadata_path[1:], guard.metadata)).call([], METADATA_PATH).body == METADATA
+
+
+@pytest.mark.parametrize("heading", ["Django", "Django REST framework"])
+def test_the_readme_is_right(readme: Callable[..., Any], heading: str) -> None:
+    project = Project("readme", *readme(heading)["urlpatterns"])
+    assert project.call(bearer(KEY)).body == ACCOUNT
+    assert project.call([]).status == 401

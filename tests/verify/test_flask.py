@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,3 +80,9 @@ def test_a_view_gets_its_arguments_and_keeps_its_name(guard: Guard) -> None:
 
 def test_what_no_header_can_hold_is_no_credential(app: Flask) -> None:
     assert call(app, [(b"authorization", b"Bearer \xff\xfe")]).body["reason"] == "credential_unknown"
+
+
+def test_the_readme_is_right(readme: Callable[..., Any]) -> None:
+    app = readme("Flask")["app"]
+    assert call(app, bearer(KEY)).body == ACCOUNT
+    assert call(app, []).status == 401

@@ -13,7 +13,7 @@ from tests.verify import bad_tokens
 from tests.verify.asgi_calls import Answered, Headers, call, knock, knock_for_an_answer
 from tests.verify.issuer_server import INTROSPECTION, Issuer, Reply, inactive
 from tests.verify.issuing import AUDIENCE, token
-from tests.verify.shells import METADATA, STEP_UP, Shell, WebSockets, bearer
+from tests.verify.shells import METADATA, METADATA_PATH, POINTER, STEP_UP, Shell, WebSockets, bearer
 
 from doorward_verify import MalformedScope, Misconfigured, Verified, Verifier, api_key, challenge, request_id
 from doorward_verify.fastapi import Guard, Refused
@@ -269,3 +269,14 @@ class TestShell(Shell, WebSockets):
 
         assert knock(app, [])[0]["type"] == "websocket.close"
         assert knock_for_an_answer(app, []).body["reason"] == "credential_missing"
+
+
+def test_the_readme_is_right_about_metadata_and_signing_in_again(readme: Callable[..., Any], issuer: Issuer) -> None:
+    app = readme("Metadata, and signing in again")["app"]
+    document = call(app, [], METADATA_PATH).body
+    assert (document["resource"], document["authorization_servers"]) == (AUDIENCE, [issuer.url])
+    issuer.replies[INTROSPECTION] = Reply({**ACTIVE, "scope": "transfers:write"})
+    answered = call(app, bearer(KEY), "/transfers", "POST")
+    assert answered.status == 401
+    assert 'acr_values="mfa", max_age="300"' in answered.all("www-authenticate")[0]
+    assert POINTER in answered.all("www-authenticate")[0]

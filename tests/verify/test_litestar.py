@@ -2,6 +2,7 @@
 
 # Annotations are no strings here: Litestar reads them, and those of a function are not to be found from outside.
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -86,3 +87,9 @@ def test_the_state_of_the_request_has_it_too(guard: Guard) -> None:
         return account(request)
 
     assert call(Litestar([me], openapi_config=None), bearer(KEY), "/me").body == ACCOUNT
+
+
+def test_the_readme_is_right(readme: Callable[..., Any]) -> None:
+    app = readme("Litestar")["app"]
+    assert call(app, bearer(KEY)).body == ACCOUNT
+    assert call(app, []).status == 401

@@ -82,7 +82,7 @@ class TestMemory:
         verifier._source.keys()
         issuer.gate.clear()
         racers = at_once(*[lambda: verifier.check(text)] * 8)
-        until(lambda: waiters(verifier._flights) == 7)
+        until(lambda: waiters(verifier._asking._flights) == 7)
         issuer.gate.set()
         assert len({racer.result(DEADLINE).subject for racer in racers}) == 1
         assert issuer.counts[INTROSPECTION] == 1
@@ -106,7 +106,7 @@ class TestMemory:
         until(lambda: issuer.counts[INTROSPECTION] == 1)
         clock.advance(RECHECK_AFTER)
         (second,) = at_once(lambda: verifier.check(KEY))
-        until(lambda: waiters(verifier._flights) == 1)
+        until(lambda: waiters(verifier._asking._flights) == 1)
         issuer.gate.set()
         assert first.result(DEADLINE)
         assert isinstance(second.exception(DEADLINE), InvalidToken)
@@ -132,17 +132,18 @@ class TestMemory:
         self, verifier: Verifier, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         verifier.check(KEY)
-        verifier._memory._limit = verifier._unknown._limit = 10
+        verifier._memory._limit = verifier._asking._unknown._limit = 10
         issuer.replies[INTROSPECTION] = inactive
         for number in range(30):
             refused(partial(verifier.check, made_up(number)))
         assert verifier.known(KEY)
-        assert len(verifier._unknown) == 10
+        assert len(verifier._asking._unknown) == 10
 
     def test_no_secret_is_kept_or_shown(self, verifier: Verifier, good_jwt: str) -> None:
         for text in (KEY, good_jwt):
             verifier.check(text)
-        shown = repr([vars(verifier), vars(verifier._source), verifier._memory._known, verifier._unknown._known])
+        memories = verifier._memory._known, verifier._asking._unknown._known
+        shown = repr([vars(verifier), vars(verifier._source), *memories])
         for secret in (KEY, KEY[8:], good_jwt, good_jwt.split(".")[1], "s3cret"):
             assert secret not in shown
 

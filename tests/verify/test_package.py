@@ -13,7 +13,8 @@ import doorward_verify
 
 README = Path(__file__).resolve().parents[2] / "verify" / "README.md"
 PURE = ["reasons", "errors", "scope", "api_key", "strict_json", "jwt", "access_token", "verified", "request_id",
-        "credential", "challenge", "introspected", "verdict", "memory"]  # fmt: skip
+        "credential", "challenge", "introspected", "verdict", "memory", "token_cache",
+        "needs", "protected_resource"]  # fmt: skip
 NETWORK = {"socket", "ssl", "http.client", "urllib.request", "asyncio", "fastapi", "starlette"}
 
 

@@ -104,6 +104,13 @@ class TestBreaker:
         self.fail(breaker, tries)
         assert len(tries) == 2
 
+    def test_who_was_heard_by_another_way_since_is_asked_at_once(self, breaker: Breaker, clock: Clock) -> None:
+        self.fail(breaker, [])
+        failed_at = clock.monotonic()
+        with pytest.raises(Unavailable):
+            breaker(lambda: "yes", heard_at=failed_at)
+        assert breaker(lambda: "yes", heard_at=failed_at + 0.1) == "yes"
+
     def test_beginning_and_end_of_an_outage_are_logged_once(
         self, breaker: Breaker, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:

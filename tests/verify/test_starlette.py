@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
-from tests.verify.asgi_calls import Answered, Headers, call
+from tests.verify.asgi_calls import Answered, Headers, call, knock
 from tests.verify.asking import KEY
 from tests.verify.shells import ACCOUNT, METADATA, METADATA_PATH, STEP_UP, Shell, WebSockets, bearer
 
@@ -93,3 +94,11 @@ def test_a_sync_endpoint_keeps_its_name_and_its_thread(guard: Guard) -> None:
     assert guarded.__name__ == "endpoint"
     assert call(Starlette(routes=[Route("/me", guarded)]), bearer(KEY), "/me").status == 200
     assert threads != [threading.current_thread()]
+
+
+def test_the_readme_is_right(readme: Callable[..., Any]) -> None:
+    app = readme("Starlette, and every other ASGI application")["app"]
+    assert call(app, bearer(KEY)).body == ACCOUNT
+    assert call(app, []).status == 401
+    assert [message.get("text") for message in knock(app, bearer(KEY))] == [None, "acme", None]
+    assert len(knock(app, [])) == 1

@@ -14,10 +14,12 @@ from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from doorward_verify import asgi
+from doorward_verify import asgi, fastapi_routes
 from doorward_verify.challenge import Answer
 from doorward_verify.needs import Needs, Wanted
 from doorward_verify.verified import Verified
+
+fastapi_routes.watch()
 
 
 class Refused(HTTPException):

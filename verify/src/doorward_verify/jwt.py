@@ -213,6 +213,12 @@ def authenticate(header: Header, signature: bytes, signing_input: bytes, keys: K
     key.verify(signature, signing_input)
 
 
+def key_id(text: str, keys: Keys) -> str:
+    """Which of these keys signed a token that was authenticated by one of them."""
+    kid = _header(text.partition(".")[0].encode()).kid
+    return next(iter(keys)) if kid is None else kid
+
+
 def _only(keys: Keys) -> Key | None:
     return next(iter(keys.values())) if len(keys) == 1 else None
 

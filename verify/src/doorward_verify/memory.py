@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from doorward_verify.errors import InvalidToken
+from doorward_verify.revocations import FREE, Log, Position, Ties
 from doorward_verify.verified import Verified
 
-Position = tuple[int, int]
 
-
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """An answer about one credential: good with `verified`, else refused for `reason`.
 
-    Until `fresh_until` it is given to every caller; after that it must be asked for again, and serves only when nobody
-    answers. `confirmed_at` is when the server last said so. All times are monotonic, so that no clock can be turned.
+    Until `fresh_until` it is given to every caller; while the feed says that nothing of its `ties` was hit, until
+    `held_until`; after that it must be asked for again, and serves only when nobody answers. `confirmed_at` is when the
+    server last said so, `era` what the feed was when it was learned. All times are monotonic, so that no clock can be
+    turned.
     """
 
     verified: Verified | None
     reason: str = ""
     fresh_until: float = 0.0
+    held_until: float = 0.0
     useful_until: float = 0.0
     asked_at: float = 0.0
     confirmed_at: float | None = None
     position: Position | None = None
+    ties: Ties = FREE
+    era: int = 0
+
+    def was_hit(self, log: Log) -> bool:
+        """Whether the log has something newer about what the credential hangs on."""
+        if self.verified is None or self.ties is FREE:
+            return False
+        return log.covers(self.ties) if self.verified.credential == "jwt" else log.forgets(self.ties)
 
     def result(self) -> Verified:
         """Raises InvalidToken when the answer is no."""

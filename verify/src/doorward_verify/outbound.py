@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 import threading
 import time
@@ -88,38 +89,55 @@ class Outbound:
         self.close()
         self._keeps = True
 
-    def get(self, url: str) -> Response:
-        return self._ask("GET", url, None, HEADERS)
+    def get(self, url: str, authorization: str = "", limit: int = LIMIT) -> Response:
+        more = {"Authorization": authorization, "Cache-Control": "no-cache"} if authorization else {}
+        return self._ask("GET", url, None, {**HEADERS, **more}, limit)
+
+    def open(self, url: str, headers: Mapping[str, str], timeout: float) -> Stream:
+        """An answer whose body comes bit by bit, on a connection of its own."""
+        try:
+            origin, target = split(url)
+            connection = self._connect(origin, timeout)
+            try:
+                connection.connect()
+                return Stream(connection, target, {**HEADERS, **headers})
+            except BaseException:
+                connection.close()
+                raise
+        except (OSError, HTTPException, ValueError) as problem:
+            raise Unavailable("the authorization server cannot be reached") from problem
 
     def post(self, url: str, form: bytes, authorization: str) -> Response:
         more = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": authorization}
         return self._ask("POST", url, form, {**HEADERS, **more})
 
-    def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
+    def _ask(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], limit: int = LIMIT
+    ) -> Response:
         try:
             origin, target = split(url)
             connection = self._take(origin)
             if connection is not None:
                 with suppress(*_GONE):
-                    return self._exchange(origin, connection, method, target, body, headers)
-            return self._exchange(origin, self._connect(origin), method, target, body, headers)
+                    return self._exchange(origin, connection, method, target, body, headers, limit)
+            return self._exchange(origin, self._connect(origin), method, target, body, headers, limit)
         except (OSError, HTTPException, ValueError) as problem:
             raise Unavailable("the authorization server cannot be reached") from problem
 
-    def _connect(self, origin: Origin) -> HTTPConnection:
+    def _connect(self, origin: Origin, timeout: float = TIMEOUT) -> HTTPConnection:
         if origin.scheme == "http":
-            return HTTPConnection(origin.host, origin.port, timeout=TIMEOUT)
-        return HTTPSConnection(origin.host, origin.port, timeout=TIMEOUT, context=self._tls)
+            return HTTPConnection(origin.host, origin.port, timeout=timeout)
+        return HTTPSConnection(origin.host, origin.port, timeout=timeout, context=self._tls)
 
     def _exchange(
         self, origin: Origin, connection: HTTPConnection, method: str, target: str, body: bytes | None,
-        headers: Mapping[str, str],
+        headers: Mapping[str, str], limit: int,
     ) -> Response:  # fmt: skip
         try:
             connection.request(method, target, body, dict(headers))
             response = connection.getresponse()
             answer = Response(
-                response.status, {name.lower(): value for name, value in response.getheaders()}, _read(response)
+                response.status, {name.lower(): value for name, value in response.getheaders()}, _read(response, limit)
             )
         except BaseException:
             connection.close()
@@ -143,13 +161,47 @@ class Outbound:
             return True
 
 
-def _read(response: HTTPResponse) -> bytes:
+class Stream:
+    """Read by one thread; any other may abort it."""
+
+    def __init__(self, connection: HTTPConnection, target: str, headers: Mapping[str, str]) -> None:
+        # The connection forgets its socket when the answer says that it is the last one.
+        self._socket: socket.socket = connection.sock
+        self._connection = connection
+        connection.request("GET", target, headers=dict(headers))
+        self._response = connection.getresponse()
+        self.status = self._response.status
+        self.content_type = self._response.headers.get("content-type", "")
+
+    def read(self, timeout: float) -> bytes:
+        """What has come; nothing at the end. Raises Unavailable when nothing comes for `timeout` seconds."""
+        try:
+            self._socket.settimeout(timeout)
+            return self._response.read1(64 * 1024)
+        except (OSError, HTTPException, ValueError) as problem:
+            raise Unavailable("the stream was cut off") from problem
+
+    def abort(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def abandon(self) -> None:
+        """In a forked child: the connection goes on, it is the parent's."""
+        with suppress(OSError):
+            socket.close(self._socket.detach())
+
+    def close(self) -> None:
+        self._response.close()
+        self._connection.close()
+
+
+def _read(response: HTTPResponse, limit: int) -> bytes:
     """All of the body, within the limit and the deadline. Raises ValueError when it is too long or was cut off."""
     content = bytearray()
     deadline = time.monotonic() + DEADLINE
     while chunk := response.read1(64 * 1024):
         content += chunk
-        if len(content) > LIMIT or time.monotonic() > deadline:
+        if len(content) > limit or time.monotonic() > deadline:
             raise ValueError("the answer is too long or too slow")
     if response.length:
         raise ValueError("the answer was cut off")

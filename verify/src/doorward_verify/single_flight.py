@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -61,23 +62,28 @@ class Pause:
 
 
 class Breaker:
-    """After a failure one try a second goes out; whoever asks meanwhile gets the failure at once."""
+    """After a failure one try a second goes out; whoever asks meanwhile gets the failure at once.
+
+    `heard_at` is when the other side was last heard by another way: after a failure that is older, all may try.
+    """
 
     def __init__(self, what: str, seconds: float, monotonic: Callable[[], float]) -> None:
         self._what = what
         self._pause = Pause(seconds, monotonic)
         self._failure: Unavailable | None = None
+        self._monotonic = monotonic
+        self._failed_at = -math.inf
 
-    def __call__(self, ask: Callable[[], Answer]) -> Answer:
+    def __call__(self, ask: Callable[[], Answer], heard_at: float = -math.inf) -> Answer:
         failure = self._failure
-        if failure is not None and not self._pause.passes():
+        if failure is not None and heard_at <= self._failed_at and not self._pause.passes():
             raise Unavailable(failure.description, reason=failure.reason)
         try:
             result = ask()
         except Unavailable as problem:
             if failure is None or failure.reason != problem.reason:
                 log.warning("%s: %s (%s)", self._what, problem.description, problem.__cause__)
-            self._failure = problem
+            self._failure, self._failed_at = problem, self._monotonic()
             self._pause.begin()
             raise
         if failure is not None:

@@ -8,6 +8,7 @@ POST introspection_endpoint      token_sha256=base64url(SHA-256(credential)), or
 from __future__ import annotations
 
 import base64
+import math
 import re
 import threading
 import time
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from doorward_verify import jwt, strict_json
+from doorward_verify import feed_message, jwt, revocations, strict_json
 from doorward_verify.errors import Misconfigured, Unavailable
-from doorward_verify.memory import Position
+from doorward_verify.feed_message import FeedEndpoints
 from doorward_verify.outbound import Outbound, Response, split
+from doorward_verify.revocations import Position
 from doorward_verify.single_flight import Breaker, Pause, SingleFlight
 
 UNKNOWN_KID_PAUSE = 30.0  # T073
@@ -36,6 +38,7 @@ DEFAULT_MAX_AGE = 300
 class Endpoints:
     jwks_uri: str
     introspection_endpoint: str | None
+    feed: FeedEndpoints | None
     read_at: float
 
 
@@ -163,12 +166,20 @@ class Source:
         jwks_uri, introspection = document.get("jwks_uri"), document.get("introspection_endpoint")
         if not isinstance(jwks_uri, str) or not isinstance(introspection, str | None):
             raise Unavailable("the metadata is malformed")
-        self._endpoints = Endpoints(jwks_uri, introspection, read_at)
+        self._endpoints = Endpoints(jwks_uri, introspection, feed_message.endpoints(document), read_at)
         return self._endpoints
 
-    def introspect(self, question: Mapping[str, str]) -> Answer:
-        """Raises Unavailable, with the reason verifier_refused when it is our own credentials that are refused."""
-        return self._asking_breaker(lambda: self._introspect(question))
+    def feed(self) -> FeedEndpoints | None:
+        """None when the issuer has no feed; raises Unavailable when nobody can say."""
+        known = self._endpoints or self._asking_breaker(self._discovered)
+        return known.feed
+
+    def introspect(self, question: Mapping[str, str], heard_at: float = -math.inf) -> Answer:
+        """Raises Unavailable, with the reason verifier_refused when it is our own credentials that are refused.
+
+        `heard_at` is when the server was last heard by another way.
+        """
+        return self._asking_breaker(lambda: self._introspect(question), heard_at)
 
     def _introspect(self, question: Mapping[str, str]) -> Answer:
         endpoint = self._discovered().introspection_endpoint
@@ -226,5 +237,7 @@ def _max_age(headers: Mapping[str, str]) -> int:
 
 
 def _position(headers: Mapping[str, str]) -> Position | None:
-    found = re.fullmatch(r"(\d{1,15}):(\d{1,18})", headers.get("doorward-position", ""))
-    return (int(found[1]), int(found[2])) if found else None
+    try:
+        return revocations.position(headers.get("doorward-position"))
+    except ValueError:
+        return None

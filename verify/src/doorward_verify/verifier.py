@@ -1,35 +1,45 @@
 """The verifier of a service: one check for API keys, opaque tokens and JWTs.
 
-A JWT is verified here and then asked after; of a key or opaque token the digest is asked, its text never leaves. What
-was answered is remembered for less than a second, so that a revocation is felt within one.
+A JWT is verified here; of a key or opaque token the digest is asked once, its text never leaves. What has ended is
+heard from the revocation feed, so that nothing else is asked; without the feed, what was answered is remembered for
+less than a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 import weakref
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
-from doorward_verify import access_token, api_key, challenge, configuration, credential, jwt, request_id, verdict
+from doorward_verify import access_token, api_key, challenge, configuration, credential, request_id
+from doorward_verify.asking import Asking
 from doorward_verify.credential import Presented
-from doorward_verify.errors import DoorwardError, InvalidToken, KeyUnknown, Misconfigured, Unavailable
+from doorward_verify.errors import DoorwardError, InvalidToken, Misconfigured, Unavailable
+from doorward_verify.feed_view import FeedState, FeedView
 from doorward_verify.memory import Known, Memory
+from doorward_verify.proving import Proving
 from doorward_verify.reasons import BY_NAME
-from doorward_verify.single_flight import SingleFlight
 from doorward_verify.source import Source
-from doorward_verify.verdict import RECHECK_AFTER, Inquiry, Policy, left
+from doorward_verify.tally import Tally
+from doorward_verify.verdict import OnStale, Policy, Revocation
 from doorward_verify.verified import Verified
 
-# Where nobody is asked, a known JWT is verified anew this often, to notice that its signing key was withdrawn.
-REVERIFY_AFTER = 60.0
 MEMORY_LIMIT = 40_000  # about 100 MB at the worst
-UNKNOWN_LIMIT = 10_000
+HEARTBEAT = 1.0
+CHOICES: Mapping[str, Container[object]] = {
+    "revocation": ("feed", "introspect", "off"),
+    "on_stale": ("introspect", "refuse", "accept"),
+    "on_outage": ("accept", "refuse"),
+    "environment": ("live", "test"),
+    "leeway": range(access_token.LEEWAY_LIMIT + 1),
+}
 
 log = logging.getLogger("doorward_verify")
 
@@ -37,8 +47,11 @@ log = logging.getLogger("doorward_verify")
 class Verifier:
     """Checks the credentials that are presented to one api. Safe among threads and after a fork.
 
-    `revocation="off"` accepts JWTs until they expire and asks nobody about them. `on_outage="accept"` lets JWTs live
-    until they expire and known keys for `outage_grace` seconds while the server cannot be reached, flagged as `stale`.
+    While the revocation feed is heard, nothing is asked of what is known. `on_stale` decides when it was not heard for
+    `max_staleness` seconds: "introspect" asks the server about each credential once in less than a second, "refuse"
+    answers 503, "accept" takes what was good, flagged as `stale`. `on_outage` decides when the server does not answer
+    either: "accept" lets JWTs live until they expire and known keys for `outage_grace` seconds, flagged as `stale`.
+    `revocation="introspect"` wants no feed; "off" accepts JWTs until they expire and asks nobody about them.
     """
 
     def __init__(
@@ -49,7 +62,9 @@ class Verifier:
         verifier_id: str | None = None,
         verifier_secret: str | None = None,
         ca_file: str | None = None,
-        revocation: Literal["introspect", "off"] = "introspect",
+        revocation: Revocation = "feed",
+        max_staleness: float = 2.0,
+        on_stale: OnStale = "introspect",
         on_outage: Literal["accept", "refuse"] = "accept",
         outage_grace: float = 300,
         environment: Literal["live", "test"] = "live",
@@ -58,45 +73,57 @@ class Verifier:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        _one_of("revocation", revocation, ("introspect", "off"))
-        _one_of("on_outage", on_outage, ("accept", "refuse"))
-        _one_of("environment", environment, ("live", "test"))
-        _one_of("leeway", leeway, range(access_token.LEEWAY_LIMIT + 1))
+        chosen = {"revocation": revocation, "on_stale": on_stale, "on_outage": on_outage}
+        _refuse_unknown({**chosen, "environment": environment, "leeway": leeway}, max_staleness)
         self.issuer = configuration.issuer(issuer)
         self.audience = audience
-        asks = revocation == "introspect"
         self._policy = Policy(
-            self.issuer, audience, environment, brand, leeway, asks, on_outage == "accept", outage_grace
+            self.issuer, audience, environment, brand, leeway, revocation, on_stale, on_outage == "accept", outage_grace
         )
-        credentials = configuration.credentials(verifier_id, verifier_secret, needed=asks)
+        credentials = configuration.credentials(verifier_id, verifier_secret, needed=revocation != "off")
         self._can_ask = credentials is not None
-        self._clock = clock
-        self._monotonic = monotonic
-        self._source = Source(
-            self.issuer, ca_file=configuration.ca_file(ca_file), credentials=credentials, monotonic=monotonic
-        )
+        self._clock, self._monotonic = clock, monotonic
+        ca_file = configuration.ca_file(ca_file)
+        self._source = Source(self.issuer, ca_file=ca_file, credentials=credentials, monotonic=monotonic)
+        followed_with = credentials if revocation == "feed" else None
+        self._view = FeedView(self._source, audience, followed_with, ca_file, max_staleness, monotonic)
         self._memory = Memory(MEMORY_LIMIT)
-        self._unknown = Memory(UNKNOWN_LIMIT)
-        self._flights: SingleFlight[Known] = SingleFlight()
+        self._proving = Proving(self._source, self._memory, self._policy, self._view, clock, monotonic)
+        self._asking = Asking(self._source, self._memory, self._policy, self._view.line, clock, monotonic)
+        self._tally = Tally()
         _LIVE.add(self)
-        if not asks:
+        if revocation == "off":
             log.warning("revocation is off: JWTs of %s are accepted until they expire", self.issuer)
 
     def check(self, text: str) -> Verified:
         """What is proved by this credential. Raises a DoorwardError. May wait for the server."""
-        found = self.known(text)
-        return self._ask(text) if found is None else found
+        try:
+            found = self.known(text)
+            if found is None:
+                found = self._ask(text)
+        except DoorwardError as refused:
+            self._tally.other(self._kind(text), refused.reason)
+            raise
+        self._tally.good(found)
+        return found
 
     async def acheck(self, text: str) -> Verified:
         """The same without blocking the loop: only what must wait goes to a thread."""
-        found = self.known(text)
-        return await asyncio.to_thread(self._ask, text) if found is None else found
+        try:
+            found = self.known(text)
+            if found is None:
+                found = await asyncio.to_thread(self._ask, text)
+        except DoorwardError as refused:
+            self._tally.other(self._kind(text), refused.reason)
+            raise
+        self._tally.good(found)
+        return found
 
     def known(self, text: str) -> Verified | None:
         """The answer, if it can be given without asking anybody; a refusal is raised at once."""
         digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
         known = self._memory.get(digest)
-        if known is not None and self._monotonic() < known.fresh_until:
+        if known is not None and self._stands(known):
             return known.result()
         presented = credential.recognise(api_key.strip_uri_scheme(text), self._policy.brand)
         if presented.text != text:
@@ -112,19 +139,68 @@ class Verifier:
         id_ = request_id.make(int(self._clock()), code, 0, os.urandom(8), None)
         return challenge.answer(error, issuer=self.issuer, audience=self.audience, request_id=id_)
 
+    def start(self) -> None:
+        """Begins to follow the feed, which the first check would do otherwise. Does not wait."""
+        self._view.start()
+
+    @property
+    def state(self) -> FeedState:
+        """What the feed is like; "none" where there is none."""
+        return self._view.state
+
+    @property
+    def ready(self) -> bool:
+        """For a readiness probe: whether checks are answered as they should be. Starts the feed."""
+        self.start()
+        state = self.state
+        return state in ("synced", "none") or (state == "stale" and self._policy.on_stale != "refuse")
+
+    def metrics(self) -> dict[str, Any]:
+        """`verifications` counts the checks by kind of credential and result ("good", "stale" or a reason)."""
+        return {
+            "feed_state": self.state,
+            "feed_age_seconds": None if self._view.age == math.inf else self._view.age,
+            "entries": len(self._view.line().log),
+            "verifications": self._tally.counts(),
+        }
+
     def close(self) -> None:
-        """Ends the idle connections to the server; who checks after that opens one each time."""
+        """Ends the feed and the idle connections to the server; who checks after that opens one each time."""
+        self._view.close()
         self._source.close()
 
+    def _stands(self, known: Known) -> bool:
+        """Whether an answer may be given again: not once an entry has hit it, and not beyond its time."""
+        line, now = self._view.feed.line, self._monotonic()
+        if known.era != line.era:
+            return False
+        if not line.log.values.isdisjoint(known.ties.values) and known.was_hit(line.log):
+            return False
+        is_fresh = now - line.vouched_at < self._view.max_staleness
+        return now < (known.held_until if is_fresh else known.fresh_until)
+
     def _known_jwt(self, presented: Presented, digest: bytes) -> Verified | None:
-        keys = self._source.keys_at_hand()
-        if keys is None:
+        if self._view.is_pending:
             return None
-        try:
-            proved = self._prove(presented, digest, keys)
-        except KeyUnknown:
+        proof = self._proving.at_hand(presented, digest)
+        return None if proof is None else self._settled(proof)
+
+    def _settled(self, proof: Known) -> Verified | None:
+        """What a JWT that was verified here is worth, unless the server has to be asked."""
+        line = self._view.line()
+        if proof.was_hit(line.log):
+            raise InvalidToken("the token was revoked", reason="credential_revoked")
+        if self._policy.revocation == "off" or self._view.is_fresh(line):
+            return proof.verified
+        return self._when_stale(proof.verified)
+
+    def _when_stale(self, verified: Verified | None) -> Verified | None:
+        """The feed is there, but it is not heard. None: ask."""
+        if not self._view.is_followed or self._policy.on_stale == "introspect":
             return None
-        return None if self._policy.asks_about_jwts else proved
+        if self._policy.on_stale == "refuse":
+            raise Unavailable("the revocation feed is not heard")
+        return None if verified is None else replace(verified, stale=True)
 
     def _refuse_known(self, presented: Presented, digest: bytes) -> None:
         """An API key or opaque token that needs no question to be refused."""
@@ -132,80 +208,46 @@ class Verifier:
             raise InvalidToken("the key is of another environment", reason="wrong_environment")
         if not self._can_ask:
             raise Unavailable("this service has no verifier credentials", reason="verifier_unconfigured")
-        unknown = self._unknown.get(digest)
-        if unknown is not None and self._monotonic() < unknown.fresh_until:
-            unknown.result()
-
-    def _prove(self, presented: Presented, digest: bytes, keys: jwt.Keys) -> Verified:
-        """Verifies a JWT by itself. While the server is asked about it anyway, once is enough."""
-        policy, known, now = self._policy, self._memory.get(digest), self._clock()
-        if known is not None and known.verified is not None and policy.asks_about_jwts:
-            if left(known.verified, now) + policy.leeway <= 0:
-                raise InvalidToken("the token has expired", reason="credential_expired")
-            return replace(known.verified, stale=False)
-        proved = access_token.verify(
-            presented.text, keys, issuer=policy.issuer, audience=policy.audience, now=now, leeway=policy.leeway
-        )
-        if known is None or not policy.asks_about_jwts:
-            at, seconds_left = self._monotonic(), left(proved, now)
-            fresh_for = -1.0 if policy.asks_about_jwts else min(REVERIFY_AFTER, seconds_left)
-            self._memory.put(digest, Known(proved, "", at + fresh_for, at + seconds_left + policy.leeway), at)
-        return proved
+        self._asking.refuse_unknown(digest)
 
     def _ask(self, text: str) -> Verified:
         started = self._monotonic()
         presented = credential.recognise(api_key.strip_uri_scheme(text), self._policy.brand)
         digest = api_key.digest(presented.text)
-        proved = self._prove_by_any_key(presented, digest) if presented.kind == "jwt" else None
-        if proved is not None and not self._policy.asks_about_jwts:
-            return proved
-        while True:
-            answer = self._flights(digest, lambda: self._inquire(presented, digest, proved))
-            # A flight that was under way may have asked before a revocation that its latecomers must not miss.
-            if answer.asked_at >= started or self._monotonic() < answer.asked_at + RECHECK_AFTER:
-                return answer.result()
+        proof = self._proving.by_any_key(presented, digest) if presented.kind == "jwt" else None
+        self._view.follow()
+        found = self._remembered(digest) if proof is None else self._settled(proof)
+        return self._asking(presented, digest, proof, started).result() if found is None else found
 
-    def _prove_by_any_key(self, presented: Presented, digest: bytes) -> Verified:
-        keys = self._source.keys_at_hand()
-        if keys is None:
-            return self._prove(presented, digest, self._source.keys())
+    def _remembered(self, digest: bytes) -> Verified | None:
+        """Of a secret, after the feed was waited for."""
+        known, line = self._memory.get(digest), self._view.line()
+        if known is not None and self._stands(known):
+            return known.result()
+        if self._view.is_fresh(line):
+            return None
+        is_held = known is not None and known.era == line.era and not known.was_hit(line.log)
+        return self._when_stale(known.verified if known and is_held and self._monotonic() < known.held_until else None)
+
+    def _kind(self, text: str) -> str:
         try:
-            return self._prove(presented, digest, keys)
-        except KeyUnknown:
-            return self._prove(presented, digest, self._source.keys_again())
-
-    def _inquire(self, presented: Presented, digest: bytes, proved: Verified | None) -> Known:
-        known = self._memory.get(digest)
-        inquiry = Inquiry(presented, proved, known, self._monotonic(), self._clock())
-        if known is not None and inquiry.asked_at < known.fresh_until:
-            return known
-        question = {"token_sha256": jwt.b64url_encode(digest)} if proved is None else {"token": presented.text}
-        try:
-            answer = self._source.introspect(question)
-        except Unavailable as problem:
-            return self._remember(digest, verdict.unanswered(problem, inquiry, self._policy), inquiry)
-        if known is not None and known.position and answer.position and answer.position < known.position:
-            # A worker that lags behind: what we know is newer than its answer.
-            return replace(known, asked_at=inquiry.asked_at)
-        learned = verdict.answered(answer.claims, inquiry, self._policy)
-        return self._remember(digest, replace(learned, position=answer.position), inquiry)
-
-    def _remember(self, digest: bytes, learned: Known, inquiry: Inquiry) -> Known:
-        """Unknown secrets can be made up at will, so they have a memory of their own and push out nothing good."""
-        is_made_up = learned.verified is None and inquiry.proved is None and inquiry.known is None
-        (self._unknown if is_made_up else self._memory).put(digest, learned, inquiry.asked_at)
-        return learned
+            return credential.recognise(api_key.strip_uri_scheme(text), self._policy.brand).kind
+        except DoorwardError:
+            return "none"
 
     def _after_fork(self) -> None:
         self._source.after_fork()
         self._memory.renew_lock()
-        self._unknown.renew_lock()
-        self._flights = SingleFlight()
+        self._asking.after_fork()
+        self._view.after_fork()
 
 
-def _one_of(name: str, value: object, allowed: Container[object]) -> None:
-    if value not in allowed:
-        raise Misconfigured(f"{name} cannot be {value!r}")
+def _refuse_unknown(chosen: Mapping[str, object], max_staleness: float) -> None:
+    for name, value in chosen.items():
+        if value not in CHOICES[name]:
+            raise Misconfigured(f"{name} cannot be {value!r}")
+    if max_staleness <= HEARTBEAT:
+        raise Misconfigured("max_staleness must be more than a second, which is how often the feed is heard")
 
 
 _LIVE: weakref.WeakSet[Verifier] = weakref.WeakSet()

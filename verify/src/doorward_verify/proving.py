@@ -1,0 +1,87 @@
+"""JWTs, proved by their signature: once, and again now and then, to notice that a signing key was withdrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from doorward_verify import access_token, jwt, revocations
+from doorward_verify.credential import Presented
+from doorward_verify.errors import KeyUnknown
+from doorward_verify.feed import Line
+from doorward_verify.feed_view import FeedView
+from doorward_verify.memory import Known, Memory
+from doorward_verify.source import Source
+from doorward_verify.verdict import Policy, left
+from doorward_verify.verified import Verified
+
+REVERIFY_AFTER = 60.0
+
+
+class Proving:
+    def __init__(
+        self, source: Source, memory: Memory, policy: Policy, view: FeedView,
+        clock: Callable[[], float], monotonic: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._source, self._memory, self._policy, self._view = source, memory, policy, view
+        self._clock, self._monotonic = clock, monotonic
+
+    def at_hand(self, presented: Presented, digest: bytes) -> Known | None:
+        """None when the keys have to be read first. Raises InvalidToken."""
+        keys = self._source.keys_at_hand()
+        if keys is None:
+            return None
+        try:
+            return self._prove(presented, digest, keys)
+        except KeyUnknown:
+            return None
+
+    def by_any_key(self, presented: Presented, digest: bytes) -> Known:
+        """Raises InvalidToken, and Unavailable when the keys cannot be read."""
+        keys = self._source.keys_at_hand()
+        if keys is None:
+            return self._prove(presented, digest, self._source.keys())
+        try:
+            return self._prove(presented, digest, keys)
+        except KeyUnknown:
+            return self._prove(presented, digest, self._source.keys_again())
+
+    def _prove(self, presented: Presented, digest: bytes, keys: jwt.Keys) -> Known:
+        policy, line, known, at = self._policy, self._view.line(), self._memory.get(digest), self._monotonic()
+        if known is not None and known.verified is not None and known.era == line.era and at < known.held_until:
+            return known._replace(verified=replace(known.verified, stale=False)) if known.verified.stale else known
+        if line.log.withdrawn:
+            keys = {kid: key for kid, key in keys.items() if kid not in line.log.withdrawn}
+        proved = access_token.verify(
+            presented.text, keys, issuer=policy.issuer, audience=policy.audience, now=self._clock(),
+            leeway=policy.leeway,
+        )  # fmt: skip
+        proof = self._proof(proved, jwt.key_id(presented.text, keys), at, line)
+        if known is not None and known.verified is not None:
+            proof = _with_answer(proof, known)
+        # A no of the server outlives a proof, but not a feed that knows better.
+        if known is None or known.verified is not None or self._view.is_fresh(line):
+            self._memory.put(digest, proof, at)
+        return proof
+
+    def _proof(self, proved: Verified, kid: str, at: float, line: Line) -> Known:
+        seconds_left = left(proved, self._clock())
+        held_until = at + min(REVERIFY_AFTER, seconds_left)
+        return Known(
+            proved,
+            fresh_until=held_until if self._policy.revocation == "off" else -1.0,
+            held_until=held_until,
+            useful_until=at + seconds_left + self._policy.leeway,
+            ties=revocations.ties_of_token(proved.claims, kid),
+            era=line.era,
+        )
+
+
+def _with_answer(proof: Known, known: Known) -> Known:
+    """What the server said of it, and when, goes on to count."""
+    return proof._replace(
+        fresh_until=max(proof.fresh_until, known.fresh_until),
+        asked_at=known.asked_at,
+        confirmed_at=known.confirmed_at,
+        position=known.position,
+    )
