@@ -59,7 +59,12 @@ def measure(request: Request, seconds: int) -> Round:
     cpu, *others = (now - then for now, then in zip(_spent(request), before, strict=True))
     replies, took = found["replies"], found["microseconds"] / 1e6
     return Round(
-        replies, replies / took, cpu / replies * 1e6, found["p50"] / 1000, found["p99"] / 1000, 100 * max(others) / took
+        replies=replies,
+        per_second=replies / took,
+        cpu_microseconds=cpu / replies * 1e6,
+        p50=found["p50"] / 1000,
+        p99=found["p99"] / 1000,
+        others=100 * max(0.0, *others) / took,
     )
 
 

@@ -29,8 +29,8 @@ def directory() -> tempfile.TemporaryDirectory[str]:
 def busy_seconds(core: int) -> float:
     """What this core worked since the machine started, whoever for."""
     line = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{core} "))
-    user, nice, system, _, _, _, _, steal, *_ = map(int, line.split()[1:])
-    return (user + nice + system + steal) / TICKS
+    user, nice, system, _idle, _waiting, *interrupts_and_stolen = map(int, line.split()[1:9])
+    return (user + nice + system + sum(interrupts_and_stolen)) / TICKS
 
 
 def described() -> dict[str, str]:

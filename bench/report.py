@@ -35,8 +35,11 @@ class Results:
 
     @property
     def is_disturbed(self) -> bool:
-        """Rates from a machine that others use at the same time prove nothing, whichever way they fall."""
+        """Figures from a machine that others use at the same time prove nothing, whichever way they fall."""
         return self.others.median > QUIET
+
+    def asked(self, figure: Figure) -> str:
+        return "not judged" if figure.verdict and self.is_disturbed else figure.verdict
 
     @property
     def judged(self) -> list[Figure]:
@@ -82,9 +85,9 @@ three minutes. Absolute figures belong to the machine below; ratios travel bette
 def _tables(results: Results) -> list[tuple[str, Table]]:
     return [
         ("Over HTTP, one worker", _over_http(results)),
-        ("In one process, beside `cryptography` alone over the same bytes", _compared(results.compared)),
-        ("The verifier", _single(results.verifier)),
-        ("Start and memory", _single(results.process)),
+        ("In one process, beside `cryptography` alone over the same bytes", _compared(results)),
+        ("The verifier", _single(results, results.verifier)),
+        ("Start and memory", _single(results, results.process)),
         ("Measured on", [("what", "which"), *results.machine.items(), ("others on the cores", results.disturbance)]),
     ]
 
@@ -95,23 +98,23 @@ def _over_http(results: Results) -> Table:
         (
             row.rate.name, _range(row.rate), _range(row.share) + " %", _range(row.cpu),
             rounded(row.cpu_share.median) + " %", rounded(row.p50.median), rounded(row.p99.median),
-            "not judged" if row.share.verdict and results.is_disturbed else row.share.verdict,
+            results.asked(row.share),
         )
         for row in results.over_http
     ]  # fmt: skip
 
 
-def _compared(rows: list[Comparison]) -> Table:
+def _compared(results: Results) -> Table:
     head = ("call", "µs", "`cryptography`, µs", "of its rate", "asked")
     return [head] + [
-        (row.ours.name, _range(row.ours), _range(row.yardstick), _range(row.share) + " %", row.share.verdict)
-        for row in rows
+        (row.ours.name, _range(row.ours), _range(row.yardstick), _range(row.share) + " %", results.asked(row.share))
+        for row in results.compared
     ]
 
 
-def _single(figures: list[Figure]) -> Table:
+def _single(results: Results, figures: list[Figure]) -> Table:
     return [("what", "figure", "asked")] + [
-        (figure.name, f"{_range(figure)} {figure.unit}", figure.verdict) for figure in figures
+        (figure.name, f"{_range(figure)} {figure.unit}", results.asked(figure)) for figure in figures
     ]
 
 
@@ -123,7 +126,7 @@ def _range(figure: Figure) -> str:
 
 def _verdict(results: Results) -> str:
     if results.is_disturbed:
-        return f"DISTURBED: others had the cores {results.disturbance}, so that the rates prove nothing."
+        return f"DISTURBED: others had the cores {results.disturbance}, so that these figures prove nothing."
     if not results.short:
         return f"All {len(results.judged)} requirements hold."
     short = (f"{figure.name}: {_range(figure)} {figure.unit}, {figure.verdict}" for figure in results.short)

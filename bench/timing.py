@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-ROUNDS = 7
-SECONDS = 0.25
+ROUNDS = 25
+SECONDS = 0.06
 
 
 @dataclass(frozen=True)

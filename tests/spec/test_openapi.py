@@ -17,7 +17,7 @@ from tests.deployment import Doorward
 
 # Without the phase that explains a failure, which asks for hundreds of examples more.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-EXAMPLES = 12
+EXAMPLES = 8
 CHECKS = [
     checks.not_a_server_error,
     checks.status_code_conformance,

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 
-def walk(doorward, query, limit=7, between=lambda: None):
+def walk(doorward, query, limit=4, between=lambda: None):
     """All items, and how many each page had."""
     items, sizes, cursor = [], [], ""
     while cursor is not None:
@@ -32,18 +32,18 @@ def api(doorward):
 
 @pytest.fixture
 def keys(doorward, account, api):
-    return [doorward.a_key(account=account, api=api)["id"] for _ in range(23)]
+    return [doorward.a_key(account=account, api=api)["id"] for _ in range(11)]
 
 
 def test_every_page_but_the_last_is_full(doorward, account, keys):
     items, sizes = walk(doorward, f"/keys?account={account}")
-    assert sizes == [7, 7, 7, 2]
+    assert sizes == [4, 4, 3]
     assert sorted(item["id"] for item in items) == sorted(keys)
 
 
 def test_a_page_that_holds_exactly_what_is_left_is_the_last(doorward, account, keys):
-    assert walk(doorward, f"/keys?account={account}", limit=23)[1] == [23]
-    assert walk(doorward, f"/keys?account={account}", limit=22)[1] == [22, 1]
+    assert walk(doorward, f"/keys?account={account}", limit=11)[1] == [11]
+    assert walk(doorward, f"/keys?account={account}", limit=10)[1] == [10, 1]
 
 
 def test_the_order_is_that_of_creation_and_always_the_same(doorward, account, keys):
@@ -57,7 +57,7 @@ def test_nothing_is_shown_twice_or_left_out_while_others_insert(doorward, accoun
     def one_more():
         doorward.a_key(account=account, api=api)
 
-    items, _ = walk(doorward, f"/keys?account={account}", between=one_more, limit=5)
+    items, _ = walk(doorward, f"/keys?account={account}", between=one_more, limit=3)
     seen = [item["id"] for item in items]
     assert len(seen) == len(set(seen))
     assert set(keys) <= set(seen)
@@ -73,7 +73,7 @@ def test_nor_while_four_others_insert_all_the_time(doorward, account, api, keys)
     def read(_):
         try:
             # New ones come faster than pages are read; what was there at the start is on the first pages.
-            return [doorward.v1("GET", f"/keys?account={account}&limit=23").json()["items"] for _ in range(5)]
+            return [doorward.v1("GET", f"/keys?account={account}&limit=11").json()["items"] for _ in range(5)]
         finally:
             ended.set()
 

@@ -56,9 +56,9 @@ def test_a_guess_gets_the_answer_of_a_used_link(fresh):
     assert len({reply.json()["detail"] for reply in replies}) == 1
 
 
-@pytest.mark.parametrize("body", [{}, {"token": 1}, {"token": None}, {"token": "x", "more": 1}, {"Token": "x"}])
-def test_any_other_body_is_malformed(fresh, body):
-    assert fresh.http.post("/setup", json=body).status_code == 400
+def test_any_other_body_is_malformed(fresh):
+    for body in ({}, {"token": 1}, {"token": None}, {"token": "x", "more": 1}, {"Token": "x"}):
+        assert fresh.http.post("/setup", json=body).status_code == 400
     assert use(fresh, fresh.setup_token).status_code == 201
 
 

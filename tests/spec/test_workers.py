@@ -169,7 +169,7 @@ class TestWhatOneWorkerEndsAllRefuse:
                 assert reply.json()["active"] is True
 
 
-KILLS = 6
+KILLS = 4
 WRITERS = 4
 BETWEEN = 10  # acknowledgements between two kills, so that workers die while they work
 

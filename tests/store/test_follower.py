@@ -68,6 +68,29 @@ def test_records_of_another_drop_nothing(database: Database) -> None:
         assert memory.recall("acme") is not None
 
 
+def test_who_cannot_be_told_keeps_it_from_counting_as_heard(engine: Engine) -> None:
+    """What was revoked is with those who tell it before anybody may say that nothing was."""
+    told: list[Position] = []
+    works = True
+
+    def tell(_: Connection, position: Position) -> None:
+        if not works:
+            raise ZeroDivisionError
+        told.append(position)
+
+    follower = Follower(engine, Memory(head(engine).position), tell)
+    follower.start()
+    try:
+        until(lambda: follower.is_fresh and len(told) > 0)
+        works = False
+        assert commit(engine, ACCOUNT) == ""
+        until(lambda: not follower.is_fresh)
+        works = True
+        until(lambda: told[-1] == Position(1, 1) and follower.is_fresh)
+    finally:
+        follower.stop()
+
+
 def test_polls_are_at_most_a_tenth_of_a_second_apart() -> None:
     """With as much again for a busy machine, a revocation is heard well within the second that was promised."""
     assert following.SQLITE_INTERVAL <= 0.05

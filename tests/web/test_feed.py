@@ -1,21 +1,26 @@
 """The revocation feed of a real server: who is told what, without a gap, and for how long."""
 
 import json
+import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import httpx2
 import pytest
-from tests.deployment import served
+from tests.deployment import deployed, served
 
+from doorward.protocol.moment import Position
 from doorward_verify import jwt
 
 DEADLINE = 20
 
 
-@pytest.fixture(scope="module")
-def doorward(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("feed"), "--workers", "2") as running:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def doorward(request, tmp_path_factory):
+    flags = ["--workers", "2"]
+    if request.param == "postgresql":
+        flags += ["--database", request.getfixturevalue("postgresql").create()]
+    with served(tmp_path_factory.mktemp("feed"), *flags) as running:
         yield running
 
 
@@ -38,7 +43,8 @@ class Listener(threading.Thread):
         self._request = doorward.http.stream(
             "GET", "/revocations/stream", auth=auth, headers={"last-event-id": since}, timeout=DEADLINE
         )
-        self.told, self.over = [], False
+        self.told, self.over, self.node = [], False, ""
+        self.leaving = False
         self._news = threading.Condition()
         self.start()
 
@@ -46,6 +52,8 @@ class Listener(threading.Thread):
         try:
             with self._request as reply:
                 assert reply.status_code == 200, reply.read()
+                # Which worker it is stands in every request id (decision 23).
+                self.node = reply.headers["x-request-id"][12:14]
                 self._listen(reply)
         except httpx2.HTTPError:
             pass
@@ -56,6 +64,8 @@ class Listener(threading.Thread):
     def _listen(self, reply):
         event = {}
         for line in reply.iter_lines():
+            if self.leaving:
+                return
             if line:
                 name, _, value = line.partition(": ")
                 event[name] = value
@@ -76,8 +86,11 @@ class Listener(threading.Thread):
 @contextmanager
 def listening(doorward, verifier, since=None):
     listener = Listener(doorward, verifier, since or ask(doorward, verifier).json()["pos"])
-    listener.until(lambda: listener.told)
-    yield listener
+    try:
+        listener.until(lambda: listener.told)
+        yield listener
+    finally:
+        listener.leaving = True
 
 
 def entries_of(listener):
@@ -132,10 +145,63 @@ def test_entries_are_a_chain_and_a_stream_goes_on_where_it_was(doorward):
     assert [one["pos"] for one in behind] == [one["pos"] for one in chain]
 
 
+@contextmanager
+def at_each_worker(doorward, verifier, since):
+    """A listener at every worker: connections go to whichever accepts them."""
+    found = {}
+    try:
+        for _ in range(50):
+            listener = Listener(doorward, verifier, since)
+            listener.until(lambda listener=listener: listener.told)
+            listener.leaving = found.setdefault(listener.node, listener) is not listener
+            if len(found) == 2:
+                break
+        assert sorted(found) == ["01", "02"]
+        yield [found[node] for node in sorted(found)]
+    finally:
+        for listener in found.values():
+            listener.leaving = True
+
+
+def test_what_one_worker_revokes_all_tell_in_one_chain_and_any_can_go_on_with_it(doorward):
+    api = doorward.an_api()
+    verifier = doorward.a_verifier(api=api["identifier"])
+    keys = [doorward.a_key(api=api["identifier"])["id"] for _ in range(12)]
+    start = ask(doorward, verifier).json()["pos"]
+    doorward.at_once(6, lambda number: doorward.v1("POST", f"/keys/{keys[number]}/revoke"))
+    with at_each_worker(doorward, verifier, start) as listeners:
+        doorward.at_once(6, lambda number: doorward.v1("POST", f"/keys/{keys[6 + number]}/revoke"))
+        for listener in listeners:
+            listener.until(lambda listener=listener: len(entries_of(listener)) == 12)
+    chains = [entries_of(listener) for listener in listeners]
+    assert chains[0] == chains[1]
+    assert sorted(one["value"] for one in chains[0]) == sorted(keys)
+    assert [one["prev"] for one in chains[0]] == [start, *(one["pos"] for one in chains[0][:-1])]
+    middle = chains[0][6]["pos"]
+    with at_each_worker(doorward, verifier, middle) as listeners:
+        for listener in listeners:
+            listener.until(lambda listener=listener: len(entries_of(listener)) == 5)
+            assert entries_of(listener) == chains[0][7:]
+
+
+def test_a_snapshot_holds_what_a_verifier_must_know_to_begin(doorward):
+    api = doorward.an_api()
+    verifier, key = doorward.a_verifier(api=api["identifier"]), doorward.a_key(api=api["identifier"])
+    assert ask(doorward, verifier).json()["entries"] == []
+    doorward.v1("POST", f"/keys/{key['id']}/revoke")
+    reply = ask(doorward, verifier)
+    assert reply.headers["cache-control"] == "no-store"
+    (entry,) = reply.json()["entries"]
+    assert {name: entry[name] for name in ("pos", "prev", "kind", "value", "effect")} == {
+        "pos": reply.json()["pos"], "prev": "1:0", "kind": "api_key", "value": key["id"], "effect": "dead",
+    }  # fmt: skip
+
+
 def test_a_heartbeat_is_signed_by_a_key_of_the_feed_alone(doorward):
     api = doorward.an_api()
     verifier = doorward.a_verifier(api=api["identifier"])
-    with listening(doorward, verifier) as listener:
+    since = ask(doorward, verifier).json()["pos"]
+    with listening(doorward, verifier, since) as listener:
         listener.until(lambda: sum(event["event"] == "heartbeat" for event in listener.told) >= 2)
     beats = [event["data"] for event in listener.told if event["event"] == "heartbeat"]
     feed_keys = jwt.keys_from_jwks(doorward.http.get("/revocations/jwks").json())
@@ -146,6 +212,8 @@ def test_a_heartbeat_is_signed_by_a_key_of_the_feed_alone(doorward):
         jwt.authenticate(header, signature, signing_input, feed_keys)
         claims = jwt.read_claims(payload)
         assert (header.typ, claims["iss"], claims["aud"]) == ("feed+jwt", doorward.issuer, api["identifier"])
+        assert claims["last"] == since
+        assert Position.parse(claims["pos"]) >= Position.parse(since)
 
 
 def test_who_waits_is_woken(doorward):
@@ -163,6 +231,44 @@ def test_a_position_that_cannot_be_followed_is_refused(doorward, since, status):
     assert refused.json()["reason"] == ("feed_gone" if status == 410 else "request_malformed")
 
 
+def test_who_waits_in_vain_is_told_so(doorward):
+    verifier = doorward.a_verifier()
+    since = ask(doorward, verifier).json()["pos"]
+    reply = ask(doorward, verifier, since=since, wait=1)
+    assert (reply.status_code, reply.json()["entries"]) == (200, [])
+
+
+def test_a_stream_says_that_it_is_not_to_be_kept_nor_held_back(doorward):
+    verifier = doorward.a_verifier()
+    auth, since = (verifier["client_id"], verifier["client_secret"]), ask(doorward, verifier).json()["pos"]
+    with doorward.http.stream("GET", "/revocations/stream", params={"since": since}, auth=auth) as reply:
+        named = {name: reply.headers[name] for name in ("content-type", "cache-control", "x-accel-buffering")}
+    assert named == {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+@pytest.mark.parametrize("path", ["/revocations", "/revocations/stream"])
+def test_nothing_but_get_is_allowed(doorward, path):
+    for method in ("POST", "HEAD", "DELETE"):
+        reply = doorward.http.request(method, path)
+        assert (reply.status_code, reply.headers["allow"]) == (405, "GET")
+
+
+def test_subscribers_and_what_they_are_told_are_counted(doorward):
+    def counted(name):
+        text = doorward.http.get("/metrics", headers={"authorization": f"Bearer {doorward.admin_key}"}).text
+        return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith(name))
+
+    api = doorward.an_api()
+    verifier, key = doorward.a_verifier(api=api["identifier"]), doorward.a_key(api=api["identifier"])
+    entries = counted('doorward_feed_events_total{event="entry"}')
+    with listening(doorward, verifier) as listener:
+        doorward.v1("POST", f"/keys/{key['id']}/revoke")
+        listener.until(lambda: entries_of(listener))
+        # Those of other tests are gone by their next heartbeat.
+        listener.until(lambda: counted("doorward_feed_subscribers ") == 1)
+        listener.until(lambda: counted('doorward_feed_events_total{event="entry"}') > entries)
+
+
 def test_the_feed_is_for_verifiers(doorward):
     assert doorward.http.get("/revocations").status_code == 401
     assert ask(doorward, doorward.a_client()).status_code == 401
@@ -177,13 +283,27 @@ def test_the_streams_of_a_revoked_verifier_end(doorward):
     assert ask(doorward, verifier).status_code == 401
 
 
-def test_a_shutdown_ends_every_stream(tmp_path):
-    with served(tmp_path) as doorward:
-        verifier = doorward.a_verifier()
-        since = ask(doorward, verifier).json()["pos"]
-        listeners = [Listener(doorward, verifier, since) for _ in range(20)]
-        for listener in listeners:
-            listener.until(lambda listener=listener: listener.told)
-        assert doorward.program.stop() == 0
-        for listener in listeners:
-            listener.until(lambda listener=listener: listener.over)
+def test_who_waits_as_a_verifier_that_is_revoked_is_refused(doorward):
+    verifier = doorward.a_verifier()
+    since = ask(doorward, verifier).json()["pos"]
+    threading.Timer(0.3, lambda: doorward.v1("POST", f"/verifiers/{verifier['client_id']}/revoke")).start()
+    reply = ask(doorward, verifier, since=since, wait=25)
+    assert (reply.status_code, reply.json()["reason"]) == (401, "credential_revoked")
+
+
+def test_what_came_too_long_ago_cannot_be_followed(tmp_path):
+    with deployed(tmp_path) as doorward:
+        api = doorward.an_api()
+        verifier, key = doorward.a_verifier(api=api["identifier"]), doorward.a_key(api=api["identifier"])
+        before = ask(doorward, verifier).json()["pos"]
+        doorward.v1("POST", f"/keys/{key['id']}/revoke")
+        after = ask(doorward, verifier).json()["pos"]
+        with closing(sqlite3.connect(tmp_path / "data" / "doorward.db")) as database:
+            database.execute("UPDATE journal SET at = at - 1000")
+            database.commit()
+        assert ask(doorward, verifier, since=before).json()["reason"] == "feed_gone"
+        auth = (verifier["client_id"], verifier["client_secret"])
+        stream = doorward.http.get("/revocations/stream", headers={"last-event-id": before}, auth=auth)
+        assert (stream.status_code, stream.json()["reason"]) == (410, "feed_gone")
+        # Nothing came behind it, however long ago that was.
+        assert ask(doorward, verifier, since=after).json() == {"pos": after, "entries": []}
