@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import json
 import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from doorward_verify.testing.server import Conversation, LoopbackServer
 
 METADATA = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
@@ -37,34 +36,27 @@ def inactive(_: Question) -> Reply:
     return Reply({"active": False})
 
 
-class Issuer:
+class Issuer(LoopbackServer):
     """`replies` maps paths to what is answered; a value that can be called gets the form.
 
     `conversations` maps paths, without their query, to what answers by itself.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, path: str = "") -> None:
-        self.conversations: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
+        self.conversations: dict[str, Callable[[Conversation], None]] = {}
         self.counts: Counter[str] = Counter()
         self.questions: list[Question] = []
         self.authorizations: list[str | None] = []
-        self.connections = 0
         self.gate = threading.Event()
         self.gate.set()
         self.drops_connections = False
-        self._tls = tls
         self._path = path
-        self._server = self._listen(0)
-        self.port = self._server.server_address[1]
+        super().__init__(tls)
         self.replies: dict[str, Reply | Callable[[Question], Reply]] = {
             METADATA + path: Reply(self.metadata()),
             JWKS: Reply({"keys": []}),
             INTROSPECTION: inactive,
         }
-
-    @property
-    def origin(self) -> str:
-        return f"{'https' if self._tls else 'http'}://localhost:{self.port}"
 
     @property
     def url(self) -> str:
@@ -81,90 +73,26 @@ class Issuer:
     def publish(self, document: Any, **headers: str) -> None:
         self.replies[JWKS] = Reply(document, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
-    def _listen(self, port: int) -> _Server:
-        server = _Server(("localhost", port), _conversation_of(self))
-        if self._tls is not None:
-            server.socket = self._tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        return server
+    def converse(self, conversation: Conversation) -> None:
+        question = self._question(conversation) if conversation.command == "POST" else {}
+        self.counts[conversation.route] += 1
+        if self.drops_connections:
+            conversation.close_connection = True
+            return
+        if converse := self.conversations.get(conversation.route):
+            converse(conversation)
+            return
+        self.gate.wait(30)
+        reply = self.replies.get(conversation.path, Reply({"error": "not_found"}, 404))
+        reply = reply(question) if callable(reply) else reply
+        conversation.reply(reply.status, reply.body, reply.headers)
 
-    def stop(self) -> None:
-        """Gone: new connections are refused, old ones closed."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._server.end_connections()
-
-    def start_again(self) -> None:
-        self._server = self._listen(self.port)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, *arguments: Any) -> None:
-        self._open: set[Any] = set()
-        super().__init__(*arguments)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._open.discard(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up, or do not trust us, are part of the tests."""
-
-    def end_connections(self) -> None:
-        for request in list(self._open):
-            try:
-                request.shutdown(2)
-            except OSError:
-                continue
-
-
-def _conversation_of(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
-    class Conversation(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def setup(self) -> None:
-            super().setup()
-            issuer.connections += 1
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            self._answer({})
-
-        def do_POST(self) -> None:
-            form = self.rfile.read(int(self.headers["content-length"])).decode()
-            question = {name: values[0] for name, values in parse_qs(form, strict_parsing=True).items()}
-            issuer.questions.append(question)
-            issuer.authorizations.append(self.headers["authorization"])
-            self._answer(question)
-
-        def _answer(self, question: Question) -> None:
-            issuer.counts[self.path.partition("?")[0]] += 1
-            if issuer.drops_connections:
-                self.close_connection = True
-                return
-            if converse := issuer.conversations.get(self.path.partition("?")[0]):
-                converse(self)
-                return
-            issuer.gate.wait(30)
-            reply = issuer.replies.get(self.path, Reply({"error": "not_found"}, 404))
-            reply = reply(question) if callable(reply) else reply
-            body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-            self.send_response(reply.status)
-            for name, value in {"content-length": str(len(body)), **reply.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-    return Conversation
+    def _question(self, conversation: Conversation) -> Question:
+        is_json = conversation.headers["content-type"] == "application/json"
+        question = {"json": conversation.body.decode()} if is_json else conversation.form
+        self.questions.append(question)
+        self.authorizations.append(conversation.headers["authorization"])
+        return question
 
 
 def certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:

@@ -85,6 +85,20 @@ def test_keys_opaque_tokens_and_jwts_are_credentials() -> None:
         credential.recognise(test_key, "dw")
 
 
+def test_a_token_of_another_issuer_is_one_where_it_is_expected() -> None:
+    foreign = "qcaz2mTHQK5IqygOv-6F1gVMdD4on4sHWw_NpKeA-kd"
+    with pytest.raises(InvalidToken):
+        credential.recognise(foreign, "dw")
+    found = credential.recognise(foreign, "dw", takes_foreign=True)
+    assert (found.kind, found.environment, found.is_foreign) == ("opaque", "live", True)
+    assert not credential.recognise(KEY, "dw", takes_foreign=True).is_foreign
+    for text in ("", "two words", "a=b", "new\nline", "\u00e9", "a" * 20_000):
+        with pytest.raises(InvalidToken):
+            credential.recognise(text, "dw", takes_foreign=True)
+    with pytest.raises(InvalidToken):  # a secret of ours that opens no api is sent to nobody
+        credential.recognise(api_key.assemble("dw", "s", "live", "a" * 12, "b" * 32), "dw", takes_foreign=True)
+
+
 @pytest.mark.parametrize("kind", ["a", "s", "r", "g"])
 def test_secrets_of_other_kinds_are_no_credentials_for_an_api(kind: str) -> None:
     text = api_key.assemble("dw", kind, "live", "a" * 12, "b" * 32)

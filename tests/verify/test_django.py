@@ -85,17 +85,46 @@ class TestShellOverAsgi(Shell):
 def doors(guard: Guard) -> Iterator[str]:
     """A module of the project, for settings to name what is in it."""
     module = sys.modules["project_doors"] = ModuleType("project_doors")
-    module.guarded = guard("invoices:read")  # type: ignore[attr-defined]
-    yield "project_doors.guarded"
+    module.reading = guard("invoices:read")  # type: ignore[attr-defined]
+    module.writing = guard("invoices:read", "invoices:write")  # type: ignore[attr-defined]
+    module.strong = guard("invoices:read", **STEP_UP)  # type: ignore[attr-defined]
+    yield "project_doors"
     del sys.modules["project_doors"]
 
 
 @pytest.mark.parametrize("view", [account, account_async])
-def test_a_guard_is_a_middleware_too(doors: str, view: Any) -> None:
-    project = Project("whole", path("me", view), middleware=(doors,))
-    for call in (project.call, project.call_async):
+@pytest.mark.parametrize("how", ["call", "call_async"])
+class TestMiddleware:
+    def project(self, doors: str, door: str, view: Any) -> Project:
+        return Project("whole", path("me", view), middleware=(f"{doors}.{door}",))
+
+    def test_everything_is_behind_it(self, doors: str, view: Any, how: str) -> None:
+        call = getattr(self.project(doors, "reading", view), how)
         assert call(bearer(KEY), "/me").body == ACCOUNT
-        assert call([], "/me").status == 401
+        for where in ("/me", "/nowhere"):
+            answered = call([], where)
+            assert answered.status == 401
+            assert challenges(answered)[0] == f'Bearer realm="{AUDIENCE}", scope="invoices:read", {POINTER}'
+
+    def test_a_missing_scope_is_403(self, doors: str, view: Any, how: str) -> None:
+        answered = getattr(self.project(doors, "writing", view), how)(bearer(KEY), "/me")
+        assert answered.status == 403
+        assert challenges(answered)[0].endswith(f'scope="invoices:read invoices:write", {POINTER}')
+
+    def test_a_weak_sign_in_is_asked_for_a_better_one(self, doors: str, view: Any, how: str, good_jwt: str) -> None:
+        answered = getattr(self.project(doors, "strong", view), how)(bearer(good_jwt), "/me")
+        assert (answered.status, answered.body["error"]) == (401, "insufficient_user_authentication")
+        assert 'acr_values="mfa phr", max_age="300"' in challenges(answered)[0]
+
+    def test_the_metadata_are_in_front_of_it(self, doors: str, view: Any, how: str) -> None:
+        answered = getattr(self.project(doors, "reading", view), how)([], METADATA_PATH)
+        assert (answered.status, answered.body) == (200, METADATA)
+
+    def test_without_metadata_their_path_is_guarded_like_any_other(
+        self, doors: str, view: Any, how: str, verifier: Verifier
+    ) -> None:
+        sys.modules[doors].reading = Guard(verifier)("invoices:read")  # type: ignore[attr-defined]
+        assert getattr(self.project(doors, "reading", view), how)([], METADATA_PATH).status == 401
 
 
 class TestRestFramework(Shell):

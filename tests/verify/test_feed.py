@@ -88,6 +88,17 @@ class TestJWTs:
                 assert verifier.check(text).stale is False, seconds
         assert issuer.counts == counts
 
+    def test_what_has_expired_stays_so_when_the_clock_of_the_service_goes_back(
+        self, verifier: Verifier, issuer: FeedIssuer, jwt: Callable[..., str], clock: Clock
+    ) -> None:
+        text = jwt(exp=NOW + 20)
+        assert verifier.check(text)
+        clock.advance(31)
+        heard(issuer, verifier)
+        assert refused(lambda: verifier.check(text)) == "credential_expired"
+        clock.now -= 3600
+        assert refused(lambda: verifier.check(text)) == "credential_expired"
+
     def test_the_very_first_check_waits_for_the_feed_and_asks_nothing_else(
         self, verifier_of: MakeVerifier, issuer: FeedIssuer, jwt: Callable[..., str]
     ) -> None:
@@ -449,7 +460,7 @@ class TestBeginningAnew:
         issuer.tell("token", "jti_1", silently=True)
         issuer.tell("token", "jti_2")
         for stream in issuer.streams:
-            issuer.lasts[id(stream)] = "1:101"
+            stream.last[0] = "1:101"
         issuer.tell("token", "jti_3")
         until(lambda: issuer.counts[LOG] == 2)
         self.begun_anew(verifier, issuer)
@@ -475,6 +486,34 @@ class TestBeginningAnew:
         self.begun_anew(verifier, issuer)
         assert refused(lambda: verifier.check(older)) == "credential_revoked"
         assert verifier.check(jwt())
+
+    def test_and_what_was_dead_stays_dead_though_the_server_was_set_back_and_knows_it_no_more(
+        self, verifier: Verifier, issuer: FeedIssuer, jwt: Callable[..., str]
+    ) -> None:
+        text = jwt(jti="jti_1")
+        assert verifier.check(text)
+        issuer.tell("token", "jti_1")
+        heard(issuer, verifier)
+        assert refused(lambda: verifier.check(text)) == "credential_revoked"
+        issuer.log.clear()
+        issuer.seq -= 50
+        issuer.cut()
+        self.begun_anew(verifier, issuer)
+        assert refused(lambda: verifier.check(text)) == "credential_revoked"
+
+    def test_a_clock_of_the_server_that_jumps_ahead_ends_no_entry(
+        self, verifier: Verifier, issuer: FeedIssuer, jwt: Callable[..., str], clock: Clock
+    ) -> None:
+        text = jwt(jti="jti_1")
+        assert verifier.check(text)
+        issuer.tell("token", "jti_1")
+        heard(issuer, verifier)
+        issuer.now = lambda: clock.wall() + 7200
+        for _ in range(2):
+            clock.advance(1)
+            heard(issuer, verifier)
+        assert verifier.metrics()["entries"] == 1
+        assert refused(lambda: verifier.check(text)) == "credential_revoked"
 
     def test_when_a_running_stream_changes_its_epoch(self, verifier: Verifier, issuer: FeedIssuer) -> None:
         self.knows(verifier)

@@ -197,3 +197,20 @@ def test_what_is_revoked_while_a_service_hears_nothing_is_refused_once_it_hears_
         assert all(checking.refuses(text) for text in texts)
         assert checking.verifier.check(doorward.token(client))
         checking.verifier.close()
+
+
+def test_what_was_used_here_is_shown_there_when_the_verifier_is_closed(doorward: Doorward) -> None:
+    here = Checking(doorward)
+    api_key, client = here.a_key(), here.a_client()
+    token = doorward.token(client)
+    for _ in range(5):
+        here.verifier.check(api_key["key"])
+        here.verifier.check(token)
+    here.verifier.close()
+
+    def uses() -> list[int]:
+        key = doorward.v1("GET", f"/keys/{api_key['id']}").json()
+        (granted,) = doorward.v1("GET", f"/clients/{client['client_id']}").json()["apis"]
+        return [key["uses"], granted["uses"]]
+
+    until(lambda: uses() == [5, 5])

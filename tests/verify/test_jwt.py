@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import json
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.vectors import outside_json
+from tests.vectors import outside, outside_json
 from tests.verify.issuing import ec_key, header, jwks, keys, number, public_jwk, rsa_key, token
 
 from doorward_verify import jwt
@@ -101,6 +102,20 @@ def test_the_published_examples_beside_the_clone_agree() -> None:
         if "proof" in example:
             with pytest.raises(InvalidToken):  # its header brings its own key
                 jwt.parse(example["proof"])
+
+
+def test_of_the_cookbook_of_rfc_7520_what_is_signed_by_rs256_alone_is_verified() -> None:
+    examples = [json.loads(path.read_text()) for path in sorted(outside("jose-cookbook/jws").glob("*.json"))]
+    compact = [example for example in examples if "compact" in example["output"]]
+    assert len(compact) == 5
+    for example in compact:
+        public = {name: value for name, value in example["input"]["key"].items() if name in ("kty", "kid", "n", "e")}
+        known = jwt.keys_from_jwks({"keys": [{**public, "alg": "RS256"}]})
+        if example["input"]["alg"] == "RS256":
+            authenticated(example["output"]["compact"], known)
+        else:
+            with pytest.raises(InvalidToken):
+                authenticated(example["output"]["compact"], known)
 
 
 def test_a_signature_that_counts_beyond_the_order_of_the_curve_is_refused() -> None:

@@ -190,6 +190,21 @@ class TestBehindAGuard:
         assert challenged.startswith(f'Bearer realm="{RESOURCE}", scope="invoices:read invoices:write", {POINTER}')
         assert guarded.get(METADATA_PATH).json()["scopes_supported"] == ["invoices:read", "invoices:write"]
 
+    def test_a_weak_sign_in_is_asked_for_a_better_one(
+        self, make: Any, verifier: Verifier, issuer: Issuer, clock: Clock, access_token: str
+    ) -> None:
+        app, now = make(verifier), int(clock.wall())
+        metadata = resource_metadata(RESOURCE, [verifier.issuer])
+        app.add_middleware(Guard(verifier, metadata).middleware("invoices:read", acr_values="mfa", max_age=300))
+        strong = token(iss=issuer.url, aud=RESOURCE, iat=now, exp=now + 300, jti="strong", acr="mfa", auth_time=now)
+        with TestClient(app, base_url=ORIGIN) as client:
+            reply = post(client, access_token)
+            assert reply.status_code == 401
+            challenged = reply.headers["www-authenticate"]
+            assert 'error="insufficient_user_authentication"' in challenged
+            assert challenged.endswith(f'acr_values="mfa", max_age="300", scope="invoices:read", {POINTER}')
+            assert caller(client, strong)["client_id"] == "client_8sK2"
+
     def test_an_outage_is_503(self, guarded: TestClient, issuer: Issuer) -> None:
         issuer.replies[INTROSPECTION] = Reply({"error": "invalid_client"}, 401)
         reply = post(guarded, KEY)

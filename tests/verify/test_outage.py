@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from tests.verify.asking import KEY, OTHER_KEY, MakeVerifier, active, made_up, refused
@@ -12,6 +13,8 @@ from tests.verify.issuing import NOW, ec_key, token
 from tests.verify.waiting import Clock
 
 from doorward_verify import Unavailable, Verifier
+from doorward_verify.asking import KNOWN_TIMEOUT
+from doorward_verify.outbound import TIMEOUT
 from doorward_verify.verdict import RECHECK_AFTER
 
 
@@ -175,3 +178,22 @@ class TestOutage:
             with pytest.raises(Unavailable) as refused_:
                 verifier.check(text)
             assert (refused_.value.status, refused_.value.reason) == (503, "verifier_refused")
+
+
+def test_a_question_about_what_is_known_waits_less_than_a_first_one(
+    verifier: Verifier, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that swallows everything: the policy has to apply within a second."""
+    waited: list[float] = []
+    post = verifier._source._outbound.post
+
+    def noted(*arguments: Any) -> Any:
+        waited.append(arguments[-1])
+        return post(*arguments)
+
+    monkeypatch.setattr(verifier._source._outbound, "post", noted)
+    verifier.check(KEY)
+    clock.advance(10)
+    verifier.check(KEY)
+    assert waited == [TIMEOUT, KNOWN_TIMEOUT]
+    assert KNOWN_TIMEOUT < 1 < TIMEOUT

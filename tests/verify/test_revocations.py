@@ -14,12 +14,13 @@ from tests.verify.issuing import AUDIENCE, NOW, claims
 from doorward_verify import Verified, revocations
 from doorward_verify.revocations import ORIGIN, Entry, Log, Ties, ties_of_answer, ties_of_token
 
-TOKEN = {**claims(), "jti": "jti_1", "grant_id": "grant_1", "client_id": "client_1", "account": "acme"}
+TOKEN = {**claims(), "jti": "jti_1", "grant_id": "grant_1", "client_id": "client_1", "account": "acme",
+         "sub": "user_1", "sid": "session_1"}  # fmt: skip
 NAMED = {"token": "jti_1", "grant": "grant_1", "client": "client_1", "account": "acme", "everything": "",
-         "signing_key": "kid_1"}  # fmt: skip
+         "signing_key": "kid_1", "user": "user_1", "session": "session_1"}  # fmt: skip
 FOR_GOOD = ["token", "grant", "signing_key"]
-CUT_OFFS = ["client", "account", "everything"]
-ANSWERED = ["api_key", "token", "grant", "client", "account", "api", "everything"]
+CUT_OFFS = ["client", "account", "everything", "user", "session"]
+ANSWERED = ["api_key", "token", "grant", "client", "account", "api", "everything", "user", "session"]
 
 
 def an_entry(kind: str, value: str, seq: int = 50, *, is_dead: bool = True, expires_at: int = NOW + 3660) -> Entry:
@@ -35,8 +36,8 @@ def an_answer(seq: int = 10, **changes: Any) -> Ties:
     members: dict[str, Any] = {"key_id": "key_1", "account": "acme", "client_id": "client_1", "grant_id": "grant_1"}
     members |= changes
     told = Verified(
-        "opaque", "acme", scope=frozenset(), audience=AUDIENCE, environment="live", expires_at=None,
-        claims={"jti": "jti_1"}, **members,
+        "opaque", "user_1", scope=frozenset(), audience=AUDIENCE, environment="live", expires_at=None,
+        claims={"jti": "jti_1", "sid": "session_1"}, **members,
     )  # fmt: skip
     return ties_of_answer(told, (1, seq))
 
@@ -53,7 +54,7 @@ class TestOnTheWire:
 
     @pytest.mark.parametrize(
         "changes",
-        [{"kind": "session"}, {"kind": ["grant"]}, {"kind": ...}, {"effect": "asleep"}, {"effect": {}}, {"effect": ...},
+        [{"kind": "browser"}, {"kind": ["grant"]}, {"kind": ...}, {"effect": "asleep"}, {"effect": {}}, {"effect": ...},
          {"value": 1}, {"value": ...}, {"exp": "1"}, {"exp": True}, {"exp": ...}, {"pos": "1"}, {"pos": 1},
          {"pos": ...}, {"prev": "1:01"}, {"prev": None}],
         ids=str,
@@ -187,17 +188,22 @@ NAMES = st.sampled_from("ab")
 KINDS = st.sampled_from(sorted(NAMED))
 
 
-@given(st.lists(st.tuples(KINDS, NAMES, st.booleans()), max_size=12), st.integers(0, 14), NAMES, NAMES, NAMES, NAMES)
+@given(st.lists(st.tuples(KINDS, NAMES, st.booleans()), max_size=12), st.integers(0, 14), st.tuples(*[NAMES] * 7))
 def test_a_token_is_dead_exactly_when_some_entry_says_so(
-    told: list[tuple[str, str, bool]], seq: int, jti: str, grant: str, client: str, account: str
+    told: list[tuple[str, str, bool]], seq: int, names: tuple[str, ...]
 ) -> None:
     """The log, against the table of decision 3 read entry by entry."""
-    hangs_on = {"token": jti, "grant": grant, "client": client, "account": account, "signing_key": "kid_1"}
+    jti, grant, client, account, client_account, user, session = names
+    hangs_on = {
+        "token": {jti}, "grant": {grant}, "client": {client}, "account": {account, client_account}, "user": {user},
+        "session": {session}, "signing_key": {"kid_1"},
+    }  # fmt: skip
     entries = [an_entry(kind, value, at, is_dead=dead) for at, (kind, value, dead) in enumerate(told, 1)]
-    ties = a_token(f"1:{seq}", jti=jti, grant_id=grant, client_id=client, account=account)
+    about = {"account": account, "client_account": client_account, "sub": user, "sid": session}
+    ties = a_token(f"1:{seq}", jti=jti, grant_id=grant, client_id=client, **about)
     expected = any(
         entry.is_dead
-        and (entry.kind == "everything" or hangs_on[entry.kind] == entry.value)
+        and (entry.kind == "everything" or entry.value in hangs_on[entry.kind])
         and (entry.kind in FOR_GOOD or seq < entry.position[1])
         for entry in entries
     )
@@ -220,3 +226,28 @@ def test_once_dead_a_token_stays_dead_whatever_is_told_afterwards(
 def test_nothing_hangs_on_nothing() -> None:
     assert not Log(1, [an_entry("everything", "")]).forgets(Ties(frozenset(), (1, 0)))
     assert ORIGIN < (1, 0)
+
+
+@pytest.mark.parametrize("kind", ["token", "grant", *CUT_OFFS])
+def test_what_was_dead_stays_dead_though_a_new_snapshot_does_not_know_it(kind: str) -> None:
+    before, after = Log(1, [an_entry(kind, NAMED[kind])]), Log(1)
+    after.keep(before)
+    assert after.covers(a_token())
+    assert not after.covers(a_token(jti="other", grant_id="other", client_id="other", account="other", pos="1:60"))
+    after.expire(NOW + 3661)
+    assert not after.covers(a_token())
+
+
+def test_a_snapshot_of_another_epoch_keeps_what_is_dead_for_good_alone() -> None:
+    before = Log(1, [an_entry("token", "jti_1"), an_entry("client", "client_2")])
+    after = Log(2)
+    after.keep(before)
+    assert after.covers(a_token("2:10"))
+    assert not after.covers(a_token("2:10", jti="jti_2", client_id="client_2"))
+    assert after.covers(a_token("1:10", jti="jti_2"))
+
+
+def test_what_was_only_changed_is_not_kept() -> None:
+    before, after = Log(1, [an_entry("grant", "grant_1", is_dead=False)]), Log(1)
+    after.keep(before)
+    assert len(after) == 0

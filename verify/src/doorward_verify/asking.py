@@ -10,11 +10,14 @@ from doorward_verify.credential import Presented
 from doorward_verify.errors import Unavailable
 from doorward_verify.feed import Line
 from doorward_verify.memory import Known, Memory
+from doorward_verify.outbound import TIMEOUT
 from doorward_verify.single_flight import SingleFlight
 from doorward_verify.source import Source
 from doorward_verify.verdict import RECHECK_AFTER, Inquiry, Policy
 
 UNKNOWN_LIMIT = 10_000
+# Of what has been good before, the policy decides when no answer comes, and soon: `max_staleness` has passed already.
+KNOWN_TIMEOUT = 0.8
 # A worker of the server that lags behind the feed catches up within 0.1 s.
 PATIENCE = (0.02, 0.05, 0.1, 0.2, 0.4)
 
@@ -65,9 +68,11 @@ class Asking:
     def _introspect(self, inquiry: Inquiry, digest: bytes) -> Known:
         """Raises Unavailable, also when all answers are older than what the feed told already."""
         is_secret, known = inquiry.proof is None, inquiry.known
-        question = {"token_sha256": jwt.b64url_encode(digest)} if is_secret else {"token": inquiry.presented.text}
+        asks_by_digest = is_secret and not inquiry.presented.is_foreign
+        question = {"token_sha256": jwt.b64url_encode(digest)} if asks_by_digest else {"token": inquiry.presented.text}
+        timeout = TIMEOUT if is_secret and known is None else KNOWN_TIMEOUT
         for pause in PATIENCE:
-            answer = self._source.introspect(question, self._line().vouched_at)
+            answer = self._source.introspect(question, self._line().vouched_at, timeout)
             if known is not None and known.position and answer.position and answer.position < known.position:
                 # A worker that lags behind: what we know is newer than its answer.
                 return known._replace(asked_at=inquiry.asked_at)

@@ -18,6 +18,7 @@ from doorward_verify.jwt import LIMIT
 from doorward_verify.verified import Kind
 
 FIELDS = frozenset({b"authorization", b"x-api-key"})
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token, RFC 6750 §2.1
 KINDS: dict[str, Kind] = {"": "api_key", "o": "opaque"}
 
 # A WSGI server joins headers of one name with commas: where each of them began.
@@ -29,12 +30,16 @@ VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """`environment` and `id` are what the text says of itself; a JWT says nothing before its signature was checked."""
+    """`environment` and `id` are what the text says of itself; a JWT says nothing before its signature was checked.
+
+    Of a foreign token nothing is known but that it is a text.
+    """
 
     kind: Kind
     text: str = field(repr=False)
     environment: str = "live"
     id: str = ""
+    is_foreign: bool = False
 
 
 def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -73,13 +78,18 @@ def _text(raw: bytes) -> str:
     return api_key.strip_uri_scheme(text)
 
 
-def recognise(text: str, brand: str) -> Presented:
+def recognise(text: str, brand: str, *, takes_foreign: bool = False) -> Presented:
     """Raises MalformedCredential for what cannot be a credential here, secrets of other kinds included (T160)."""
     if len(text) > LIMIT or not text.isascii():
         raise MalformedCredential("the credential is malformed")
     if text.count(".") == 2:
         return Presented("jwt", text)
-    found = api_key.parse(text, brand)
+    try:
+        found = api_key.parse(text, brand)
+    except MalformedCredential:
+        if takes_foreign and TOKEN.fullmatch(text):
+            return Presented("opaque", text, is_foreign=True)
+        raise
     if found.kind not in KINDS:
         raise MalformedCredential("the secret is not a credential for an api")
     return Presented(KINDS[found.kind], text, found.environment, found.id)

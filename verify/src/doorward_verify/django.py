@@ -26,17 +26,25 @@ View = Callable[..., Any]
 
 
 class Guard(Door):
+    """Where it has metadata, its middleware serves them in front of everything."""
+
     def __call__(self, *scope: str, **wanted: Unpack[Wanted]) -> Callable[[View], View]:
         needs = Needs.of(*scope, **wanted)
+
+        metadata_path = None if self.resource_metadata is None else self.metadata_path
 
         def decorate(view: View) -> View:
             @wraps(view)
             async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+                if request.path == metadata_path:
+                    return self.metadata(request)
                 request.verified = found = await self.acheck(credential.fields(request.META), needs)
                 return response(found) if isinstance(found, Answer) else await view(request, *args, **kwargs)
 
             @wraps(view)
             def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+                if request.path == metadata_path:
+                    return self.metadata(request)
                 request.verified = found = self.check(credential.fields(request.META), needs)
                 return response(found) if isinstance(found, Answer) else view(request, *args, **kwargs)
 

@@ -23,7 +23,7 @@ def lost(dependant: Dependant) -> Iterator[str]:
         dependant.body_params,
     )  # fmt: skip
     for field in (one for some in fields for one in some):
-        annotation = field.field_info.annotation
+        annotation: object = field.field_info.annotation
         if isinstance(annotation, ForwardRef):
             yield f"{field.name}: {annotation.__forward_arg__}"
     for inner in dependant.dependencies:

@@ -22,6 +22,7 @@ from doorward_verify.event_stream import Event
 from doorward_verify.feed_source import SILENCE, Answered, FeedSource, Gone, Silent
 from doorward_verify.feed_state import Heartbeat, Message, Polled, Snapshot, State
 from doorward_verify.revocations import Entry, Log
+from doorward_verify.usage import NoUsage
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 0.8
 POLL_WAIT = 1
@@ -29,6 +30,8 @@ POLLING_LASTS = 300.0
 # So many streams in a row that were cut at once, and polling is tried.
 POOR_STREAMS = 3
 PROVEN = 3  # events
+# Whoever closes the last verifier waits so long for the last counts to be told.
+FAREWELL = 1.0
 
 log = logging.getLogger("doorward_verify")
 _eras = itertools.count(1)
@@ -49,13 +52,18 @@ class NoFeed:
 
     line = Line(Log(0), 0)
     state = State()
+    server_offset = -math.inf
+    usage = NoUsage()
 
 
 class Feed:
     """`line` is for everybody to look at; all else belongs to the thread."""
 
-    def __init__(self, source: FeedSource, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, source: FeedSource, monotonic: Callable[[], float] = time.monotonic, usage: NoUsage | None = None
+    ) -> None:  # fmt: skip
         self.line = Line(Log(0), 0)
+        self.usage = usage or NoUsage()
         self._source = source
         self._monotonic = monotonic
         self._followers: weakref.WeakSet[object] = weakref.WeakSet()
@@ -66,6 +74,8 @@ class Feed:
         self._failures = self._poor_streams = 0
         self._polls_until = -math.inf
         self._problem = ""
+        self._server_time: tuple[float, int] | None = None
+        self.server_offset = -math.inf  # what added to monotonic time is the server's
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._woken = threading.Event()
@@ -75,6 +85,7 @@ class Feed:
         """The thread and its connection are the parent's; what it was about to write may be half written."""
         self._source.after_fork()
         self.line = Line(self.line.log, self.line.era)
+        self.usage.after_fork()
         self._start()
 
     @property
@@ -102,8 +113,11 @@ class Feed:
     def leave(self, follower: object) -> None:
         self._followers.discard(follower)
         if not self._followers:
+            thread = self._thread
             self._woken.set()
             self._source.abort()
+            if thread is not None and self.usage.is_waiting:
+                thread.join(FAREWELL)
 
     def _run(self) -> None:
         while self._is_followed():
@@ -114,6 +128,7 @@ class Feed:
             self._tried.set()
             self._woken.wait(self._pause())
             self._woken.clear()
+        self.usage.send()
 
     def _is_followed(self) -> bool:
         with self._lock:
@@ -158,6 +173,7 @@ class Feed:
     def _take(self, answered: Answered) -> None:
         position, entries = answered.told
         told = Log(position[0], entries, self.line.log.withdrawn)
+        told.keep(self.line.log)
         self._hear(Snapshot(position))
         self.line = Line(told, next(_eras))
 
@@ -204,7 +220,7 @@ class Feed:
         if not all(map(self._hear, entries)):
             return False
         if now is not None:
-            self.line.log.expire(now)
+            self._expire(now)
         if not entries and took < POLL_WAIT:
             self._woken.wait(POLL_WAIT - took)  # from a server that is about to stop
         # An answer with nothing in it was given after the whole wait.
@@ -240,12 +256,20 @@ class Feed:
         if isinstance(message, Entry):
             self._add(message)
         if isinstance(message, Heartbeat):
-            self.line.log.expire(message.issued_at)
+            self.server_offset = message.issued_at - self._monotonic()
+            self._expire(message.issued_at)
         has_news = state.vouched_at > self._state.vouched_at
         self._state = state
         if has_news:
             self._vouch()
         return True
+
+    def _expire(self, now: int) -> None:
+        """`now` is the server's time. It counts only as far as it runs with ours: a clock that jumps ends no entry."""
+        at = self._monotonic()
+        self._server_time = self._server_time or (at, now)
+        began_at, began = self._server_time
+        self.line.log.expire(min(now, began + int(at - began_at)))
 
     def _add(self, entry: Entry) -> None:
         try:
@@ -261,3 +285,4 @@ class Feed:
         if self._problem:
             log.warning("revocation feed: works again")
         self._problem = ""
+        self.usage.send_soon()

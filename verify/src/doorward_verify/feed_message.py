@@ -1,6 +1,6 @@
 """What the feed says, read strictly: snapshots, answers to polls, and heartbeats, which are compact JWS.
 
-{"revocations_endpoint", "revocations_stream_endpoint", "revocations_jwks_uri"}         in the metadata, RFC 8414 §2
+{"revocations_endpoint", "revocations_stream_endpoint", "revocations_jwks_uri", "usage_endpoint"}      in the metadata
 {"pos": "1:1042", "entries": [...]}
 {"typ": "feed+jwt", "alg": "ES256", "kid": "..."} . {"iss", "aud", "iat", "pos": "1:1042", "last": "1:1017"}
 """
@@ -19,9 +19,12 @@ TYPE = "feed+jwt"
 
 
 class FeedEndpoints(NamedTuple):
+    """`usage` is where to tell what was used, if the server wants to know."""
+
     log: str
     stream: str
     jwks_uri: str
+    usage: str | None = None
 
 
 class Told(NamedTuple):
@@ -37,7 +40,8 @@ def endpoints(metadata: Mapping[str, Any]) -> FeedEndpoints | None:
         metadata.get(f"revocations_{name}") for name in ("endpoint", "stream_endpoint", "jwks_uri")
     )
     if isinstance(log, str) and isinstance(stream, str) and isinstance(jwks_uri, str):
-        return FeedEndpoints(log, stream, jwks_uri)
+        usage = metadata.get("usage_endpoint")
+        return FeedEndpoints(log, stream, jwks_uri, usage if isinstance(usage, str) else None)
     return None
 
 

@@ -4,10 +4,13 @@ GET revocations_endpoint                           authorization: Basic ...
 GET revocations_endpoint?since=1:1042&wait=1
 GET revocations_stream_endpoint                    last-event-id: 1:1042
 GET revocations_jwks_uri
+POST usage_endpoint                                {"usage": [...]}
 """
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -21,6 +24,7 @@ from doorward_verify.feed_state import Heartbeat
 from doorward_verify.outbound import Outbound, Response, Stream
 from doorward_verify.revocations import Position
 from doorward_verify.single_flight import Pause
+from doorward_verify.usage import Batch
 
 LOG_LIMIT = 32 * 1024 * 1024  # 100,000 entries and more
 FIRST_BYTES = 5.0
@@ -28,6 +32,8 @@ FIRST_BYTES = 5.0
 SILENCE = 3.0
 KEYS_MAX_AGE = 300.0
 UNKNOWN_KID_PAUSE = 5.0
+
+log = logging.getLogger("doorward_verify")
 
 
 class Gone(Exception):  # noqa: N818  as the other refusals
@@ -46,7 +52,7 @@ class Answered(NamedTuple):
 
 
 class FeedSource:
-    """One verifier's view of one issuer's feed. Used by one thread; `abort` may be called by any other."""
+    """One verifier's view of one issuer's feed. Used by one thread; `abort` and `tell` by any other."""
 
     def __init__(
         self, issuer: str, audience: str, endpoints: FeedEndpoints, authorization: str, ca_file: str | None,
@@ -140,6 +146,17 @@ class FeedSource:
     def _heartbeat(self, text: str, withdrawn: Collection[str]) -> Heartbeat:
         keys = {kid: key for kid, key in self._keys.items() if kid not in withdrawn}
         return feed_message.heartbeat(text, keys, issuer=self._issuer, audience=self._audience)
+
+    def tell(self, usage: Batch) -> None:
+        """Of any thread. Raises Unavailable when it is worth another try."""
+        body = json.dumps({"usage": usage}).encode()
+        url = self._endpoints.usage
+        assert url is not None, "nobody wants to know"
+        status = self._outbound.post(url, body, self._authorization, content_type="application/json").status
+        if 400 <= status < 500 and status not in (401, 403, 408, 429):
+            log.warning("usage: the authorization server answered %d, and it is dropped", status)
+        elif not 200 <= status < 300:
+            raise Unavailable(f"the authorization server answered {status}")
 
     def _read_keys(self) -> None:
         read_at = self._monotonic()

@@ -16,6 +16,7 @@ from doorward_verify.feed_message import FeedEndpoints
 from doorward_verify.feed_source import FeedSource
 from doorward_verify.single_flight import Pause
 from doorward_verify.source import Source, basic
+from doorward_verify.usage import Usage
 
 FeedState = Literal["connecting", "synced", "stale", "none"]
 
@@ -107,4 +108,5 @@ class FeedView:
         source = FeedSource(
             self._source.issuer, self._audience, endpoints, self._authorization, self._ca_file, self._monotonic
         )
-        return Feed(source, self._monotonic)
+        usage = Usage(source.tell, self._monotonic) if endpoints.usage else None
+        return Feed(source, self._monotonic, usage)

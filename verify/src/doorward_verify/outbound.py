@@ -19,6 +19,7 @@ TIMEOUT = 5.0
 DEADLINE = 10.0
 LIMIT = 1024 * 1024
 IDLE_LIMIT = 16
+FORM = "application/x-www-form-urlencoded"
 HEADERS = {"Accept": "application/json", "User-Agent": "doorward-verify"}
 
 # What a server does to a connection that it kept for long enough; a fresh one deserves a try.
@@ -107,20 +108,23 @@ class Outbound:
         except (OSError, HTTPException, ValueError) as problem:
             raise Unavailable("the authorization server cannot be reached") from problem
 
-    def post(self, url: str, form: bytes, authorization: str) -> Response:
-        more = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": authorization}
-        return self._ask("POST", url, form, {**HEADERS, **more})
+    def post(
+        self, url: str, body: bytes, authorization: str, timeout: float = TIMEOUT, content_type: str = FORM
+    ) -> Response:  # fmt: skip
+        more = {"Content-Type": content_type, "Authorization": authorization}
+        return self._ask("POST", url, body, {**HEADERS, **more}, LIMIT, timeout)
 
     def _ask(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], limit: int = LIMIT
-    ) -> Response:
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], limit: int = LIMIT,
+        timeout: float = TIMEOUT,
+    ) -> Response:  # fmt: skip
         try:
             origin, target = split(url)
-            connection = self._take(origin)
+            connection = self._take(origin, timeout)
             if connection is not None:
                 with suppress(*_GONE):
                     return self._exchange(origin, connection, method, target, body, headers, limit)
-            return self._exchange(origin, self._connect(origin), method, target, body, headers, limit)
+            return self._exchange(origin, self._connect(origin, timeout), method, target, body, headers, limit)
         except (OSError, HTTPException, ValueError) as problem:
             raise Unavailable("the authorization server cannot be reached") from problem
 
@@ -146,10 +150,13 @@ class Outbound:
             connection.close()
         return answer
 
-    def _take(self, origin: Origin) -> HTTPConnection | None:
+    def _take(self, origin: Origin, timeout: float) -> HTTPConnection | None:
         with self._lock:
             idle = self._idle.get(origin)
-            return idle.pop() if idle else None
+            connection = idle.pop() if idle else None
+        if connection is not None and connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        return connection
 
     def _give_back(self, origin: Origin, connection: HTTPConnection) -> bool:
         """Whether it is kept."""

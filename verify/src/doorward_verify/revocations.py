@@ -16,7 +16,9 @@ from doorward_verify.verified import Verified
 Position = tuple[int, int]
 ORIGIN: Position = (0, 0)
 
-KINDS = frozenset({"token", "grant", "client", "account", "api_key", "api", "signing_key", "everything"})
+KINDS = frozenset(
+    {"token", "grant", "client", "account", "user", "session", "api_key", "api", "signing_key", "everything"}
+)
 # These name something that never comes back; the others end what has a smaller position.
 FOR_GOOD = frozenset({"token", "grant", "signing_key"})
 # A verifier has one api, so that these hit all that it knows, whatever their value is.
@@ -31,7 +33,10 @@ _POSITION = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,17})")
 _NEWER, _FOREVER = 10**18, 10**18 + 1
 
 
-TIED = ("token", "grant", "client", "account", "signing_key", "api_key", "api", "everything")
+# The last one is the account of the client itself, where its user acts for another.
+TIED = (
+    "token", "grant", "client", "account", "signing_key", "api_key", "api", "everything", "user", "session", "account",
+)  # fmt: skip
 
 
 class Ties(NamedTuple):
@@ -79,18 +84,26 @@ def entry(members: object) -> Entry:
 def ties_of_token(claims: Mapping[str, Any], kid: str) -> Ties:
     """A token without a position is older than everything."""
     get = claims.get
-    values = (get("jti"), get("grant_id"), get("client_id"), get("account"), kid, None, None, "")
+    values = (
+        get("jti"), get("grant_id"), get("client_id"), get("account"), kid, None, None, "", get("sub"),
+        _text(get("sid")), get("client_account"),
+    )  # fmt: skip
     return Ties(values, _issued_at(get("pos")))
 
 
 def ties_of_answer(verified: Verified, answered_at: Position) -> Ties:
     """Of an API key or opaque token, as introspection described it."""
-    jti = verified.claims.get("jti")
+    claims = verified.claims
     values = (
-        jti if isinstance(jti, str) else None, verified.grant_id, verified.client_id, verified.account,
-        None, verified.key_id, "", "",
+        _text(claims.get("jti")), verified.grant_id, verified.client_id, verified.account,
+        None, verified.key_id, "", "", verified.subject, _text(claims.get("sid")),
+        _text(claims.get("client_account")),
     )  # fmt: skip
     return Ties(values, answered_at)
+
+
+def _text(claim: object) -> str | None:
+    return claim if isinstance(claim, str) else None
 
 
 @lru_cache(maxsize=1024)
@@ -149,6 +162,19 @@ class Log:
             max(mark.touched, seq), max(mark.dead, ends_below), max(mark.expires_at, entry.expires_at)
         )
         self.values.add(value)
+
+    def keep(self, before: Log) -> None:
+        """What was known to be dead stays so: who took a snapshot anew may ask a server that was set back.
+
+        Positions say nothing in another epoch, whose tokens are all newer than this one's.
+        """
+        for named, mark in before._marks.items():
+            if not mark.dead or (before.epoch != self.epoch and named[0] not in FOR_GOOD):
+                continue
+            if len(self._marks) < LIMIT or named in self._marks:
+                told = self._marks.get(named, _NONE)
+                self._marks[named] = _Mark(*map(max, told, mark))
+                self.values.add(named[1])
 
     def covers(self, ties: Ties) -> bool:
         """Whether a token with these ties has ended."""

@@ -21,7 +21,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 from doorward_verify import feed_message, jwt, revocations, strict_json
 from doorward_verify.errors import Misconfigured, Unavailable
 from doorward_verify.feed_message import FeedEndpoints
-from doorward_verify.outbound import Outbound, Response, split
+from doorward_verify.outbound import TIMEOUT, Outbound, Response, split
 from doorward_verify.revocations import Position
 from doorward_verify.single_flight import Breaker, Pause, SingleFlight
 
@@ -171,21 +171,23 @@ class Source:
 
     def feed(self) -> FeedEndpoints | None:
         """None when the issuer has no feed; raises Unavailable when nobody can say."""
-        known = self._endpoints or self._asking_breaker(self._discovered)
+        known = self._endpoints
+        if known is None or self._monotonic() - known.read_at >= METADATA_LIFETIME:
+            known = self._asking_breaker(self._discovered)
         return known.feed
 
-    def introspect(self, question: Mapping[str, str], heard_at: float = -math.inf) -> Answer:
+    def introspect(self, question: Mapping[str, str], heard_at: float = -math.inf, timeout: float = TIMEOUT) -> Answer:
         """Raises Unavailable, with the reason verifier_refused when it is our own credentials that are refused.
 
         `heard_at` is when the server was last heard by another way.
         """
-        return self._asking_breaker(lambda: self._introspect(question), heard_at)
+        return self._asking_breaker(lambda: self._introspect(question, timeout), heard_at)
 
-    def _introspect(self, question: Mapping[str, str]) -> Answer:
+    def _introspect(self, question: Mapping[str, str], timeout: float) -> Answer:
         endpoint = self._discovered().introspection_endpoint
         if endpoint is None:
             raise Unavailable("the authorization server offers no introspection", reason="verifier_unconfigured")
-        response = self._outbound.post(endpoint, urlencode(question).encode(), self._authorization)
+        response = self._outbound.post(endpoint, urlencode(question).encode(), self._authorization, timeout)
         if response.status in (401, 403):
             raise Unavailable("the verifier's own credentials are refused", reason="verifier_refused")
         claims = _object(response)

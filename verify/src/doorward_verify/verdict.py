@@ -37,6 +37,7 @@ class Policy:
     on_stale: OnStale
     accepts_in_outage: bool
     outage_grace: float
+    takes_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from doorward_verify.memory import Known, Memory
 from doorward_verify.proving import Proving
 from doorward_verify.reasons import BY_NAME
 from doorward_verify.source import Source
+from doorward_verify.steady_clock import SteadyClock
 from doorward_verify.tally import Tally
 from doorward_verify.verdict import OnStale, Policy, Revocation
 from doorward_verify.verified import Verified
@@ -38,6 +39,7 @@ CHOICES: Mapping[str, Container[object]] = {
     "on_stale": ("introspect", "refuse", "accept"),
     "on_outage": ("accept", "refuse"),
     "environment": ("live", "test"),
+    "opaque_tokens": ("doorward", "any"),
     "leeway": range(access_token.LEEWAY_LIMIT + 1),
 }
 
@@ -52,6 +54,7 @@ class Verifier:
     answers 503, "accept" takes what was good, flagged as `stale`. `on_outage` decides when the server does not answer
     either: "accept" lets JWTs live until they expire and known keys for `outage_grace` seconds, flagged as `stale`.
     `revocation="introspect"` wants no feed; "off" accepts JWTs until they expire and asks nobody about them.
+    `opaque_tokens="any"` is for an issuer that is no Doorward: its tokens have no form, and their text is asked about.
     """
 
     def __init__(
@@ -69,31 +72,42 @@ class Verifier:
         outage_grace: float = 300,
         environment: Literal["live", "test"] = "live",
         brand: str = "dw",
+        opaque_tokens: Literal["doorward", "any"] = "doorward",
         leeway: int = 10,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        chosen = {"revocation": revocation, "on_stale": on_stale, "on_outage": on_outage}
-        _refuse_unknown({**chosen, "environment": environment, "leeway": leeway}, max_staleness)
+        chosen = {
+            "revocation": revocation, "on_stale": on_stale, "on_outage": on_outage, "environment": environment,
+            "opaque_tokens": opaque_tokens, "leeway": leeway,
+        }  # fmt: skip
+        _refuse_unknown(chosen, max_staleness)
         self.issuer = configuration.issuer(issuer)
         self.audience = audience
         self._policy = Policy(
-            self.issuer, audience, environment, brand, leeway, revocation, on_stale, on_outage == "accept", outage_grace
-        )
+            self.issuer, audience, environment, brand, leeway, revocation, on_stale, on_outage == "accept",
+            outage_grace, opaque_tokens == "any",
+        )  # fmt: skip
         credentials = configuration.credentials(verifier_id, verifier_secret, needed=revocation != "off")
         self._can_ask = credentials is not None
-        self._clock, self._monotonic = clock, monotonic
-        ca_file = configuration.ca_file(ca_file)
-        self._source = Source(self.issuer, ca_file=ca_file, credentials=credentials, monotonic=monotonic)
-        followed_with = credentials if revocation == "feed" else None
-        self._view = FeedView(self._source, audience, followed_with, ca_file, max_staleness, monotonic)
-        self._memory = Memory(MEMORY_LIMIT)
-        self._proving = Proving(self._source, self._memory, self._policy, self._view, clock, monotonic)
-        self._asking = Asking(self._source, self._memory, self._policy, self._view.line, clock, monotonic)
-        self._tally = Tally()
+        self._assemble(credentials, configuration.ca_file(ca_file), max_staleness, clock, monotonic)
         _LIVE.add(self)
         if revocation == "off":
             log.warning("revocation is off: JWTs of %s are accepted until they expire", self.issuer)
+
+    def _assemble(
+        self, credentials: tuple[str, str] | None, ca_file: str | None, max_staleness: float,
+        clock: Callable[[], float], monotonic: Callable[[], float],
+    ) -> None:  # fmt: skip
+        policy, follower = self._policy, credentials if self._policy.revocation == "feed" else None
+        self._source = Source(self.issuer, ca_file=ca_file, credentials=credentials, monotonic=monotonic)
+        self._view = view = FeedView(self._source, self.audience, follower, ca_file, max_staleness, monotonic)
+        self._monotonic = monotonic
+        self._clock = steady = SteadyClock(clock, monotonic, lambda: view.feed.server_offset)
+        self._memory = memory = Memory(MEMORY_LIMIT)
+        self._proving = Proving(self._source, memory, policy, view, steady, monotonic)
+        self._asking = Asking(self._source, memory, policy, view.line, steady, monotonic)
+        self._tally = Tally()
 
     def check(self, text: str) -> Verified:
         """What is proved by this credential. Raises a DoorwardError. May wait for the server."""
@@ -105,6 +119,7 @@ class Verifier:
             self._tally.other(self._kind(text), refused.reason)
             raise
         self._tally.good(found)
+        self._view.feed.usage.count(found)
         return found
 
     async def acheck(self, text: str) -> Verified:
@@ -117,6 +132,7 @@ class Verifier:
             self._tally.other(self._kind(text), refused.reason)
             raise
         self._tally.good(found)
+        self._view.feed.usage.count(found)
         return found
 
     def known(self, text: str) -> Verified | None:
@@ -125,7 +141,7 @@ class Verifier:
         known = self._memory.get(digest)
         if known is not None and self._stands(known):
             return known.result()
-        presented = credential.recognise(api_key.strip_uri_scheme(text), self._policy.brand)
+        presented = self._recognise(text)
         if presented.text != text:
             return self.known(presented.text)
         if presented.kind == "jwt":
@@ -212,7 +228,7 @@ class Verifier:
 
     def _ask(self, text: str) -> Verified:
         started = self._monotonic()
-        presented = credential.recognise(api_key.strip_uri_scheme(text), self._policy.brand)
+        presented = self._recognise(text)
         digest = api_key.digest(presented.text)
         proof = self._proving.by_any_key(presented, digest) if presented.kind == "jwt" else None
         self._view.follow()
@@ -229,9 +245,13 @@ class Verifier:
         is_held = known is not None and known.era == line.era and not known.was_hit(line.log)
         return self._when_stale(known.verified if known and is_held and self._monotonic() < known.held_until else None)
 
+    def _recognise(self, text: str) -> Presented:
+        policy = self._policy
+        return credential.recognise(api_key.strip_uri_scheme(text), policy.brand, takes_foreign=policy.takes_foreign)
+
     def _kind(self, text: str) -> str:
         try:
-            return credential.recognise(api_key.strip_uri_scheme(text), self._policy.brand).kind
+            return self._recognise(text).kind
         except DoorwardError:
             return "none"
 
