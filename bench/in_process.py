@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from figures import Figure
 from joserfc import jwt as joserfc
 from joserfc.jwk import ECKey
+from live_entries import entries
 from timing import Contestant, in_turns
 
 from doorward.protocol.token import Stamp
-from doorward.sign import Signer
+from doorward.sign import Keyring, Signer
 from doorward_verify import access_token, jwt
+from doorward_verify.revocations import Log, ties_of_token
 
 ISSUER, AUDIENCE = "https://auth.example.com", "https://api.example.com"
 TOKENS = 1000
@@ -43,7 +45,7 @@ class Comparison:
 
 
 def run() -> list[Comparison]:
-    signer = Signer(os.urandom(32))
+    signer = Signer(Keyring.of(os.urandom(32)))
     now = int(time.time())
     key = signer.generate("signing_0123456789abcdef", "ES256", now)
     stamps = [Stamp(now, now + 300, f"{number:022}", "1:12") for number in range(TOKENS)]
@@ -70,8 +72,16 @@ def _verifying(tokens: list[str], jwk: Any, now: int) -> list[Comparison]:
     imported = ECKey.import_key(jwk)
     ours = Contestant(lambda token: access_token.verify(token, keys, issuer=ISSUER, audience=AUDIENCE, now=now), tokens)
     peer = Contestant(lambda token: joserfc.decode(token, imported, algorithms=["ES256"]), tokens)
+    log, kid = Log(1, entries()), str(jwk["kid"])
+    against_the_feed = Contestant(
+        lambda token: log.covers(
+            ties_of_token(access_token.verify(token, keys, issuer=ISSUER, audience=AUDIENCE, now=now).claims, kid)
+        ),
+        tokens,
+    )
     return [
         _compared("verify a JWT not seen before, ES256", ours, plain, required=85.0),
+        _compared("the same, and against a feed with 10,000 entries", against_the_feed, plain, required=85.0),
         _compared("for comparison: joserfc decodes the same, claims unchecked", peer, plain),
     ]
 
