@@ -7,17 +7,17 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser check lint types layers laws format bench lock clean
+.PHONY: help serve test test-browser check lint types layers laws format bench faults lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo "  ARGS=... is handed on by serve, test, test-browser, bench and lock"
+	@echo "  ARGS=... is handed on by serve, test, test-browser, bench, faults and lock"
 
 serve: .venv/.server ## Start the server on https://localhost:8443 and print the next steps
 	@exec ./doorward serve $(ARGS)
 
-test: .venv/.development ## Run every test
-	@tests/system-packages postgresql chromium
+test: .venv/.development tests/node/node_modules ## Run every test
+	@tests/system-packages postgresql chromium faketime
 	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 
 test-browser: .venv/.development ## Run the tests in a browser alone
@@ -45,6 +45,10 @@ format: .venv/.development ## Format the code and mend what ruff can mend
 
 bench: .venv/.development ## Measure, and print the figures
 	.venv/bin/python bench/run.py $(ARGS)
+
+faults: .venv/.development ## Provoke every fault at length, and print the figures
+	@tests/system-packages postgresql faketime
+	.venv/bin/pytest tests/faults --long $(ARGS)
 
 lock: .venv/pyvenv.cfg ## Pin the dependencies anew (ARGS=--upgrade for newer versions)
 	@$(PIP) uv
@@ -75,4 +79,9 @@ clean: ## Remove the environment and every cache; data stays
 .venv/.development: .venv/.server requirements/development.txt
 	@echo "Installing what the checks and tests need into .venv (the first time: about a minute)" >&2
 	@$(PIP) --require-hashes --requirement requirements/development.txt
+	@touch $@
+
+tests/node/node_modules: .venv/.development tests/node/package-lock.json
+	@echo "Installing the issuer and clients of others that the tests run against" >&2
+	@.venv/bin/python tests/javascript.py
 	@touch $@

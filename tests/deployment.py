@@ -211,7 +211,8 @@ class _InProcess(httpx2.BaseTransport):
     async def _answer(self, request: httpx2.Request) -> Response:
         copy = httpx2.Request(request.method, request.url, headers=request.headers.raw, content=request.read())
         reply = await self._inner.handle_async_request(copy)
-        return Response(reply.status_code, headers=reply.headers.raw, stream=httpx2.ByteStream(await reply.aread()))
+        content = b"".join([chunk async for chunk in reply.aiter_raw()])
+        return Response(reply.status_code, headers=reply.headers.raw, stream=httpx2.ByteStream(content))
 
 
 @contextlib.contextmanager
@@ -231,7 +232,7 @@ def _loop() -> Iterator[asyncio.AbstractEventLoop]:
 def _close_counters() -> None:
     """The library that counts keeps its files open to the very end, and Python would complain of each."""
     kind = getattr(sys.modules.get("prometheus_client.mmap_dict"), "MmapedDict", ())
-    for found in [one for one in gc.get_objects() if isinstance(one, kind)]:
+    for found in [one for one in gc.get_objects() if issubclass(type(one), kind)]:
         found.close()
 
 
@@ -259,10 +260,13 @@ def deployed(directory: Path, *, set_up: bool = True, **flags: Any) -> Iterator[
 
 
 @contextlib.contextmanager
-def served(directory: Path, *flags: object, port: int | None = None) -> Iterator[Doorward]:
+def served(
+    directory: Path, *flags: object, port: int | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[Doorward]:
     """`doorward serve` over TLS on a free port, with the first administrator if it has none yet."""
     data, port = directory / "data", port or free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD")}
+    environment |= variables or {}
     argv = command("--data-dir", data, "serve", "--port", port, *flags)
     with running(argv, "Ctrl-C", cwd=directory, env=environment) as program:
         trust = ssl.create_default_context(cafile=data / "ca.pem")

@@ -35,6 +35,9 @@ class PlainStore:
     committed: list[tuple[Any, ...]] = field(default_factory=list)
     policy = POLICY
 
+    def now(self) -> int:
+        return int(time.time())
+
     async def gather(self, gather: Callable[[Any, Any], Any], request: Any) -> Gathered[Any]:
         self.gathered += 1
         self.log.append("gather")

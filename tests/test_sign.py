@@ -30,8 +30,9 @@ from tests.protocol.given import (
 from doorward.protocol import token
 from doorward.protocol.entities import SigningKey
 from doorward.protocol.refusal import InvalidRequest
+from doorward.protocol.status_list import Place
 from doorward.protocol.token import Stamp
-from doorward.sign import BEGUN_LIMIT, Signer, derive, seal, unseal
+from doorward.sign import BEGUN_LIMIT, Keyring, Signer, derive, seal, unseal
 from doorward_verify import access_token, jwt
 
 MASTER_KEY = b"m" * 32
@@ -52,7 +53,7 @@ def a_signing_key(algorithm: str = "ES256", kid: str = "") -> SigningKey:
 
 @cache
 def generated(algorithm: str, kid: str) -> SigningKey:
-    return Signer(MASTER_KEY).generate(kid, algorithm, NOW)
+    return Signer(Keyring.of(MASTER_KEY)).generate(kid, algorithm, NOW)
 
 
 def kid_of(algorithm: str) -> str:
@@ -62,7 +63,7 @@ def kid_of(algorithm: str) -> str:
 
 @cache
 def a_signer() -> Signer:
-    return Signer(MASTER_KEY)
+    return Signer(Keyring.of(MASTER_KEY))
 
 
 def published(*keys: SigningKey) -> jwt.Keys:
@@ -111,20 +112,20 @@ def test_whatever_was_signed_before_a_token_has_its_own_claims(all_claims: list[
 
 
 def test_one_and_true_are_two_values() -> None:
-    signer = Signer(MASTER_KEY)
+    signer = Signer(Keyring.of(MASTER_KEY))
     for value in (1, True, 0, False, 1):
         found = jwt.parse(signer.jwt({**CLAIMS, "plan": value}, STAMP, a_signing_key())).claims["plan"]
         assert (found, type(found)) == (value, type(value))
 
 
 def test_the_same_values_under_other_names_are_other_claims() -> None:
-    signer = Signer(MASTER_KEY)
+    signer = Signer(Keyring.of(MASTER_KEY))
     for claims in ({"a": "x", "b": "y"}, {"b": "x", "a": "y"}, {"a": "y", "b": "x"}):
         assert jwt.parse(signer.jwt(claims, STAMP, a_signing_key())).claims == {**claims, **STAMPED}
 
 
 def test_each_client_gets_its_own_claims_each_time() -> None:
-    signer = Signer(MASTER_KEY)
+    signer = Signer(Keyring.of(MASTER_KEY))
     for _ in range(3):
         for client in ("client_1", "client_2"):
             claims = {**CLAIMS, "sub": client, "client_id": client}
@@ -133,7 +134,7 @@ def test_each_client_gets_its_own_claims_each_time() -> None:
 
 
 def test_each_token_gets_its_own_stamp() -> None:
-    signer = Signer(MASTER_KEY)
+    signer = Signer(Keyring.of(MASTER_KEY))
     for number in range(3):
         stamp = Stamp(NOW - number, NOW + 300 - number, f"jti{number}", f"3:{number}")
         found = verified_claims(signer.jwt(CLAIMS, stamp, a_signing_key()), a_signing_key())
@@ -142,8 +143,19 @@ def test_each_token_gets_its_own_stamp() -> None:
         )  # fmt: skip
 
 
+@each_algorithm
+@pytest.mark.parametrize("uri", ["https://auth.example.com/statuslists/17", 'https://ex"ample.com/größe/1'])
+def test_a_token_names_its_own_bit_and_its_neighbour_none(algorithm: str, uri: str) -> None:
+    signer, key = Signer(Keyring.of(MASTER_KEY)), a_signing_key(algorithm)
+    for idx in (0, 1_048_575):
+        status: Any = {"status_list": {"idx": idx, "uri": uri}}
+        found = verified_claims(signer.jwt(CLAIMS, replace(STAMP, status=status), key), key)
+        assert found == {**CLAIMS, **STAMPED, "status": status}
+        assert "status" not in verified_claims(signer.jwt(CLAIMS, STAMP, key), key)
+
+
 def test_each_key_signs_its_own_tokens() -> None:
-    signer, keys = Signer(MASTER_KEY), [a_signing_key(kid=f"signing_{number}") for number in (1, 2)]
+    signer, keys = Signer(Keyring.of(MASTER_KEY)), [a_signing_key(kid=f"signing_{number}") for number in (1, 2)]
     for _ in range(2):
         for key in (*keys, a_signing_key("RS256")):
             assert verified_claims(signer.jwt(CLAIMS, STAMP, key), key)
@@ -152,7 +164,7 @@ def test_each_key_signs_its_own_tokens() -> None:
 
 
 def test_what_is_kept_of_claims_is_bounded() -> None:
-    signer = Signer(MASTER_KEY)
+    signer = Signer(Keyring.of(MASTER_KEY))
     key = a_signing_key()
     for number in range(BEGUN_LIMIT + 2):
         text = signer.jwt({**CLAIMS, "n": number}, STAMP, key)
@@ -163,7 +175,7 @@ def test_what_is_kept_of_claims_is_bounded() -> None:
 
 def test_a_short_r_or_s_is_padded() -> None:
     """DER keeps numbers short, RFC 7518 §3.4 does not; one signature in 128 has such a number."""
-    signer, key, short = Signer(MASTER_KEY), a_signing_key(), set()
+    signer, key, short = Signer(Keyring.of(MASTER_KEY)), a_signing_key(), set()
     for _ in range(20_000):
         text = signer.jwt(CLAIMS, STAMP, key)
         signature = jwt.parse(text).signature
@@ -181,15 +193,48 @@ def test_a_short_r_or_s_is_padded() -> None:
 
 
 @each_algorithm
-def test_a_token_of_4_kib_is_signed_and_a_larger_one_is_not(algorithm: str) -> None:
-    api = an_api(claims={"big": "account.metadata.big"}, signing_algorithm=algorithm)
+@pytest.mark.parametrize("place", [None, Place(10**9, 1_048_575, NOW + 300)])
+def test_a_token_of_4_kib_is_signed_and_a_larger_one_is_not(algorithm: str, place: Place | None) -> None:
+    api = an_api(
+        claims={"big": "account.metadata.big"}, signing_algorithm=algorithm, status_list=place is not None
+    )  # fmt: skip
     key, sizes = a_signing_key(algorithm), []
     for length in range(2000, 3000, 20):
         facts = a_client(a_grant(api), account=an_account(metadata={"big": "x" * length}))
         with suppress(InvalidRequest):
-            reply = token.issue(facts, facts.grants[0], scope("read"), (key,), POLICY, a_moment()).reply
+            reply = token.issue(facts, facts.grants[0], scope("read"), (key,), POLICY, a_moment(), place).reply
             sizes.append(len(a_signer().jwt(reply.claims, reply.stamp, key)))
     assert 3900 < max(sizes) <= 4096
+
+
+# Heartbeats
+
+
+def test_a_heartbeat_is_a_jws_of_its_own_type_under_the_key_of_the_feed() -> None:
+    key = Signer(Keyring.of(MASTER_KEY)).generate("feed_1", "ES256", NOW, "feed")
+    text = Signer(Keyring.of(MASTER_KEY)).heartbeat({"pos": "1:2", "last": "1:1"}, key)
+    header, payload, signature, signing_input = jwt.unpack(text)
+    assert header.members == {"typ": "feed+jwt", "alg": "ES256", "kid": "feed_1"}
+    assert jwt.read_claims(payload) == {"pos": "1:2", "last": "1:1"}
+    jwt.authenticate(header, signature, signing_input, published(key))
+
+
+def test_a_status_list_is_a_jws_of_its_own_type_under_a_key_of_tokens() -> None:
+    text = a_signer().status_list({"sub": "https://auth.example.com/statuslists/1", "ttl": 60}, a_signing_key())
+    header, payload, signature, signing_input = jwt.unpack(text)
+    assert header.members == {"typ": "statuslist+jwt", "alg": "ES256", "kid": kid_of("ES256")}
+    assert jwt.read_claims(payload) == {"sub": "https://auth.example.com/statuslists/1", "ttl": 60}
+    jwt.authenticate(header, signature, signing_input, published(a_signing_key()))
+
+
+def test_no_key_signs_for_the_other_purpose() -> None:
+    signer = Signer(Keyring.of(MASTER_KEY))
+    with pytest.raises(AssertionError, match="one purpose"):
+        signer.heartbeat({}, a_signing_key())
+    with pytest.raises(AssertionError, match="one purpose"):
+        signer.jwt(CLAIMS, STAMP, signer.generate("feed_1", "ES256", NOW, "feed"))
+    with pytest.raises(AssertionError, match="one purpose"):
+        signer.status_list({}, signer.generate("feed_1", "ES256", NOW, "feed"))
 
 
 # Keys
@@ -227,7 +272,7 @@ def test_keys_have_the_size_that_rfc_7518_asks_for() -> None:
 
 def test_a_short_coordinate_is_padded() -> None:
     """RFC 7518 §6.2.1.2 wants 32 bytes; one key in 128 has a coordinate that fits into fewer."""
-    signer, short = Signer(MASTER_KEY), set()
+    signer, short = Signer(Keyring.of(MASTER_KEY)), set()
     for _ in range(20_000):
         jwk = signer.generate("k", "ES256", NOW).public_jwk
         for name in ("x", "y"):
@@ -248,18 +293,35 @@ def test_no_two_keys_are_the_same() -> None:
 @each_algorithm
 def test_a_private_key_opens_under_its_own_master_key_alone(algorithm: str) -> None:
     with pytest.raises(InvalidTag):
-        Signer(b"n" * 32).jwt(CLAIMS, STAMP, a_signing_key(algorithm))
+        Signer(Keyring.of(b"n" * 32)).jwt(CLAIMS, STAMP, a_signing_key(algorithm))
 
 
 def test_a_private_key_opens_under_its_own_kid_alone() -> None:
     stolen = replace(a_signing_key(kid="one"), private_key=a_signing_key(kid="two").private_key)
     for moved in (stolen, replace(a_signing_key(kid="one"), id="two")):
         with pytest.raises(InvalidTag):
-            Signer(MASTER_KEY).jwt(CLAIMS, STAMP, moved)
+            Signer(Keyring.of(MASTER_KEY)).jwt(CLAIMS, STAMP, moved)
+
+
+def test_a_private_key_that_signs_no_more_is_forgotten_and_no_other() -> None:
+    signer, keys = Signer(Keyring.of(MASTER_KEY)), [a_signing_key(kid="one"), a_signing_key(kid="two")]
+    for key in keys:
+        signer.jwt(CLAIMS, STAMP, key)
+    signer.forget(but={"two", "three"})
+    closed = [replace(key, private_key=b"") for key in keys]
+    assert verified_claims(signer.jwt({**CLAIMS, "n": 2}, STAMP, closed[1]), keys[1])
+    for claims in (CLAIMS, {**CLAIMS, "n": 2}):
+        with pytest.raises(ValueError, match=r".*"):
+            signer.jwt(claims, STAMP, closed[0])
+
+
+def test_a_spare_has_not_begun_to_sign() -> None:
+    spare = Signer(Keyring.of(MASTER_KEY)).generate("spare", "ES256", NOW, state="pending")
+    assert (spare.state, spare.created_at, spare.activated_at) == ("pending", NOW, None)
 
 
 def test_a_private_key_is_opened_once() -> None:
-    signer, key = Signer(MASTER_KEY), a_signing_key()
+    signer, key = Signer(Keyring.of(MASTER_KEY)), a_signing_key()
     signer.jwt(CLAIMS, STAMP, key)
     closed = replace(key, private_key=b"not a box at all")
     assert verified_claims(signer.jwt({**CLAIMS, "n": 2}, STAMP, closed), key)["n"] == 2

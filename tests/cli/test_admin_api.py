@@ -21,8 +21,8 @@ ACCOUNT = {
 }  # fmt: skip
 API = {
     "id": "api_1", "identifier": "https://api.example.com", "name": "Invoices", "scopes": {"a": "A"},
-    "token_format": "jwt", "token_lifetime": 300, "signing_algorithm": "ES256", "claims": {}, "created_at": 1,
-    "updated_at": 1, "version": 7,
+    "token_format": "jwt", "token_lifetime": 300, "signing_algorithm": "ES256", "claims": {},
+    "status_list": False, "created_at": 1, "updated_at": 1, "version": 7,
 }  # fmt: skip
 
 

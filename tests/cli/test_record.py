@@ -34,6 +34,15 @@ def test_apis_create(at):
     assert (made["token_format"], made["token_lifetime"], made["signing_algorithm"]) == ("jwt", 300, "ES256")
 
 
+def test_an_api_has_status_lists_when_it_says_so(at):
+    words = ("apis", "create", API, "--name", "Invoices", "--status-list", "--json")
+    assert at(*words).json["status_list"] is True
+    assert "status list" in at("apis", "show", "Invoices").out
+    assert at("apis", "update", "Invoices", "--token-lifetime", "1m", "--json").json["status_list"] is True
+    assert at("apis", "update", "Invoices", "--no-status-list", "--json").json["status_list"] is False
+    assert at("apis", "update", "Invoices", "--status-list", "--json").json["status_list"] is True
+
+
 def test_accounts_create(at):
     made = at(*shlex.split('accounts create acme --name "Acme Inc" --json')).json
     assert (made["id"], made["name"], made["state"]) == ("acme", "Acme Inc", "active")

@@ -21,7 +21,20 @@ from doorward.protocol.client import ClientFacts, GrantFacts
 from doorward.protocol.client_authentication import ClientCredentials
 from doorward.protocol.credential import ApiKeyFacts, TokenFacts
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Account, AdminKey, Api, ApiKey, Client, Grant, SigningKey, Verifier
+from doorward.protocol.entities import (
+    Account,
+    AdminKey,
+    Api,
+    ApiKey,
+    Client,
+    Grant,
+    Membership,
+    Password,
+    Session,
+    SigningKey,
+    User,
+    Verifier,
+)
 from doorward.protocol.events import Event
 from doorward.protocol.form import Form
 from doorward.protocol.moment import Moment, Position
@@ -30,8 +43,9 @@ from doorward.protocol.reasons import REASONS
 from doorward.protocol.refusal import Refusal
 from doorward.protocol.secret import Pepper, Secret
 from doorward.protocol.token import TokenResponse
+from doorward.protocol.user import UserFacts
 from doorward.protocol.verifier import VerifierFacts
-from doorward.sign import Signer
+from doorward.sign import Keyring, Signer
 from doorward_verify import api_key, jwt
 from doorward_verify.scope import Scope
 
@@ -136,6 +150,38 @@ def an_admin_key(text: str = ADMIN_KEY, allowed: str = "admin", **fields: Any) -
     return AdminKeyFacts(replace(key, **fields), kept(text, "admin_1"))
 
 
+def a_user(**fields: Any) -> User:
+    made = User(
+        "user_1", "Ada", "ada", "ada@example.com", True, "Ada Lovelace", "active", "member", {}, EARLIER, EARLIER
+    )
+    return replace(made, **fields)
+
+
+def a_password(phc: str = "$argon2id$kept", **fields: Any) -> Password:
+    return replace(Password("user_1", phc, EARLIER), **fields)
+
+
+def a_membership(**fields: Any) -> Membership:
+    return replace(Membership("membership_1", "user_1", "acme", "developer", EARLIER), **fields)
+
+
+def a_person(*memberships: Membership, password: Password | None = None, **fields: Any) -> UserFacts:
+    """A user who has chosen a password, with all that he belongs to."""
+    return UserFacts(a_user(**fields), password or a_password(), memberships)
+
+
+def a_session(**fields: Any) -> Session:
+    made = Session(
+        "session_1", "a digest", "user_1", NOW - 60, ("pwd",), "1", NOW - 60, NOW + DAY, "Firefox/140", "192.0.2.1"
+    )
+    return replace(made, **fields)
+
+
+def a_user_grant(**fields: Any) -> Grant:
+    grant = Grant("grant_u", "client_1", "api_1", scope("read"), EARLIER)
+    return replace(grant, **{"user_id": "user_1", "session_id": "session_1", **fields})
+
+
 def an_administrator(allowed: str = "admin") -> Caller:
     return Caller("admin_1", scope(allowed))
 
@@ -163,7 +209,7 @@ def credentials(
 
 @cache
 def a_signer() -> Signer:
-    return Signer(b"m" * 32)
+    return Signer(Keyring.of(b"m" * 32))
 
 
 @cache

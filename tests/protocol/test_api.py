@@ -41,7 +41,7 @@ def test_a_new_api_signs_jwts_with_es256_for_300_seconds() -> None:
     assert event.api.id.startswith("api_")
     assert decision.reply == api.show(event.api)
     assert decision.reply == ApiObject(
-        event.api.id, IDENTIFIER, "invoices", {}, "jwt", 300, "ES256", {}, NOW, NOW, 1
+        event.api.id, IDENTIFIER, "invoices", {}, "jwt", 300, "ES256", {}, False, NOW, NOW, 1
     )  # fmt: skip
 
 
@@ -55,6 +55,17 @@ def test_an_api_is_made_as_it_was_asked_for() -> None:
     }
     reply = create(**asked_for).reply
     assert {name: getattr(reply, name) for name in asked_for} == asked_for
+
+
+def test_only_jwts_have_status_lists() -> None:
+    assert create(status_list=True).reply.status_list is True
+    assert update(status_list=True).reply.status_list is True
+    for attempt in (create, update):
+        with refused("invalid_fields", fields={"status_list": "must be false unless tokens are JWTs"}):
+            attempt(status_list=True, token_format="opaque")
+    with refused("invalid_fields"):
+        update(an_api(status_list=True), token_format="opaque")
+    assert update(an_api(status_list=True), token_format="opaque", status_list=False).reply.token_format == "opaque"
 
 
 def test_identifier_and_name_are_taken_once() -> None:

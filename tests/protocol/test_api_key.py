@@ -48,6 +48,8 @@ SHOWN = KeyObject(
     EARLIER,
     EARLIER,
     None,
+    0,
+    None,
     1,
 )
 

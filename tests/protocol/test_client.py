@@ -215,6 +215,7 @@ def test_a_client_is_shown_without_its_secret() -> None:
     assert shown == ClientObject(
         "client_1", "worker", "acme", ["client_credentials"], None,
         [ClientApiObject(IDENTIFIER, "read write", "grant_api_1")], "active", {}, EARLIER, EARLIER, 1,
+        [], [], False, False, None, None, "RS256", None, False,
     )  # fmt: skip
     assert CLIENT_SECRET not in repr(a_client())
 
@@ -223,4 +224,5 @@ def test_a_client_rests_on_its_account_grants_and_apis() -> None:
     facts = a_client(a_grant(), GrantFacts(a_grant(another_api()).grant, another_api()))
     assert set(facts.refs) == {
         "client/client_1", "account/acme", "grant/grant_api_1", "api/api_1", "grant/grant_api_2", "api/api_2",
+        "deployment/all",
     }  # fmt: skip

@@ -102,10 +102,30 @@ def test_more_than_one_method_is_refused(authorization: list[bytes], form: Form)
         parse(authorization, form)
 
 
-@pytest.mark.parametrize("form", [NOTHING, a_form(client_id="client_1"), a_form(client_secret="s")])
-def test_a_client_that_shows_no_secret_is_not_authenticated(form: Form) -> None:
+@pytest.mark.parametrize("form", [NOTHING, a_form(client_secret="s")])
+def test_who_does_not_say_who_he_is_is_not_authenticated(form: Form) -> None:
     with refused("invalid_client", reason="client_unauthenticated", fields={}):
         parse([], form)
+
+
+def test_a_client_that_shows_no_secret_is_not_authenticated() -> None:
+    shown = parse([], a_form(client_id="client_1"))
+    for client in (None, a_client()):
+        with refused("invalid_client", reason="client_unauthenticated", fields={}):
+            authenticate(shown, client, POLICY, a_moment())
+
+
+def test_a_public_client_is_itself_by_its_name_alone() -> None:
+    public = a_client(token_endpoint_auth_method="none", secrets=())
+    assert authenticate(parse([], a_form(client_id="client_1")), public, POLICY, a_moment()) == public.client
+
+
+def test_a_public_client_that_shows_a_secret_is_somebody_else() -> None:
+    """T043."""
+    public = a_client(token_endpoint_auth_method="none", secrets=())
+    for shown in (parse([], a_form(client_id="client_1", client_secret="s")), parse([basic("client_1", "s")], NOTHING)):
+        with refused("invalid_client"):
+            authenticate(shown, public, POLICY, a_moment())
 
 
 @pytest.mark.parametrize("header", [b"Bearer x", b"Digest x", b"", b"Basic-ish eA=="])

@@ -17,7 +17,6 @@ from tests.protocol.given import (
     KEY,
     NOW,
     POLICY,
-    REFRESH_TOKEN,
     a_key,
     a_moment,
     a_secret,
@@ -83,7 +82,7 @@ def test_a_jwt_is_known_by_its_two_dots() -> None:
     assert presented("a.b.c", "dw").kind == "jwt"
 
 
-@pytest.mark.parametrize("text", [REFRESH_TOKEN, CLIENT_SECRET, ADMIN_KEY, a_secret("g")])
+@pytest.mark.parametrize("text", [CLIENT_SECRET, ADMIN_KEY, a_secret("g")])
 def test_secrets_of_other_kinds_are_no_credentials_for_apis(text: str) -> None:
     assert presented(text, "dw").kind == "unknown"
 
@@ -243,6 +242,14 @@ def revoked(entity: Any) -> Any:
 
 
 @each_token
+def test_a_token_that_is_older_than_a_cut_off_stays_dead(check: Any, facts: TokenFacts) -> None:
+    """What a suspended account had is not revived by its resumption (decision 3, T103); the token is of 2:41."""
+    assert check(replace(facts, cut_off=41)).active
+    ended = check(replace(facts, cut_off=42))
+    assert (ended.reason, ended.exists) == ("credential_revoked", True)
+
+
+@each_token
 def test_a_token_ends_at_its_exp_to_the_second(check: Any, facts: TokenFacts) -> None:
     assert check(now=NOW + 299).active
     for late in (300, 305, 311, 10**6):
@@ -342,5 +349,5 @@ def test_a_key_rests_on_its_account_and_api() -> None:
 @each_token
 def test_a_token_rests_on_all_that_can_end_it(check: Any, facts: TokenFacts) -> None:
     assert set(facts.refs) == {
-        f"token/{facts.jti}", "grant/grant_api_1", "client/client_1", "account/acme", "api/api_1",
+        f"token/{facts.jti}", "grant/grant_api_1", "client/client_1", "account/acme", "api/api_1", "deployment/all",
     }  # fmt: skip

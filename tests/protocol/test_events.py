@@ -8,16 +8,23 @@ import json
 import types
 import typing
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.protocol.allowed import a_code, a_refresh_token, a_waiting_request
 from tests.protocol.given import (
     CLIENT_SECRET,
     KEY,
     NOW,
     a_client,
     a_grant,
+    a_membership,
+    a_password,
+    a_session,
     a_signing_key,
+    a_user,
+    a_user_grant,
     a_verifier,
     an_account,
     an_admin_key,
@@ -26,8 +33,10 @@ from tests.protocol.given import (
     kept,
 )
 
+from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
-from doorward.protocol.entities import SetupLink
+from doorward.protocol import people_events as p
+from doorward.protocol.entities import ResetLink, SetupLink
 from doorward.protocol.events import Event, entity_id, is_change, particulars
 
 EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
@@ -37,7 +46,13 @@ SECRET = kept(KEY, "key_1")
 ADMIN = an_admin_key()
 GRANT = a_grant().grant
 
+ALLOWED = {"grant_id": "grant_u", "client_id": "client_1", "scope": ["read"], "user_id": "user_1"}
+FAMILY = {"client_id": "client_1", "grant_id": "grant_u"}
 GRANTED = {"grant_id": "grant_api_1", "client_id": "client_1", "scope": ["read", "write"]}
+SIGNS = {"kid": "signing_1", "purpose": "token", "algorithm": "ES256", "state": "active"}
+ADA = {"username": "Ada", "state": "active", "role": "member"}
+BELONGS = {"account": "acme", "role": "developer"}
+SIGNED_IN = {"session": "session_1", "user": "user_1", "address": "192.0.2.1"}
 INVOICES = {"identifier": "https://api.example.com", "name": "invoices"}
 
 # event, what it touches, what the audit log keeps
@@ -63,12 +78,41 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (e.GrantCreated(GRANT), "client/client_1", GRANTED),
     (e.GrantChanged(GRANT), "grant/grant_api_1", GRANTED),
     (e.GrantRevoked(GRANT), "grant/grant_api_1", GRANTED),
+    (v.GrantTokensRevoked(a_user_grant()), "grant/grant_u", ALLOWED),
+    # What a code and its grant are is known by the grant alone: no journal holds what was made from a code.
+    (v.CodeIssued(a_user_grant(), a_code(), a_waiting_request()), "grant/grant_u", ALLOWED),
+    (v.CodeRedeemed(a_code()), "code/grant_u", {"client_id": "client_1", "user_id": "user_1"}),
+    (v.AuthorizationRequested(a_waiting_request()), "authorization_request/authorization_1",
+        {"client_id": "client_1"}),
+    (v.AuthorizationDenied(a_waiting_request(), "user_1"), "authorization_request/authorization_1",
+        {"client_id": "client_1", "user_id": "user_1"}),
+    (v.RefreshTokenIssued(a_refresh_token()), f"refresh_token/{a_refresh_token().id}", FAMILY),
+    (v.RefreshTokenRotated(a_refresh_token(), a_refresh_token("next")), f"refresh_token/{a_refresh_token().id}",
+        FAMILY),
     (e.VerifierCreated(a_verifier().verifier, SECRET), "verifier/verifier_1", {"api": "api_1", "name": "billing"}),
     (e.VerifierRevoked(a_verifier().verifier), "verifier/verifier_1", {"api": "api_1", "name": "billing"}),
     (e.AdminKeyCreated(ADMIN.admin_key, ADMIN.secret), "admin_key/admin_1", {"name": "ci"}),
     (e.AdminKeyRevoked(ADMIN.admin_key), "admin_key/admin_1", {"name": "ci"}),
-    (e.SigningKeyCreated(a_signing_key()), "signing_key/all", {"kid": "signing_1", "algorithm": "ES256"}),
+    (e.SigningKeyCreated(a_signing_key()), "signing_key/all", SIGNS),
+    (e.SigningKeyActivated(a_signing_key()), "signing_key/all", SIGNS),
+    (e.SigningKeyRetired(replace(a_signing_key(), state="retired")), "signing_key/all", {**SIGNS, "state": "retired"}),
+    (e.SigningKeyRemoved(replace(a_signing_key(), state="removed"), "emergency"), "signing_key/all",
+        {**SIGNS, "state": "removed", "reason": "emergency"}),
+    (e.SigningKeyResealed(a_signing_key()), "signing_key/all", SIGNS),
+    (e.SecretsRotated("a fingerprint", "another", 2, 3), "deployment/secrets",
+        {"master_key_version": 2, "pepper_version": 3}),
+    (e.EverythingRevoked(), "deployment/all", {}),
     (e.TokenRevoked("jti_1", NOW, True, "api_1"), "token/jti_1", {"api": "api_1", "exp": NOW, "opaque": True}),
+    (p.UserCreated(a_user()), "user/user_1", ADA),
+    (p.UserUpdated(a_user(state="disabled")), "user/user_1", {**ADA, "state": "disabled"}),
+    (p.PasswordChanged(a_password()), "user/user_1", {}),
+    (p.ResetLinkCreated(ResetLink("a digest", "user_1", NOW + 60, NOW)), "user/user_1", {"expires_at": NOW + 60}),
+    # Whoever relied on a user relied on what he belongs to, and on where he is signed in.
+    (p.MembershipCreated(a_membership()), "user/user_1", BELONGS),
+    (p.MembershipChanged(a_membership(role="owner")), "user/user_1", {**BELONGS, "role": "owner"}),
+    (p.MembershipDeleted(a_membership()), "user/user_1", BELONGS),
+    (p.SessionStarted(a_session()), "user/user_1", SIGNED_IN),
+    (p.SessionEnded(a_session(ended_at=NOW)), "session/session_1", SIGNED_IN),
     (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",
@@ -91,7 +135,8 @@ def test_an_event_names_what_it_touches_and_what_is_kept_of_it(
 
 
 def test_records_make_no_facts_stale_and_everything_else_does() -> None:
-    assert {type(event) for event, _, _ in TOLD if not is_change(event)} == {e.AccessTokenIssued, e.CredentialRefused}
+    records = {e.AccessTokenIssued, e.CredentialRefused, v.AuthorizationRequested, v.RefreshTokenIssued}
+    assert {type(event) for event, _, _ in TOLD if not is_change(event)} == records
 
 
 def filled(kind: Any) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import typing
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.protocol.allowed import a_code, a_refresh_token, a_waiting_request
 from tests.protocol.given import (
     CLIENT_SECRET,
     KEY,
@@ -13,7 +15,12 @@ from tests.protocol.given import (
     POLICY,
     a_client,
     a_grant,
+    a_membership,
+    a_password,
+    a_session,
     a_signing_key,
+    a_user,
+    a_user_grant,
     a_verifier,
     an_account,
     an_admin_key,
@@ -22,8 +29,10 @@ from tests.protocol.given import (
     kept,
 )
 
+from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
-from doorward.protocol.entities import SetupLink
+from doorward.protocol import people_events as p
+from doorward.protocol.entities import ResetLink, SetupLink
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
 from doorward.protocol.revocation_log import LEEWAY, Entry, Placed, chain, entry
@@ -38,6 +47,7 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
     (e.TokenRevoked("jti_1", NOW + 5, False, "api_1"), Entry("token", "jti_1", "dead", NOW + 65, "api_1")),
     (e.TokenRevoked("opaque_1", NOW + 300, True, "api_2"), Entry("token", "opaque_1", "dead", NOW + 360, "api_2")),
     (e.GrantRevoked(a_grant(revoked_at=NOW).grant), Entry("grant", "grant_api_1", "dead", CUT, "api_1")),
+    (v.GrantTokensRevoked(a_user_grant(tokens_revoked_at=NOW)), Entry("grant", "grant_u", "dead", CUT, "api_1")),
     (e.GrantChanged(GRANT), Entry("grant", "grant_api_1", "changed", ASK, "api_1")),
     (e.ClientUpdated(a_client(state="disabled").client), Entry("client", "client_1", "dead", CUT)),
     (e.ClientUpdated(a_client(name="renamed").client), Entry("client", "client_1", "changed", ASK)),
@@ -47,6 +57,11 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
     (e.ApiKeyRevoked(an_api_key(state="revoked")), Entry("api_key", "key_1", "dead", CUT, "api_1")),
     (e.ApiKeyUpdated(an_api_key()), Entry("api_key", "key_1", "changed", ASK, "api_1")),
     (e.ApiUpdated(an_api()), Entry("api", "api_1", "changed", ASK, "api_1")),
+    (e.EverythingRevoked(), Entry("everything", "", "dead", CUT)),
+    (p.UserUpdated(a_user(state="disabled")), Entry("user", "user_1", "dead", CUT)),
+    (p.UserUpdated(a_user(name="renamed")), Entry("user", "user_1", "changed", ASK)),
+    (p.SessionEnded(a_session(ended_at=NOW)), Entry("session", "session_1", "dead", CUT)),
+    (e.SigningKeyRemoved(a_signing_key(), "emergency"), Entry("signing_key", "signing_1", "dead", CUT)),
 )
 SILENT: tuple[Event, ...] = (
     e.ApiCreated(an_api()),
@@ -60,6 +75,28 @@ SILENT: tuple[Event, ...] = (
     e.AdminKeyCreated(an_admin_key().admin_key, an_admin_key().secret),
     e.AdminKeyRevoked(an_admin_key().admin_key),
     e.SigningKeyCreated(a_signing_key()),
+    e.SigningKeyActivated(a_signing_key()),
+    e.SigningKeyRetired(a_signing_key()),
+    e.SigningKeyResealed(a_signing_key()),
+    e.SecretsRotated("a fingerprint", "another", 2, 2),
+    # Of what the schedule removes nothing lives.
+    e.SigningKeyRemoved(a_signing_key(), "schedule"),
+    # What is for the issuer itself no verifier knows of.
+    v.GrantTokensRevoked(replace(a_user_grant(), api_id=None, tokens_revoked_at=NOW)),
+    e.TokenRevoked("jti_1", NOW, False, ""),
+    v.AuthorizationRequested(a_waiting_request()),
+    v.AuthorizationDenied(a_waiting_request(), "user_1"),
+    v.CodeIssued(a_user_grant(), a_code()),
+    v.CodeRedeemed(a_code()),
+    v.RefreshTokenIssued(a_refresh_token()),
+    v.RefreshTokenRotated(a_refresh_token(), a_refresh_token("next")),
+    p.UserCreated(a_user()),
+    p.PasswordChanged(a_password()),
+    p.ResetLinkCreated(ResetLink("a digest", "user_1", NOW + 60, NOW)),
+    p.MembershipCreated(a_membership()),
+    p.MembershipChanged(a_membership()),
+    p.MembershipDeleted(a_membership()),
+    p.SessionStarted(a_session()),
     e.SetupLinkCreated(LINK),
     e.SetupLinkUsed(LINK),
     e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW),

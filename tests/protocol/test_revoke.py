@@ -15,6 +15,10 @@ from tests.protocol.given import (
     a_client,
     a_grant,
     a_moment,
+    a_person,
+    a_session,
+    a_signing_key,
+    a_user,
     an_access_token,
     an_account,
     an_api_key,
@@ -23,9 +27,19 @@ from tests.protocol.given import (
     refused,
 )
 
-from doorward.protocol import api_key, revoke
+from doorward.protocol import api_key, revoke, user
 from doorward.protocol.decision import Decision
-from doorward.protocol.events import AccountUpdated, ApiKeyRevoked, ClientUpdated, GrantRevoked, TokenRevoked
+from doorward.protocol.events import (
+    AccountUpdated,
+    ApiKeyRevoked,
+    ClientUpdated,
+    EverythingRevoked,
+    GrantRevoked,
+    SigningKeyActivated,
+    SigningKeyRemoved,
+    TokenRevoked,
+)
+from doorward.protocol.people_events import SessionEnded, UserUpdated
 from doorward.protocol.revoke import Facts, RevocationObject, Revoke
 
 TOKENS = {token_format: an_access_token(token_format) for token_format in ("jwt", "opaque")}
@@ -46,7 +60,7 @@ def test_exactly_one_thing_is_ended(named: dict[str, str]) -> None:
         end(Facts(), **named)
 
 
-@pytest.mark.parametrize("kind", ["token", "grant", "client", "account", "api_key"])
+@pytest.mark.parametrize("kind", ["token", "grant", "client", "account", "user", "api_key", "signing_key"])
 def test_what_is_not_there_cannot_be_ended(kind: str) -> None:
     with refused("not_found", reason="entity_unknown"):
         end(Facts(), **{kind: "unknown"})
@@ -88,6 +102,10 @@ def test_ending_an_account_suspends_it() -> None:
     assert end(Facts(account=an_account()), account="acme") == ended("account", "acme", AccountUpdated(suspended))
 
 
+def test_ending_everything_needs_nothing_to_be_known() -> None:
+    assert end(Facts(), everything="access_tokens") == ended("everything", "access_tokens", EverythingRevoked())
+
+
 def test_ending_an_api_key_revokes_it() -> None:
     facts = Facts(api_key=api_key.Facts(an_api_key()))
     revoked = an_api_key(state="revoked", revoked_at=NOW, updated_at=NOW, version=2)
@@ -99,11 +117,23 @@ def test_an_api_key_is_named_by_its_own_id_whichever_of_its_ids_was_given() -> N
     assert end(facts, api_key=KEY[8:20]).reply.id == "key_1"
 
 
+def test_ending_a_signing_key_removes_it_and_lets_its_spare_sign() -> None:
+    key, spare = a_signing_key(), replace(a_signing_key("signing_2"), state="pending", activated_at=None)
+    decision = end(Facts(signing_keys=(key, spare)), signing_key=key.id)
+    removed = replace(key, state="removed", private_key=b"", removed_at=NOW, version=2)
+    assert decision == ended(
+        "signing_key", key.id,
+        SigningKeyRemoved(removed, "emergency"),
+        SigningKeyActivated(replace(spare, state="active", activated_at=NOW, version=2)),
+    )  # fmt: skip
+
+
 GONE: dict[str, tuple[Facts, str]] = {
     "grant": (Facts(grant=a_grant(revoked_at=EARLIER).grant), "grant_api_1"),
     "client": (Facts(client=a_client(state="disabled")), "client_1"),
     "account": (Facts(account=an_account(state="suspended")), "acme"),
     "api_key": (Facts(api_key=api_key.Facts(an_api_key(state="revoked"))), "key_1"),
+    "signing_key": (Facts(signing_keys=(replace(a_signing_key(), state="removed"),)), "signing_1"),
 }
 
 
@@ -116,3 +146,12 @@ def test_ending_something_twice_is_fine_and_changes_nothing(kind: str) -> None:
 @each_token
 def test_ending_a_token_twice_is_fine_and_changes_nothing(text: str, facts: Any) -> None:
     assert end(Facts(token=replace(facts, revoked=True)), token=text) == ended("token", facts.jti)
+
+
+def test_a_user_is_disabled_and_his_sessions_end() -> None:
+    facts = user.Facts(a_person(), sessions=(a_session(),))
+    disabled = UserUpdated(a_user(state="disabled", updated_at=NOW, version=2))
+    assert end(Facts(user=facts), user="ada") == ended(
+        "user", "user_1", disabled, SessionEnded(a_session(ended_at=NOW))
+    )
+    assert end(Facts(user=user.Facts(a_person(state="disabled"))), user="ada") == ended("user", "user_1")

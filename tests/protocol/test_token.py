@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,10 +27,11 @@ from tests.protocol.given import (
 from doorward.protocol import token
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import SigningKey
+from doorward.protocol.entities import ListedToken, SigningKey
 from doorward.protocol.events import AccessTokenIssued
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidRequest
+from doorward.protocol.status_list import Place
 from doorward.protocol.token import TokenResponse, choose, read, signing_key
 from doorward_verify import api_key
 
@@ -118,6 +119,48 @@ def test_only_an_active_key_signs(state: str) -> None:
         issue(keys=(a_signing_key_of("ES256", state), a_signing_key_of("RS256")))
 
 
+# A bit in a status list
+
+
+PLACE = Place(17, 413, NOW + 300)
+LISTED = a_client(a_grant(an_api(status_list=True)))
+
+
+def issue_listed(place: Place | None = PLACE, client: ClientFacts = LISTED) -> Decision[TokenResponse]:
+    granted = client.grants[0]
+    return token.issue(client, granted, granted.grant.scope, KEYS, POLICY, a_moment(), place)
+
+
+def test_a_token_names_its_bit_and_the_record_of_its_issue_all_that_it_hangs_on() -> None:
+    decision = issue_listed()
+    assert decision.reply.stamp.status == {
+        "status_list": {"idx": 413, "uri": "https://auth.example.com/statuslists/17"}
+    }  # fmt: skip
+    assert decision.reply.claims == CLAIMS
+    (event,) = decision.events
+    assert isinstance(event, AccessTokenIssued)
+    assert event.listed == ListedToken(
+        decision.reply.stamp.jti, 17, 413, "grant_api_1", "client_1", "acme", "ES256_active", 41, NOW + 300
+    )  # fmt: skip
+
+
+def test_an_api_that_did_not_ask_for_it_has_none() -> None:
+    decision = issue_listed(client=a_client())
+    assert decision.reply.stamp.status is None
+    assert getattr(decision.events[0], "listed", None) is None
+
+
+@pytest.mark.parametrize("place", [None, PLACE._replace(expires_at=NOW + 299)])
+def test_no_token_is_issued_that_could_not_be_ended_in_its_list(place: Place | None) -> None:
+    with refused("temporarily_unavailable", reason="store_unavailable"):
+        issue_listed(place)
+
+
+def test_an_opaque_token_has_no_bit() -> None:
+    (event,) = issue(token_format="opaque").events
+    assert getattr(event, "listed", None) is None
+
+
 # Opaque tokens
 
 
@@ -137,7 +180,7 @@ def test_an_opaque_token_is_kept_as_a_mac_with_what_introspection_answers() -> N
     assert row is not None
     assert event == AccessTokenIssued(row.id, "client_1", "grant_api_1", NOW + 60, row)
     assert row.mac == POLICY.pepper.mac(api_key.digest(decision.reply.token or ""))
-    assert row.claims == {**CLAIMS, **asdict(decision.reply.stamp)} == {
+    assert row.claims == {
         **CLAIMS, "iat": NOW, "exp": NOW + 60, "jti": row.id, "pos": "2:41",
     }  # fmt: skip
     assert (row.grant_id, row.client_id, row.account_id, row.api_id) == ("grant_api_1", "client_1", "acme", "api_1")

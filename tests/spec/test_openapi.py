@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 from schemathesis import GenerationMode, checks
 from tests.deployment import Doorward
+from tests.people import signed_in
 
 # Without the phase that explains a failure, which asks for hundreds of examples more.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 EXAMPLES = 8
+NUMBERS = itertools.count()
 CHECKS = [
     checks.not_a_server_error,
     checks.status_code_conformance,
@@ -59,6 +62,15 @@ def session(on_sqlite):
         yield session
 
 
+def a_user(doorward):
+    return doorward.create("/users", username=f"grace{next(NUMBERS)}")
+
+
+def a_session(doorward):
+    user, _ = signed_in(doorward)
+    return doorward.v1("GET", f"/sessions?user={user['id']}").json()["items"][0]
+
+
 def existing(doorward, path):
     """The id of a fresh entity of the kind that lives at this path."""
     kind = path.split("/")[1]
@@ -72,6 +84,12 @@ def existing(doorward, path):
         "keys": doorward.a_key,
         "clients": doorward.a_client,
         "verifiers": doorward.a_verifier,
+        "grants": lambda: {"id": doorward.a_client()["apis"][0]["grant_id"]},
+        "users": lambda: a_user(doorward),
+        "memberships": lambda: doorward.create(
+            "/memberships", user=a_user(doorward)["id"], account=doorward.an_account()["id"]
+        ),
+        "sessions": lambda: a_session(doorward),
         "admin-keys": lambda: doorward.create("/admin-keys", name="ci", scope="apis:read"),
     }[kind]()
     return made.get("id") or made["client_id"]

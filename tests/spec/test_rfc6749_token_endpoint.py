@@ -113,7 +113,7 @@ def test_without_a_grant_type_the_request_is_invalid(doorward, client):
 
 @pytest.mark.parametrize(
     "grant_type",
-    ["password", "implicit", "authorization_code", "refresh_token", "CLIENT_CREDENTIALS", "client_credentials "],
+    ["password", "implicit", "device_code", "CLIENT_CREDENTIALS", "client_credentials ", "authorization_code\n"],
 )
 def test_other_grant_types_are_unsupported(doorward, client, grant_type):
     reply = doorward.post("token", client, grant_type=grant_type, username="ada", password="secret", code="x")

@@ -6,7 +6,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+import sqlalchemy
 from tests.deployment import deployed
+from tests.people import PASSWORD, a_browser
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -30,6 +32,37 @@ def test_it_makes_a_key_that_may_do_everything(fresh):
     assert (made["scope"], made["state"]) == ("admin", "active")
     assert made["expires_at"] - made["created_at"] == 90 * 86_400
     assert fresh.v1("GET", f"/admin-keys/{made['id']}", key=made["key"]).status_code == 200
+
+
+def test_with_a_name_and_a_password_it_makes_a_person_too(fresh):
+    given = {"token": fresh.setup_token, "username": "Ada", "password": PASSWORD}
+    for field, value, status in (("password", "short", 422), ("username", "", 422), ("password", None, 400)):
+        assert fresh.http.post("/setup", json={**given, field: value}).status_code == status
+    reply = fresh.http.post("/setup", json=given)
+    assert reply.status_code == 201, "what was typed wrongly left the link as it was"
+    key = reply.json()["key"]
+    assert PASSWORD not in reply.text
+    shown = fresh.v1("GET", "/users/ada", key=key).json()
+    assert (shown["username"], shown["role"], shown["state"]) == ("Ada", "administrator", "active")
+    assert a_browser(fresh).sign_in("ada").status_code == 303
+
+
+def test_no_password_is_hashed_for_a_link_that_is_over(fresh):
+    """Whoever may set nothing up costs the server nothing."""
+    assert use(fresh, fresh.setup_token).status_code == 201
+    given = {"token": fresh.setup_token, "username": "eve", "password": "short"}
+    assert fresh.http.post("/setup", json=given).status_code == 410
+
+
+def test_an_administrator_who_is_a_person_makes_the_link_void_too(tmp_path):
+    with deployed(tmp_path) as doorward:
+        doorward.create("/users", username="ada", role="administrator")
+        engine = sqlalchemy.create_engine(f"sqlite:///{doorward.directory / 'doorward.db'}")
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("DELETE FROM admin_keys"))
+        engine.dispose()
+    with deployed(tmp_path, set_up=False) as doorward:
+        assert doorward.setup_token == ""
 
 
 def test_it_works_once(fresh):
@@ -96,7 +129,7 @@ class Page(HTMLParser):
             self.inline.append(data)
 
 
-@pytest.mark.parametrize("path", ["/setup", "/v1/docs"])
+@pytest.mark.parametrize("path", ["/setup", "/login", "/reset", "/logout", "/v1/docs"])
 def test_pages_run_nothing_inline_and_load_nothing_from_elsewhere(on_sqlite, path):
     reply = on_sqlite.http.get(path)
     page = Page(reply.text)

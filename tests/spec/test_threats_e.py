@@ -38,7 +38,8 @@ def issued(on_sqlite, client):
 def signing_key(on_sqlite):
     """The server's own key, which no attacker has: what is wrong with a token is then the one thing that is named."""
     with sqlite3.connect(on_sqlite.directory / "doorward.db") as database:
-        query = "SELECT id, private_key FROM signing_keys WHERE algorithm = 'ES256' AND purpose = 'token'"
+        named = "algorithm = 'ES256' AND purpose = 'token' AND state = 'active'"
+        query = f"SELECT id, private_key FROM signing_keys WHERE {named}"
         ((kid, box),) = database.execute(query).fetchall()
     database.close()
     master_key = decoded((on_sqlite.directory / "master.key").read_text().strip())

@@ -169,7 +169,8 @@ class TestT105WhatIsDisabledNeitherGetsNorUsesTokens:
         check = doorward.v1("POST", "/keys/verify", {"key": credentials["key"]["key"]}).json()
         assert (check["active"], check["reason"]) == (False, "account_suspended")
         doorward.v1("POST", f"/accounts/{credentials['account']}/resume")
-        assert active(doorward, credentials) == [True, True, True]
+        assert active(doorward, credentials) == [True, False, False]
+        assert doorward.post("token", credentials["clients"][0], **GRANT).status_code == 200
 
     def test_a_disabled_client(self, doorward, credentials):
         for client in credentials["clients"]:
@@ -178,7 +179,7 @@ class TestT105WhatIsDisabledNeitherGetsNorUsesTokens:
         assert active(doorward, credentials) == [True, False, False]
         for client in credentials["clients"]:
             doorward.v1("PATCH", f"/clients/{client['client_id']}", {"state": "active"})
-        assert active(doorward, credentials) == [True, True, True]
+        assert active(doorward, credentials) == [True, False, False]
 
     def test_a_deleted_client(self, doorward, credentials):
         for client in credentials["clients"]:
@@ -222,6 +223,14 @@ class TestT105WhatIsDisabledNeitherGetsNorUsesTokens:
     def test_what_is_not_there_is_not_revoked(self, doorward, kind):
         for text in ("x", "x" * 5000, "a.b.c", "\u2028"):
             assert doorward.v1("POST", "/revocations", {kind: text}).status_code == 404
+
+    def test_everything(self, doorward, credentials, opaque_api):
+        """T103: for the whole deployment; keys are no tokens, and new tokens are good."""
+        reply = doorward.v1("POST", "/revocations", {"everything": "access_tokens"})
+        assert reply.json() == {"kind": "everything", "id": "access_tokens", "changed": True}
+        assert active(doorward, credentials) == [True, False, False]
+        verifier, client = credentials["texts"][2][1], credentials["clients"][1]
+        assert doorward.introspect(verifier, doorward.token(client))["active"]
 
     def test_one_thing_at_a_time(self, doorward, credentials):
         assert doorward.v1("POST", "/revocations", {}).status_code == 422

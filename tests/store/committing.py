@@ -12,6 +12,9 @@ from tests.protocol.given import (
     NOW,
     a_client,
     a_grant,
+    a_membership,
+    a_session,
+    a_user,
     a_verifier,
     an_account,
     an_admin_key,
@@ -21,6 +24,7 @@ from tests.protocol.given import (
 )
 
 from doorward.protocol import events as e
+from doorward.protocol import people_events as p
 from doorward.protocol.moment import Position
 from doorward.store import journal
 from doorward.store.journal import Context
@@ -90,7 +94,10 @@ CLIENT = e.ClientCreated(a_client().client, a_client().secrets[0], (a_grant().gr
 VERIFIER = e.VerifierCreated(a_verifier().verifier, a_verifier().secrets[0])
 ADMIN_KEY = e.AdminKeyCreated(an_admin_key().admin_key, an_admin_key().secret)
 
+USER, MEMBERSHIP = p.UserCreated(a_user()), p.MembershipCreated(a_membership())
+SESSION = p.SessionStarted(a_session())
+
 
 def settled(engine: Engine) -> None:
-    """An account, an api, and one of each credential."""
-    assert commit(engine, ACCOUNT, API, API_KEY, CLIENT, VERIFIER, ADMIN_KEY) == ""
+    """An account, an api, one of each credential, and a user who is signed in."""
+    assert commit(engine, ACCOUNT, API, API_KEY, CLIENT, VERIFIER, ADMIN_KEY, USER, MEMBERSHIP, SESSION) == ""

@@ -14,7 +14,12 @@ from tests.protocol.given import (
     REFRESH_TOKEN,
     a_client,
     a_grant,
+    a_membership,
+    a_password,
+    a_person,
+    a_session,
     a_signing_key,
+    a_user,
     a_verifier,
     an_account,
     an_admin_key,
@@ -40,14 +45,30 @@ from tests.store.committing import (
     settled,
 )  # fmt: skip
 
+from doorward.protocol import authorization_events
 from doorward.protocol import events as e
-from doorward.protocol.entities import OpaqueToken, SetupLink
+from doorward.protocol import people_events as p
+from doorward.protocol.entities import OpaqueToken, ResetLink, SetupLink
 from doorward.protocol.events import Event
-from doorward.store import accounts, admin_keys, api_keys, apis, clients, signing_keys, tables, tokens, verifiers
+from doorward.store import (
+    accounts,
+    admin_keys,
+    api_keys,
+    apis,
+    clients,
+    sessions,
+    signing_keys,
+    tables,
+    tokens,
+    users,
+    verifiers,
+)
 from doorward.store.rows import row
 
 EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
 LINK = SetupLink("a digest", NOW + 60, NOW)
+ANOTHER = a_user(id="user_2", username="Grace", canonical="grace", profile={"address": {"country": "US"}})
+RESET = ResetLink("a digest", "user_1", NOW + 60, NOW)
 OTHER_GRANT = a_grant(another_api()).grant
 TOKEN = OpaqueToken(
     "opaque_1", b"a mac", 1, "grant_api_1", "client_1", "acme", "api_1", {"scope": "read"}, NOW, NOW + 300
@@ -75,6 +96,10 @@ CREATED: tuple[tuple[Event, Table, Any], ...] = (
         kept(KEY, "admin_2", id="other", mac=b"other")),
         tables.admin_keys, an_admin_key(id="admin_2", networks=("10.0.0.0/8", "::1/128")).admin_key),
     (e.SigningKeyCreated(a_signing_key()), tables.signing_keys, a_signing_key()),
+    (p.UserCreated(ANOTHER), tables.users, ANOTHER),
+    (p.ResetLinkCreated(RESET), tables.reset_links, RESET),
+    (p.SessionStarted(a_session(id="session_2", digest="another")), tables.sessions,
+        a_session(id="session_2", digest="another")),
     (e.SetupLinkCreated(LINK), tables.setup_links, LINK),
     (issued("opaque_1", opaque_token=TOKEN), tables.opaque_tokens, TOKEN),
 )  # fmt: skip
@@ -93,6 +118,10 @@ CHANGED: tuple[tuple[Event, Table, Any], ...] = (
     (e.GrantRevoked(later(a_grant().grant, revoked_at=NOW)), tables.grants, later(a_grant().grant, revoked_at=NOW)),
     (e.VerifierRevoked(later(a_verifier().verifier, **REVOKED)),
         tables.verifiers, later(a_verifier().verifier, **REVOKED)),
+    (p.UserUpdated(later(a_user(), state="disabled")), tables.users, later(a_user(), state="disabled")),
+    (p.MembershipChanged(later(a_membership(), role="owner")), tables.memberships,
+        later(a_membership(), role="owner")),
+    (p.SessionEnded(a_session(ended_at=NOW)), tables.sessions, a_session(ended_at=NOW)),
     (e.AdminKeyRevoked(later(an_admin_key().admin_key, **REVOKED)),
         tables.admin_keys, later(an_admin_key().admin_key, **REVOKED)),
 )  # fmt: skip
@@ -103,8 +132,12 @@ def named(case: tuple[Event, Table, Any]) -> str:
 
 
 def test_every_event_is_tried_here() -> None:
-    others = {e.ApiDeleted, e.TokenRevoked, e.SetupLinkUsed, e.CredentialRefused}
-    assert {type(case[0]) for case in (*CREATED, *CHANGED)} | others == set(EVENTS)
+    others = {e.ApiDeleted, e.TokenRevoked, e.SetupLinkUsed, e.CredentialRefused, p.PasswordChanged}
+    others |= {p.MembershipCreated, p.MembershipDeleted, e.EverythingRevoked}
+    # In a file of their own.
+    others |= {member for member in EVENTS if member.__module__ == authorization_events.__name__}
+    turns = {e.SigningKeyActivated, e.SigningKeyRetired, e.SigningKeyRemoved, e.SigningKeyResealed, e.SecretsRotated}
+    assert {type(case[0]) for case in (*CREATED, *CHANGED)} | others | turns == set(EVENTS)
 
 
 @pytest.mark.parametrize("case", CREATED, ids=named)
@@ -211,6 +244,60 @@ def test_a_setup_link_is_used_once(engine: Engine) -> None:
     assert [link["used_at"] for link in rows(engine, tables.setup_links)] == [NOW]
 
 
+def test_a_user_has_one_password_and_the_newest_is_it(engine: Engine) -> None:
+    settled(engine)
+    for phc in ("first", "second"):
+        assert commit(engine, p.PasswordChanged(a_password(phc))) == ""
+        assert rows(engine, tables.passwords) == [row(a_password(phc))]
+
+
+def test_a_new_password_and_a_new_link_void_the_links_before_them(engine: Engine) -> None:
+    settled(engine)
+    newer = replace(RESET, digest="another", created_at=NOW + 5)
+    assert commit(engine, p.ResetLinkCreated(RESET)) == ""
+    assert commit(engine, p.ResetLinkCreated(newer)) == ""
+    assert {link["digest"]: link["used_at"] for link in rows(engine, tables.reset_links)} == {
+        "a digest": NOW + 5, "another": None,
+    }  # fmt: skip
+    assert commit(engine, p.PasswordChanged(a_password(changed_at=NOW + 9))) == ""
+    assert [link["used_at"] for link in rows(engine, tables.reset_links)] == [NOW + 5, NOW + 9]
+
+
+def test_a_membership_can_be_deleted_in_the_version_that_was_seen(engine: Engine) -> None:
+    settled(engine)
+    assert rows(engine, tables.memberships) == [row(a_membership())]
+    assert commit(engine, p.MembershipDeleted(a_membership(version=2))) == "Stale"
+    assert commit(engine, p.MembershipDeleted(a_membership())) == ""
+    assert count(engine, tables.memberships) == 0
+    assert commit(engine, p.MembershipDeleted(a_membership())) == "Stale"
+
+
+def test_no_two_users_have_one_name_and_nobody_belongs_to_an_account_twice(engine: Engine) -> None:
+    settled(engine)
+    assert commit(engine, p.UserCreated(a_user(id="user_2"))) == "Stale"
+    assert commit(engine, p.MembershipCreated(a_membership(id="membership_2"))) == "Stale"
+
+
+def test_a_user_is_found_by_every_spelling_of_his_name_with_all_that_he_has(engine: Engine) -> None:
+    settled(engine)
+    assert commit(engine, p.PasswordChanged(a_password())) == ""
+    for name in ("Ada", " ADA", "\uff21da", "user_1"):
+        assert read(engine, users.by_reference, name) == a_person(a_membership())
+    assert read(engine, users.by_reference, "Grace") is None
+
+
+def test_a_session_is_found_by_its_digest_with_its_user(engine: Engine) -> None:
+    settled(engine)
+    found = read(engine, sessions.by_digest, "a digest")
+    assert (found.session, found.user, found.memberships) == (a_session(), a_user(), (a_membership(),))
+    assert found.last_seen_at == a_session().created_at
+    assert read(engine, sessions.by_digest, "another") is None
+    for now in (NOW, NOW + 60, NOW - 60):
+        with engine.begin() as connection:
+            sessions.touch(connection, a_session(), now)
+    assert read(engine, sessions.by_digest, "a digest").last_seen_at == NOW + 60
+
+
 def test_a_jwt_leaves_no_row_but_its_record(engine: Engine) -> None:
     assert commit(engine, issued()) == ""
     assert count(engine, tables.opaque_tokens) == 0
@@ -234,6 +321,59 @@ def test_an_opaque_token_is_revoked_in_its_row_and_a_second_time_is_no_error(eng
     assert commit(engine, e.TokenRevoked("opaque_1", NOW + 300, True, "api_1"), now=NOW + 7) == ""
     assert rows(engine, tables.opaque_tokens) == [row(replace(TOKEN, revoked_at=NOW))]
     assert read(engine, tokens.opaque_by_id, "opaque_1").revoked is True
+
+
+SPARE = replace(a_signing_key("signing_0"), state="pending", activated_at=None)
+ACTIVATED = later(SPARE, state="active", activated_at=NOW)
+RETIRED = later(ACTIVATED, state="retired", private_key=b"", retired_at=NOW + 1)
+REMOVED = later(RETIRED, state="removed", removed_at=NOW + 2)
+
+
+def test_a_signing_key_takes_its_turns_and_is_published_until_it_is_removed(engine: Engine) -> None:
+    assert commit(engine, e.SigningKeyCreated(SPARE)) == ""
+    for event, left in (
+        (e.SigningKeyActivated(ACTIVATED), ACTIVATED),
+        (e.SigningKeyRetired(RETIRED), RETIRED),
+        (e.SigningKeyRemoved(REMOVED, "schedule"), REMOVED),
+    ):
+        assert set(read(engine, signing_keys.published, "all").public) == {SPARE.id}
+        assert commit(engine, event) == ""
+        assert rows(engine, tables.signing_keys) == [row(left)]
+        assert commit(engine, event) == "Stale"
+    assert read(engine, signing_keys.published, "all").keys == ()
+
+
+@pytest.mark.parametrize("state", ["active", "pending"])
+def test_no_use_ever_has_two_keys_in_one_turn(engine: Engine, state: str) -> None:
+    first = replace(SPARE, state=state)
+    assert commit(engine, e.SigningKeyCreated(first)) == ""
+    assert commit(engine, e.SigningKeyCreated(replace(first, id="another"))) == "Stale"
+    for other in (replace(first, id="rsa", algorithm="RS256"), replace(first, id="feed", purpose="feed")):
+        assert commit(engine, e.SigningKeyCreated(other)) == ""
+
+
+def test_a_private_half_is_replaced_by_the_same_under_another_master_key(engine: Engine) -> None:
+    resealed = later(SPARE, private_key=b"another box")
+    assert commit(engine, e.SigningKeyCreated(SPARE)) == ""
+    assert commit(engine, e.SigningKeyResealed(resealed)) == ""
+    assert rows(engine, tables.signing_keys) == [row(resealed)]
+    assert commit(engine, e.SigningKeyResealed(resealed)) == "Stale"
+
+
+def test_of_two_who_rotate_the_secrets_at_once_one_is_too_late(engine: Engine) -> None:
+    (before,) = (found["fingerprint"] for found in rows(engine, tables.deployment))
+    assert commit(engine, e.SecretsRotated("theirs", before, 2, 2)) == ""
+    assert commit(engine, e.SecretsRotated("ours", before, 2, 2)) == "Stale"
+    assert [found["fingerprint"] for found in rows(engine, tables.deployment)] == ["theirs"]
+
+
+def test_one_key_ends_and_its_spare_begins_in_one_commit(engine: Engine) -> None:
+    key = a_signing_key()
+    assert commit(engine, e.SigningKeyCreated(key), e.SigningKeyCreated(SPARE)) == ""
+    ended = e.SigningKeyRetired(later(key, state="retired", private_key=b"", retired_at=NOW))
+    assert commit(engine, e.SigningKeyActivated(ACTIVATED), ended) == "Stale"
+    assert commit(engine, ended, e.SigningKeyActivated(ACTIVATED)) == ""
+    assert [one["state"] for one in rows(engine, tables.signing_keys)] == ["active", "retired"]
 
 
 def test_a_refused_credential_is_a_record_and_nothing_else(engine: Engine) -> None:

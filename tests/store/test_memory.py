@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -200,7 +200,7 @@ CHANGES: tuple[Event, ...] = (
     e.GrantRevoked(later(a_grant().grant, revoked_at=NOW)),
     e.VerifierRevoked(later(a_verifier().verifier, state="revoked", revoked_at=NOW)),
     e.AdminKeyRevoked(later(an_admin_key().admin_key, state="revoked", revoked_at=NOW)),
-    e.SigningKeyCreated(a_signing_key("signing_2")),
+    e.SigningKeyCreated(replace(a_signing_key("signing_2"), state="pending")),
     e.TokenRevoked("token_1", NOW + 300, opaque=False, api_id="api_1"),
     e.TokenRevoked("opaque_1", NOW + 300, opaque=True, api_id="api_1"),
 )  # fmt: skip

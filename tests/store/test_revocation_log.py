@@ -1,4 +1,4 @@
-"""The revocation log: written with what it tells of or not at all, to the apis that it concerns, followed by all."""
+"""The revocation log: written with what it tells of or not at all, to the apis that it concerns, and heard by all."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from tests.protocol.given import (
     REFRESH_TOKEN,
     a_client,
     a_grant,
+    a_session,
+    a_user,
+    a_user_grant,
     a_verifier,
     an_account,
     an_api,
@@ -39,11 +42,12 @@ from tests.store.test_events import later
 from tests.store.test_tallies import swept
 
 from doorward.protocol import events as e
+from doorward.protocol import people_events as p
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
 from doorward.protocol.revocation_log import Entry, Placed
 from doorward.store import revocation_log, tables
-from doorward.store.revocation_log import EVERYONE, RETENTION, Heard, Tail
+from doorward.store.revocation_log import EVERYONE, RETENTION, Heard, Tail, cut_off
 from doorward.store.store import Store
 
 OTHER_API = e.ApiCreated(another_api())
@@ -52,6 +56,11 @@ GRANTS = (a_grant().grant, a_grant(another_api()).grant)
 CLIENT = e.ClientCreated(a_client().client, a_client().secrets[0], GRANTS)
 DISABLED = e.ClientUpdated(later(a_client().client, state="disabled"))
 SUSPENDED = e.AccountUpdated(later(an_account(), state="suspended"))
+# A user who allowed the client one api, and to learn who he is.
+SIGNED_IN = (
+    p.UserCreated(a_user()), p.SessionStarted(a_session()), e.GrantCreated(a_user_grant(api_id="api_2")),
+    e.GrantCreated(a_user_grant(id="grant_w", api_id=None)),
+)  # fmt: skip
 TOKEN_REVOKED = e.TokenRevoked("jti_1", NOW + 300, False, "api_1")
 
 
@@ -61,7 +70,7 @@ def settled(engine: Engine) -> Engine:
     third = replace(a_verifier().verifier, id="verifier_3", api_id="api_3")
     secret = kept(KEY, "verifier_3", id="of_third", mac=b"of the third")
     verifier = e.VerifierCreated(third, secret)
-    assert commit(engine, ACCOUNT, API, OTHER_API, BYSTANDER, CLIENT, VERIFIER, verifier) == ""
+    assert commit(engine, ACCOUNT, API, OTHER_API, BYSTANDER, CLIENT, VERIFIER, verifier, *SIGNED_IN) == ""
     return engine
 
 
@@ -88,6 +97,10 @@ TOLD: tuple[tuple[Event, tuple[str, str, str], list[str]], ...] = (
     (e.AccountUpdated(later(an_account())), ("account", "acme", "changed"), ["api_1", "api_2"]),
     (e.ApiKeyRevoked(later(an_api_key(), state="revoked")), ("api_key", "key_1", "dead"), ["api_1"]),
     (e.ApiKeyUpdated(later(an_api_key(), name="b")), ("api_key", "key_1", "changed"), ["api_1"]),
+    (p.UserUpdated(later(a_user(), state="disabled")), ("user", "user_1", "dead"), ["api_2"]),
+    (p.UserUpdated(later(a_user(), name="b")), ("user", "user_1", "changed"), ["api_2"]),
+    (p.SessionEnded(a_session(ended_at=NOW)), ("session", "session_1", "dead"), ["api_2"]),
+    (e.EverythingRevoked(), ("everything", "", "dead"), [""]),
     (e.ApiUpdated(later(an_api(), token_lifetime=60)), ("api", "api_1", "changed"), ["api_1"]),
 )
 
@@ -106,7 +119,7 @@ def test_each_audience_that_it_concerns_hears_of_it_and_no_other(
     assert commit(settled, event, at=since.change_seq) == ""
     assert log(settled) == [(audience, *told) for audience in audiences]
     heard = {api: behind(settled, api, since.position).entries for api in ("api_1", "api_2", "api_3")}
-    assert [api for api, entries in heard.items() if entries] == audiences
+    assert [api for api, entries in heard.items() if entries] == ([*heard] if audiences == [""] else audiences)
     assert {placed.seq for entries in heard.values() for placed in entries} == {head(settled).seq}
 
 
@@ -130,6 +143,23 @@ def test_an_ended_grant_still_leads_to_its_api(settled: Engine) -> None:
     assert [entry for entry in log(settled) if entry[1] == "client"] == [
         ("api_1", "client", "client_1", "dead"), ("api_2", "client", "client_1", "dead"),
     ]  # fmt: skip
+
+
+def test_what_was_ended_last_cuts_off_all_that_hangs_on_it(settled: Engine) -> None:
+    hung_on = (("client", "client_1"), ("account", "acme"), ("everything", ""))
+
+    def found() -> int:
+        with settled.connect() as connection:
+            return cut_off(connection, hung_on)
+
+    assert found() == 0
+    assert commit(settled, SUSPENDED) == ""
+    suspended_at = head(settled).seq
+    assert commit(settled, e.AccountUpdated(later(later(an_account())))) == ""
+    assert commit(settled, e.AccountCreated(an_account(id="client_1"))) == ""
+    assert found() == suspended_at
+    assert commit(settled, e.EverythingRevoked()) == ""
+    assert found() == head(settled).seq
 
 
 def test_what_was_not_done_is_not_told(settled: Engine) -> None:

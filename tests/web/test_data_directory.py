@@ -49,12 +49,11 @@ def test_it_opens_again_with_the_same_secrets(data_dir):
     settings = load({"data_dir": data_dir})
     first, second = DataDirectory.open(settings), DataDirectory.open(settings)
     assert (first.created, second.created) == (True, False)
-    assert first.master_key == second.master_key
-    assert dict(first.peppers) == dict(second.peppers)
-    assert first.fingerprint == second.fingerprint
+    held = first.secrets(settings)
+    assert held == second.secrets(settings)
     assert first.ca_file == data_dir / "ca.pem"
-    assert (first.pepper_version, len(first.master_key), len(first.peppers[1])) == (1, 32, 32)
-    assert repr(first.master_key) not in repr(first)
+    assert (held.newest, len(held.master_keys[1]), len(held.peppers[1])) == ((1, 1, 1), 32, 32)
+    assert repr(held.master_keys[1]) not in repr(held)
 
 
 def test_starts_at_once_agree(data_dir):
@@ -65,7 +64,7 @@ def test_starts_at_once_agree(data_dir):
     for thread in threads:
         thread.join()
     assert len(found) == 8
-    assert len({data.fingerprint for data in found}) == 1
+    assert len({fingerprint for data in found for fingerprint in data.secrets(settings).fingerprints()}) == 1
 
 
 @pytest.mark.parametrize("lost", ["master.key", "pepper"])
@@ -93,9 +92,9 @@ def test_peppers_have_versions(data_dir):
     first = DataDirectory.open(settings)
     text = json.loads((data_dir / "pepper").read_text())["1"]
     write_private(data_dir / "pepper", json.dumps({"1": text, "3": text}).encode())
-    second = DataDirectory.open(settings)
-    assert second.pepper_version == 3
-    assert second.peppers[1] == first.peppers[1]
+    second = DataDirectory.open(settings).secrets(settings)
+    assert second.newest.pepper == 3
+    assert second.peppers[1] == first.secrets(settings).peppers[1]
 
 
 def test_the_authority_is_bound_to_its_names(data_dir):

@@ -20,16 +20,25 @@ from doorward.protocol import (
     api_key,
     client,
     feed,
+    grant,
+    interaction,
     introspection,
     key_check,
+    membership,
+    password,
     revocation,
     revoke,
+    session,
     setup,
+    sign_in,
     signing_key,
+    usage,
+    user,
     verifier,
 )  # fmt: skip
+from doorward.protocol import connected_apps as apps
 from doorward.protocol.decision import Decision
-from doorward.protocol.grant_types import client_credentials
+from doorward.protocol.grant_types import authorization_code, client_credentials, refresh_token
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.store import (
@@ -37,20 +46,37 @@ from doorward.store import (
     admin_keys,
     api_keys,
     apis,
+    authorization_requests,
     clients,
+    codes,
+    grants,
     idempotency,
+    memberships,
+    refresh_tokens,
     revocations,
+    sessions,
     setup_links,
     signing_keys,
     tables,
     tokens,
+    users,
     verifiers,
 )  # fmt: skip
+from doorward.store import connected_apps as app_rows
 from doorward.store.memory import Reader
+
+# On the way to a code a browser comes back; the address of each step.
+AUTHORIZATION: Mapping[str, Exchange[Any, Any, Any]] = {
+    "/oauth/authorize": Exchange(interaction.Request, authorization_requests.begin_facts, interaction.begin),
+    "/consent": Exchange(interaction.Resumed, authorization_requests.resume_facts, interaction.resume),
+    "/consent answered": Exchange(interaction.Answered, authorization_requests.answer_facts, interaction.answer),
+}
 
 GRANT_TYPES: Mapping[str, Exchange[Any, Any, Any]] = {
     #                              parse                      gather               decide
     "client_credentials": Exchange(client_credentials.parse, clients.token_facts, client_credentials.decide),
+    "authorization_code": Exchange(authorization_code.parse, codes.facts, authorization_code.decide),
+    "refresh_token": Exchange(refresh_token.parse, refresh_tokens.facts, refresh_token.decide),
 }
 
 ENDPOINTS: Mapping[str, Exchange[Any, Any, Any]] = {
@@ -64,7 +90,22 @@ FEED: Mapping[str, Exchange[Any, Any, Any]] = {
     "/revocations/stream": Exchange(feed.parse_stream, verifiers.feed_facts, feed.decide),
 }
 
+# A count, not a change: it is added without an event.
+USAGE: Mapping[str, Exchange[Any, Any, Any]] = {
+    "/usage": Exchange(usage.parse, verifiers.usage_facts, usage.decide),
+}
+
 SETUP: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.use)
+SETUP_CHECK: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.check)
+
+# What people do on their pages; slow work is done between two of these, and arrives in the second as a fact.
+SIGN_IN: Exchange[Any, Any, session.Started] = Exchange(sign_in.Request, sessions.sign_in_facts, sign_in.decide)
+SESSION_END: Exchange[Any, Any, int] = Exchange(session.End, sessions.end_facts, session.end_own)
+PASSWORD_RESET: Exchange[Any, Any, Any] = Exchange(password.Reset, sessions.reset_facts, password.reset)
+RESET_LINK: Exchange[Any, Any, password.Offered | None] = Exchange(password.Ask, users.ask_facts, password.ask)
+DISCONNECT: Exchange[Any, Any, int] = Exchange(apps.Disconnect, app_rows.grants_facts, apps.disconnect)
+KEY_END: Exchange[Any, Any, None] = Exchange(apps.EndKey, app_rows.key_facts, apps.end_key)
+PASSWORD_CHANGE: Exchange[Any, Any, None] = Exchange(password.Change, sessions.change_facts, password.change)
 
 
 def caller_facts(read: Reader, who: administration.Presented | admin.Caller) -> admin_key.AdminKeyFacts | None:
@@ -126,6 +167,16 @@ def _same(connection: Connection, value: str) -> str:  # noqa: ARG001
     return value
 
 
+def _canonical(connection: Connection, value: str) -> str:  # noqa: ARG001
+    return user.canonical(value)
+
+
+def _user_id(connection: Connection, reference: str) -> str:
+    """Filters name a user as bodies do; one that does not exist has nothing."""
+    found = users.by_reference(connection, reference)
+    return "" if found is None else found.user.id
+
+
 def _plain(show: Callable[[Any], Any]) -> Callable[[Any, Policy], Any]:
     return lambda entity, policy: show(entity)  # noqa: ARG005
 
@@ -137,6 +188,7 @@ def _known_key(connection: Connection, id_: str) -> api_key.Facts | None:
 
 BY_API = {"api": ("api_id", _api_id)}
 BY_ACCOUNT = {"account": ("account_id", _same)}
+BY_USER = {"user": ("user_id", _user_id)}
 
 ROUTES = (
     #     method    path                       scope             body                      reply                       gather                    decide                 status
@@ -154,10 +206,22 @@ ROUTES = (
     Route("POST",   "/clients",                "clients:write",    client.CreateClient,      client.NewClientObject,     clients.create_facts,     client.create,         201),
     Route("PATCH",  "/clients/{id}",           "clients:write",    client.UpdateClient,      client.ClientObject,        clients.facts,            client.update),
     Route("DELETE", "/clients/{id}",           "clients:write",    admin.Nothing,            None,                       clients.facts,            client.delete,         204),
+    Route("POST",   "/grants/{id}/revoke",     "grants:write",     admin.Nothing,            grant.GrantObject,          grants.facts,             grant.revoke),
     Route("POST",   "/verifiers",              "verifiers:write",  verifier.CreateVerifier,  verifier.NewVerifierObject, verifiers.create_facts,   verifier.create,       201),
     Route("POST",   "/verifiers/{id}/revoke",  "verifiers:write",  admin.Nothing,            verifier.VerifierObject,    verifiers.facts,          verifier.revoke),
     Route("POST",   "/admin-keys",             "admin-keys:write", admin_key.CreateAdminKey, admin_key.NewAdminKeyObject, admin_keys.create_facts, admin_key.create,      201),
     Route("POST",   "/admin-keys/{id}/revoke", "admin-keys:write", admin.Nothing,            admin_key.AdminKeyObject,   admin_keys.facts,         admin_key.revoke),
+    Route("POST",   "/signing-keys/rotate",    "signing-keys:write", signing_key.RotateSigningKeys, signing_key.RotationObject, signing_keys.facts, signing_key.rotate),
+    Route("POST",   "/signing-keys/{id}/retire", "signing-keys:write", signing_key.RetireSigningKey, signing_key.RotationObject, signing_keys.facts, signing_key.retire),
+    Route("POST",   "/users",                  "users:write",      user.CreateUser,          user.UserObject,            users.create_facts,       user.create,           201),
+    Route("PATCH",  "/users/{id}",             "users:write",      user.UpdateUser,          user.UserObject,            users.facts,              user.update),
+    Route("POST",   "/users/{id}/disable",     "users:write",      admin.Nothing,            user.UserObject,            users.facts,              user.disable),
+    Route("POST",   "/users/{id}/enable",      "users:write",      admin.Nothing,            user.UserObject,            users.facts,              user.enable),
+    Route("POST",   "/users/{id}/reset-password", "users:write",   admin.Nothing,            user.ResetLinkObject,       users.facts,              user.reset_password,   201),
+    Route("POST",   "/memberships",            "memberships:write", membership.CreateMembership, membership.MembershipObject, memberships.create_facts, membership.create, 201),
+    Route("PATCH",  "/memberships/{id}",       "memberships:write", membership.UpdateMembership, membership.MembershipObject, memberships.facts, membership.update),
+    Route("DELETE", "/memberships/{id}",       "memberships:write", admin.Nothing,           None,                       memberships.facts,        membership.delete,     204),
+    Route("POST",   "/sessions/{id}/revoke",   "sessions:write",   admin.Nothing,            session.SessionObject,      sessions.facts,           session.revoke),
     Route("POST",   "/revocations",            "admin",            revoke.Revoke,            revoke.RevocationObject,    revocations.facts,        revoke.decide),
 )  # fmt: skip
 
@@ -167,7 +231,11 @@ RESOURCES = (
     Resource("/accounts",     "accounts:read",     account.AccountObject,        tables.accounts,     accounts.by_id,          _plain(account.show)),
     Resource("/keys",         "keys:read",         api_key.KeyObject,            tables.api_keys,     _known_key,              api_key.show,               {**BY_API, **BY_ACCOUNT}),
     Resource("/clients",      "clients:read",      client.ClientObject,          tables.clients,      clients.by_id,           _plain(client.show),        BY_ACCOUNT),
+    Resource("/users",        "users:read",        user.UserObject,              tables.users,        users.by_reference,      _plain(user.show),          {"username": ("canonical", _canonical)}),
+    Resource("/memberships",  "memberships:read",  membership.MembershipObject,  tables.memberships,  memberships.by_id,       _plain(membership.show),    {**BY_ACCOUNT, **BY_USER}),
+    Resource("/sessions",     "sessions:read",     session.SessionObject,        tables.sessions,     sessions.by_id,          _plain(session.show),       BY_USER),
+    Resource("/grants",       "grants:read",        grant.GrantObject,            tables.grants,       grants.by_id,            _plain(grant.show),         {**BY_API, **BY_USER, "client": ("client_id", _same)}),
     Resource("/verifiers",    "verifiers:read",    verifier.VerifierObject,      tables.verifiers,    verifiers.by_id,         verifier.show,              BY_API),
     Resource("/admin-keys",   "admin-keys:read",   admin_key.AdminKeyObject,     tables.admin_keys,   admin_keys.by_id,        admin_key.show),
-    Resource("/signing-keys", "signing-keys:read", signing_key.SigningKeyObject, tables.signing_keys, signing_keys.by_id,      _plain(signing_key.show)),
+    Resource("/signing-keys", "signing-keys:read", signing_key.SigningKeyObject, tables.signing_keys, signing_keys.by_id,      signing_key.show),
 )  # fmt: skip

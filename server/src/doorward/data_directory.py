@@ -3,21 +3,21 @@
 Secrets are made for an empty database only: a fresh key beside an old database could read nothing of it.
 """
 
-import base64
 import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
+from doorward import held_secrets
+from doorward.held_secrets import HeldSecrets, Versions
 from doorward.refusals import exposed_directory, tracked_directory
 from doorward.settings import (
     REMEMBERED,
@@ -26,7 +26,6 @@ from doorward.settings import (
     Settings,
     StartRefused,
     decode_secret,
-    pepper_texts,
 )
 
 MASTER_KEY_FILE = "master.key"
@@ -41,9 +40,6 @@ _CA_KEY_PURPOSE = b"doorward local CA key, version 1"
 @dataclass(frozen=True, slots=True)
 class DataDirectory:
     path: Path
-    master_key: bytes = field(repr=False)
-    peppers: Mapping[int, bytes] = field(repr=False)
-    pepper_version: int
     ca_file: Path | None
     created: bool
 
@@ -57,17 +53,30 @@ class DataDirectory:
             created = not (path / MASTER_KEY_FILE).exists() and settings.secret("master_key") is None
             _write_once(path / ".gitignore", "*\n")
             empty = _is_empty(settings.database)
-            master_key = _master_key(path, settings, empty)
-            peppers = _peppers(path, settings, empty)
-            ca_file = _authority(path, settings, master_key) if settings.local_ca() else None
+            held = HeldSecrets(_master_keys(path, settings, empty), _peppers(path, settings, empty))
+            ca_file = _authority(path, settings, held.master_keys) if settings.local_ca() else None
             _make_database(settings.database)
-        return cls(path, master_key, MappingProxyType(peppers), max(peppers), ca_file, created)
+        return cls(path, ca_file, created)
 
-    @property
-    def fingerprint(self) -> str:
-        """Tells whether a database belongs to these secrets, and nothing about them."""
-        secrets_together = b"".join(self.peppers[version] for version in sorted(self.peppers))
-        return hmac.new(self.master_key, b"doorward fingerprint" + secrets_together, hashlib.sha256).hexdigest()
+    def secrets(self, settings: Settings) -> HeldSecrets:
+        """As they are now: others may have rotated them since this process began."""
+        return HeldSecrets(_master_keys(self.path, settings, False), _peppers(self.path, settings, False))
+
+    def keep(self, held: HeldSecrets) -> None:
+        """Writes them in place of those that were there, each file at once."""
+        write_private(self.path / MASTER_KEY_FILE, held_secrets.text(held.master_keys).encode())
+        write_private(self.path / PEPPER_FILE, held_secrets.text(held.peppers).encode())
+
+    def reseal(self, held: HeldSecrets) -> None:
+        """Puts the key of the local CA under the newest master key; any that is held opens it."""
+        file = self.path / CA_KEY_FILE
+        if file.exists():
+            key = _unseal(held.master_keys, file.read_text("ascii"))
+            write_private(file, _seal(held.master_keys[held.newest.master_key], key).encode())
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Whoever changes several files here is the only one."""
+        return _alone_in(self.path)
 
     def certificate(self, settings: Settings) -> Path:
         """Key and certificate of the server in one file, renewed when less than 30 days are left."""
@@ -77,7 +86,8 @@ class DataDirectory:
         with _alone_in(self.path):
             authority = (self.path / CA_FILE).read_bytes()
             if not path.exists() or not local_ca.still_good(path.read_bytes(), authority, names, now):
-                key = _unseal(self.master_key, (self.path / CA_KEY_FILE).read_text("ascii"))
+                held = self.secrets(settings)
+                key = _unseal(held.master_keys, (self.path / CA_KEY_FILE).read_text("ascii"))
                 write_private(path, local_ca.issue(authority, key, names, now))
         return path
 
@@ -190,45 +200,40 @@ def _make_database(url: str) -> None:
         write_private(file, b"")
 
 
-def _encode(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).decode().rstrip("=")
-
-
-def _master_key(path: Path, settings: Settings, empty: bool) -> bytes:
+def _master_keys(path: Path, settings: Settings, empty: bool) -> Versions:
     file = path / MASTER_KEY_FILE
     text = settings.secret("master_key")
     if text is None and not file.exists():
         if not empty or (path / CA_KEY_FILE).exists():
             raise _lost("master key", file)
-        write_private(file, _encode(secrets.token_bytes(32)).encode() + b"\n")
-    value = decode_secret(text if text is not None else file.read_text("utf-8").strip())
-    if value is None or len(value) != 32:
-        raise _lost("master key", file)
-    return value
+        write_private(file, held_secrets.encode(secrets.token_bytes(32)).encode() + b"\n")
+    return _usable("master key", text, file)
 
 
-def _peppers(path: Path, settings: Settings, empty: bool) -> dict[int, bytes]:
+def _peppers(path: Path, settings: Settings, empty: bool) -> Versions:
     file = path / PEPPER_FILE
     text = settings.secret("pepper")
     if text is None and not file.exists():
         if not empty:
             raise _lost("pepper", file)
-        write_private(file, json.dumps({"1": _encode(secrets.token_bytes(32))}).encode() + b"\n")
-    found = pepper_texts(text if text is not None else file.read_text("utf-8").strip())
-    peppers = {int(v): decode_secret(value or "") for v, value in found.items() if v.isascii() and v.isdigit()}
-    good = {version: value for version, value in peppers.items() if value is not None and len(value) == 32}
-    if not good or len(good) != len(found):
-        raise _lost("pepper", file)
-    return good
+        write_private(file, held_secrets.text({1: secrets.token_bytes(32)}).encode())
+    return _usable("pepper", text, file)
 
 
-def _authority(path: Path, settings: Settings, master_key: bytes) -> Path:
+def _usable(what: str, text: str | None, file: Path) -> Versions:
+    found = held_secrets.read(text if text is not None else file.read_text("utf-8"))
+    if found is None:
+        raise _lost(what, file)
+    return found
+
+
+def _authority(path: Path, settings: Settings, master_keys: Versions) -> Path:
     from doorward import local_ca
 
     file, key_file, names = path / CA_FILE, path / CA_KEY_FILE, settings.names()
     if not file.exists() or not key_file.exists():
         certificate, key = local_ca.new_authority(names, datetime.now(UTC))
-        write_private(key_file, _seal(master_key, key).encode())
+        write_private(key_file, _seal(master_keys[max(master_keys)], key).encode())
         write_private(file, certificate)
     elif not local_ca.permits(file.read_bytes(), names):
         raise StartRefused(_outside_authority(file, key_file, names))
@@ -255,20 +260,20 @@ def _seal(master_key: bytes, content: bytes) -> str:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = secrets.token_bytes(12)
-    return _encode(nonce + AESGCM(_purpose_key(master_key)).encrypt(nonce, content, _CA_KEY_PURPOSE)) + "\n"
+    return held_secrets.encode(nonce + AESGCM(_purpose_key(master_key)).encrypt(nonce, content, _CA_KEY_PURPOSE)) + "\n"
 
 
-def _unseal(master_key: bytes, text: str) -> bytes:
+def _unseal(master_keys: Versions, text: str) -> bytes:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     sealed = decode_secret(text.strip()) or b""
-    try:
-        return AESGCM(_purpose_key(master_key)).decrypt(sealed[:12], sealed[12:], _CA_KEY_PURPOSE)
-    except (InvalidTag, ValueError):
-        ways = (
-            "give the master key that made it",
-            "bring a certificate: --tls-cert FILE --tls-key FILE",
-            f"make a new CA, which everybody must trust anew: remove {CA_FILE} and {CA_KEY_FILE}",
-        )
-        raise StartRefused(Refusal("the key of the local CA does not open with this master key", ways)) from None
+    for version in sorted(master_keys, reverse=True):
+        with suppress(InvalidTag, ValueError):
+            return AESGCM(_purpose_key(master_keys[version])).decrypt(sealed[:12], sealed[12:], _CA_KEY_PURPOSE)
+    ways = (
+        "give the master key that made it",
+        "bring a certificate: --tls-cert FILE --tls-key FILE",
+        f"make a new CA, which everybody must trust anew: remove {CA_FILE} and {CA_KEY_FILE}",
+    )
+    raise StartRefused(Refusal("the key of the local CA does not open with this master key", ways))

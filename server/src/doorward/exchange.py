@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -51,7 +50,7 @@ async def run(
     """
     for _ in range(ATTEMPTS):
         gathered = await store.gather(exchange.gather, request)
-        moment = Moment(int(time.time()), os.urandom, gathered.position)
+        moment = Moment(store.now(), os.urandom, gathered.position)
         refusal: Refusal | None = None
         answer: Any = None
         write = None

@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from doorward.settings import PREFIX, Refusal, Settings, decode_secret, is_loopback, pepper_texts
 
+LOGO_SUFFIXES = (".svg", ".png", ".webp", ".jpg")
+
 
 def check(settings: Settings) -> list[Refusal]:
     """Every unsafe combination at once, so that one round of corrections is enough."""
@@ -129,7 +131,8 @@ def _remote(host: str | None, query: Mapping[str, Iterable[str]]) -> bool:
 
 
 def _example_secrets(settings: Settings) -> Refusal | None:
-    values = [settings.secret("master_key"), *pepper_texts(settings.secret("pepper")).values()]
+    texts = (settings.secret("master_key"), settings.secret("pepper"))
+    values = [value for text in texts for value in pepper_texts(text).values()]
     if all(value is None or _random(value) for value in values):
         return None
     return Refusal(
@@ -139,6 +142,42 @@ def _example_secrets(settings: Settings) -> Refusal | None:
             "give the files of the first node: DOORWARD__MASTER_KEY_FILE, DOORWARD__PEPPER_FILE",
             "leave both out: they are made for a new data directory",
         ),
+    )
+
+
+def _mail(settings: Settings) -> Refusal | None:
+    text = settings.secret("smtp_url")
+    if text is None:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme in ("smtp", "smtps") and parts.hostname and parts.path in ("", "/") and not parts.query:
+        return None
+    return Refusal(
+        "smtp_url is not the address of a mail server",
+        (
+            "write smtps://user:password@host, or smtp://host:587 for STARTTLS",
+            "escape what is special in the password: %40 for @, %2F for /",
+            "leave it out: `doorward users reset-password` prints the link",
+        ),
+    )
+
+
+def _leaked_passwords(settings: Settings) -> Refusal | None:
+    if settings.leaked_passwords is None or os.access(settings.leaked_passwords, os.R_OK):
+        return None
+    return Refusal(
+        "the file of leaked passwords cannot be read",
+        ("create the file", "let this user read it", "leave leaked_passwords out"),
+    )
+
+
+def _logo(settings: Settings) -> Refusal | None:
+    logo = settings.logo
+    if logo is None or (logo.suffix.lower() in LOGO_SUFFIXES and os.access(logo, os.R_OK)):
+        return None
+    return Refusal(
+        "the logo is no readable image",
+        ("name a .svg, .png, .webp or .jpg file", "let this user read it", "leave logo out: pages show the name"),
     )
 
 
@@ -157,4 +196,7 @@ CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
     tracked_directory,
     _database,
     _example_secrets,
+    _mail,
+    _leaked_passwords,
+    _logo,
 )

@@ -131,9 +131,47 @@ class Settings(BaseSettings):
         pattern=r"^[a-z][a-z0-9]{1,15}$",
         description="First letters of every key, for leak scanners to find.",
     )
+    signing_key_lifetime: int = Field(
+        30 * 86_400,
+        ge=3600,
+        description="Seconds that a key signs before its spare does; a stolen one is of use for no longer.",
+    )
+    display_name: str = Field("Doorward", min_length=1, max_length=50, description="What pages call this deployment.")
+    logo: Path | None = Field(None, description="An image beside that name: .svg, .png, .webp or .jpg.")
+    accent_color: str | None = Field(
+        None, pattern=r"^#[0-9a-fA-F]{6}$", description="Of buttons and links, such as #0f766e; kept legible by itself."
+    )
+    session_lifetime: int = Field(
+        7 * 86_400, ge=300, le=90 * 86_400, description="Seconds until somebody must sign in again, whatever he does."
+    )
+    session_idle_lifetime: int = Field(
+        86_400, ge=300, le=90 * 86_400, description="Seconds without a visit after which he must, too."
+    )
+    password_change_ends_sessions: bool = Field(
+        True, description="A new password ends the user's other sessions, and the tokens that began in them."
+    )
+    refresh_token_lifetime: int = Field(
+        90 * 86_400, ge=300, le=90 * 86_400, description="Seconds until a user must allow a client again, at most."
+    )
+    refresh_token_idle_lifetime: int = Field(
+        30 * 86_400, ge=300, le=90 * 86_400, description="Seconds after which a refresh token that nobody used is dead."
+    )
+    refresh_token_overlap: int = Field(
+        10, ge=0, le=60, description="Seconds in which a client whose answer was lost gets the same again; 0: never."
+    )
+    leaked_passwords: Path | None = Field(
+        None, description="A file of passwords that others know, one a line: nobody can choose one of them."
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="smtps://user:password@host, or smtp://... with STARTTLS; sends links to reset a password.",
+    )
+    smtp_url_file: Path | None = Field(None, description="A file that holds smtp_url.")
+    smtp_from: str | None = Field(None, description="The sender of those letters; by default no-reply@ the issuer.")
+    smtp_ca_file: Path | None = Field(None, description="Whom to trust instead of the system's authorities (PEM).")
     master_key: SecretStr | None = Field(
         None,
-        description="32 bytes, base64url; shared by all nodes of a deployment. Default: a file in data_dir.",
+        description='Base64url, or {"1": "...", "2": "..."} by version; the same for all nodes. Default: a file.',
     )
     master_key_file: Path | None = Field(None, description="A file that holds master_key.")
     pepper: SecretStr | None = Field(
@@ -141,7 +179,7 @@ class Settings(BaseSettings):
     )
     pepper_file: Path | None = Field(None, description="A file that holds pepper.")
 
-    def secret(self, name: Literal["master_key", "pepper"]) -> str | None:
+    def secret(self, name: Literal["master_key", "pepper", "smtp_url"]) -> str | None:
         value: SecretStr | None = getattr(self, name)
         file: Path | None = getattr(self, f"{name}_file")
         return value.get_secret_value() if value else _contents(file) if file else None
@@ -241,7 +279,7 @@ def is_loopback(host: str) -> bool:
 
 
 def pepper_texts(text: str | None) -> dict[str, str | None]:
-    """Versions of a pepper: a bare value is version 1."""
+    """Versions of a pepper or master key: a bare value is version 1."""
     if text is None or not text.startswith("{"):
         return {"1": text}
     try:

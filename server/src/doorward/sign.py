@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,8 +24,9 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Place = tuple[str, tuple[str, ...], tuple[object, ...], tuple[type, ...]]
 Begun = tuple[bytes, PrivateKey]
 NONCE = 12
+SIGNING_KEYS = "signing keys"
 BEGUN_LIMIT = 4096
-_STAMP = b'"iat":%d,"exp":%d,"jti":"%b","pos":"%b"}'
+_STAMP = b'"iat":%d,"exp":%d,"jti":"%b","pos":"%b"'
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -42,25 +46,76 @@ def unseal(key: bytes, box: bytes, about: bytes) -> bytes:
     return AESGCM(key).decrypt(box[:NONCE], box[NONCE:], about)
 
 
+class Keyring:
+    """The master keys by version: the current one seals, and each opens what was sealed under it.
+
+    Another version becomes current while others look: they see all of the old state, or all of the new.
+    """
+
+    def __init__(self, versions: Mapping[int, bytes], current: int) -> None:
+        self.become(versions, current)
+
+    @classmethod
+    def of(cls, master_key: bytes) -> Keyring:
+        return cls({1: master_key}, 1)
+
+    def become(self, versions: Mapping[int, bytes], current: int) -> None:
+        others = sorted(version for version in versions if version != current)
+        masters = tuple(versions[version] for version in (current, *reversed(others)))
+        derived: dict[str, tuple[bytes, ...]] = {}
+        self._state = masters, derived
+
+    def keys(self, purpose: str) -> tuple[bytes, ...]:
+        """Those for one purpose, the current one first."""
+        masters, derived = self._state
+        if purpose not in derived:
+            derived[purpose] = tuple(derive(master, purpose) for master in masters)
+        return derived[purpose]
+
+    def key(self, purpose: str) -> bytes:
+        return self.keys(purpose)[0]
+
+
+def unseal_with(keys: Iterable[bytes], box: bytes, about: bytes) -> bytes:
+    """With the one of these keys that fits. Raises InvalidTag when none does."""
+    for key in keys:
+        with suppress(InvalidTag):
+            return unseal(key, box, about)
+    raise InvalidTag
+
+
 class Signer:
     """Makes JWTs. A private key is opened once and kept by its `kid`."""
 
-    def __init__(self, master_key: bytes) -> None:
-        self._sealing_key = derive(master_key, "signing keys")
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
         self._opened: dict[str, PrivateKey] = {}
         self._begun: dict[Place, Begun] = {}
 
-    def generate(self, kid: str, algorithm: str, now: int, purpose: str = "token") -> SigningKey:
-        """A fresh active key for ES256 or RS256."""
+    def generate(self, kid: str, algorithm: str, now: int, purpose: str = "token", state: str = "active") -> SigningKey:
+        """A fresh key for ES256 or RS256. One of RS256 takes a moment: not to be waited for on an event loop."""
         private: PrivateKey = (
             ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else rsa.generate_private_key(65537, 2048)
         )
         plain = private.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        box = seal(self._sealing_key, plain, kid.encode())
+        box = seal(self._keyring.key(SIGNING_KEYS), plain, kid.encode())
         jwk = {**_public_jwk(private), "kid": kid, "alg": algorithm, "use": "sig"}
-        return SigningKey(kid, algorithm, "active", jwk, box, now, now, purpose=purpose)
+        activated_at = now if state == "active" else None
+        return SigningKey(kid, algorithm, state, jwk, box, now, activated_at, purpose=purpose)
+
+    def forget(self, but: Collection[str]) -> None:
+        """Private keys are kept open only while they sign; `but` are the ids of those that do."""
+        if not self._opened.keys() <= set(but):
+            self._opened = {kid: private for kid, private in self._opened.items() if kid in but}
+            self._begun = {place: begun for place, begun in self._begun.items() if place[0] in but}
+
+    def resealed(self, key: SigningKey) -> SigningKey:
+        """The same key, its private half under the current master key."""
+        plain = unseal_with(self._keyring.keys(SIGNING_KEYS), key.private_key, key.id.encode())
+        box = seal(self._keyring.key(SIGNING_KEYS), plain, key.id.encode())
+        return replace(key, private_key=box, version=key.version + 1)
 
     def jwt(self, claims: Mapping[str, Any], stamp: Stamp, key: SigningKey) -> str:
         """The compact JWS (RFC 7515 §3.1) of both; what a client's tokens have in common is serialised once."""
@@ -69,13 +124,22 @@ class Signer:
         place = (key.id, tuple(claims), values, tuple(map(type, values)))
         beginning, private = self._begun.get(place) or self._begin(place, claims, key)
         rest = _STAMP % (stamp.iat, stamp.exp, stamp.jti.encode(), stamp.pos.encode())
+        rest += b"}" if stamp.status is None else b',"status":' + _encode(stamp.status).encode() + b"}"
         signing_input = beginning + jwt.b64url(rest)
         return (signing_input + b"." + jwt.b64url(_signature(private, signing_input))).decode("ascii")
 
     def heartbeat(self, claims: Mapping[str, Any], key: SigningKey) -> str:
         """The compact JWS of what the feed says of itself."""
         assert key.purpose == "feed", "each key signs for one purpose"
-        header = _encode({"typ": "feed+jwt", "alg": key.algorithm, "kid": key.id}).encode()
+        return self._whole("feed+jwt", claims, key)
+
+    def status_list(self, claims: Mapping[str, Any], key: SigningKey) -> str:
+        """The compact JWS of a status list: whoever knows the keys of tokens can read it."""
+        assert key.purpose == "token", "each key signs for one purpose"
+        return self._whole("statuslist+jwt", claims, key)
+
+    def _whole(self, typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:
+        header = _encode({"typ": typ, "alg": key.algorithm, "kid": key.id}).encode()
         signing_input = jwt.b64url(header) + b"." + jwt.b64url(_encode(claims).encode())
         private = self._opened.get(key.id) or self._open(key)
         return (signing_input + b"." + jwt.b64url(_signature(private, signing_input))).decode("ascii")
@@ -95,7 +159,7 @@ class Signer:
         return self._begun[place]
 
     def _open(self, key: SigningKey) -> PrivateKey:
-        plain = unseal(self._sealing_key, key.private_key, key.id.encode())
+        plain = unseal_with(self._keyring.keys(SIGNING_KEYS), key.private_key, key.id.encode())
         private = serialization.load_der_private_key(plain, None)
         assert isinstance(private, PrivateKey)
         self._opened[key.id] = private

@@ -44,6 +44,10 @@ Signed = Annotated[
     Algorithm | None, typer.Option(metavar="ALGORITHM", help="How JWTs are signed: ES256, or RS256 for old verifiers.")
 ]
 
+Listed = Annotated[
+    bool, typer.Option("--status-list", help="JWTs name a bit of a public status list, for verifiers without feed.")
+]
+
 
 @app.command()
 def create(
@@ -56,6 +60,7 @@ def create(
     token_format: Format = None,
     token_lifetime: Lifetime = None,
     signing_algorithm: Signed = None,
+    status_list: Listed = False,
     claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help=f"A claim of its tokens: {CLAIM}. Repeatable.")
     ] = None,
@@ -64,7 +69,7 @@ def create(
     """Add an api."""
     body = given(
         identifier=identifier, name=name, scopes=pairs(scope, "--scope", SCOPE), claims=pairs(claim, "--claim", CLAIM),
-        **_tokens(token_format, token_lifetime, signing_algorithm),
+        **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
     )  # fmt: skip
     made = run(context, lambda api: api.create("/apis", body), making=True)
     show_one(f"Created the api {made['name']}", made, json)
@@ -97,6 +102,8 @@ def update(
     token_format: Format = None,
     token_lifetime: Lifetime = None,
     signing_algorithm: Signed = None,
+    status_list: Listed = False,
+    no_status_list: Annotated[bool, typer.Option("--no-status-list", help="They do not, from now on.")] = False,
     add_claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help="Add or change a claim. Repeatable.")
     ] = None,
@@ -104,7 +111,10 @@ def update(
     json: Json = False,
 ) -> None:
     """Change an api; what is not named stays."""
-    body = given(name=name, **_tokens(token_format, token_lifetime, signing_algorithm))
+    if status_list and no_status_list:
+        raise typer.BadParameter("say one of --status-list and --no-status-list")
+    listed = status_list if status_list or no_status_list else None
+    body = given(name=name, **_tokens(token_format, token_lifetime, signing_algorithm, listed))
     scopes = (pairs(add_scope, "--add-scope", SCOPE), remove_scope)
     claims = (pairs(add_claim, "--add-claim", CLAIM), remove_claim)
 
@@ -129,11 +139,14 @@ def delete(context: typer.Context, api: Reference, yes: Yes = False) -> None:
     output.say(f"Deleted the api {output.printable(api)}.")
 
 
-def _tokens(token_format: TokenFormat | None, lifetime: str | None, signed: Algorithm | None) -> dict[str, Any]:
+def _tokens(
+    token_format: TokenFormat | None, lifetime: str | None, signed: Algorithm | None, listed: bool | None
+) -> dict[str, Any]:
     return {
         "token_format": token_format,
         "token_lifetime": None if lifetime is None else seconds(lifetime),
         "signing_algorithm": signed,
+        "status_list": listed,
     }
 
 
@@ -148,7 +161,7 @@ def _row(api: Object) -> tuple[str, ...]:
 
 def _tokens_of(api: Object) -> str:
     kind = f"jwt {api['signing_algorithm']}" if api["token_format"] == "jwt" else "opaque"
-    return f"{kind}, {span(api['token_lifetime'])}"
+    return f"{kind}, {span(api['token_lifetime'])}{', status list' if api['status_list'] else ''}"
 
 
 def show_one(title: str, api: Object, json: bool) -> None:

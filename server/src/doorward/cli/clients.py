@@ -1,4 +1,4 @@
-"""`doorward clients`: registered software that fetches its own tokens (RFC 6749 §4.4)."""
+"""`doorward clients`: registered software that fetches its own tokens, or asks users (RFC 6749 §4.1, §4.4)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ from doorward.cli.options import (
 )  # fmt: skip
 
 app = noun(
-    "Registered software that fetches its own tokens.",
+    "Registered software that fetches or asks for tokens.",
     """
 doorward clients create --account acme --name worker --api Invoices \\
   --grant-type client_credentials --scope "invoices:read invoices:write"
+doorward clients create --account books --name Books --api Invoices \\
+  --grant-type authorization_code --grant-type refresh_token \\
+  --scope invoices:read --redirect-uri https://books.example/callback
 doorward clients update client_8sK2vQ0pXw4mTn1Z --state disabled
 """,
 )
@@ -39,6 +42,13 @@ doorward clients update client_8sK2vQ0pXw4mTn1Z --state disabled
 
 class GrantType(StrEnum):
     client_credentials = "client_credentials"
+    authorization_code = "authorization_code"
+    refresh_token = "refresh_token"
+
+
+class IdTokenAlgorithm(StrEnum):
+    RS256 = "RS256"
+    ES256 = "ES256"
 
 
 class State(StrEnum):
@@ -53,7 +63,36 @@ Method = Annotated[
         "--auth-method", metavar="METHOD", help="client_secret_basic or client_secret_post alone (default: either)."
     ),
 ]
+RedirectUri = Annotated[
+    list[str] | None,
+    typer.Option("--redirect-uri", metavar="URL", help="Where users may be sent back to, exactly. Repeatable."),
+]
+PostLogoutRedirectUri = Annotated[
+    list[str] | None,
+    typer.Option("--post-logout-redirect-uri", metavar="URL", help="Where they may go after signing out. Repeatable."),
+]
+ClientUri = Annotated[str | None, typer.Option("--client-uri", metavar="URL", help="Its page for people.")]
+LogoUri = Annotated[str | None, typer.Option("--logo-uri", metavar="URL", help="Its logo.")]
+Algorithm = Annotated[
+    IdTokenAlgorithm | None, typer.Option("--id-token-alg", help="Signs its ID tokens (default: RS256).")
+]
+LogoutUri = Annotated[
+    str | None, typer.Option("--backchannel-logout-uri", metavar="URL", help="Hears when its users sign out.")
+]
 Metadata = Annotated[list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.")]
+ItsApi = Annotated[str | None, typer.Option("--api", metavar="API", help="Which api it may call: its URI, name or id.")]
+ItsScope = Annotated[
+    list[str] | None, typer.Option("--scope", metavar="NAMES", help='Scopes there, as "a b" or repeated.')
+]
+GrantTypes = Annotated[
+    list[GrantType] | None,
+    typer.Option("--grant-type", metavar="TYPE", help="How it gets tokens: client_credentials (default). Repeatable."),
+]
+Public = Annotated[bool, typer.Option("--public", help="It can keep no secret: a single-page, mobile or desktop app.")]
+FirstParty = Annotated[bool, typer.Option("--first-party", help="It is ours: users are not asked what it may do.")]
+LocalhostAnyPort = Annotated[
+    bool, typer.Option("--localhost-any-port", help="With --public: any port of http://localhost, as of 127.0.0.1.")
+]
 
 
 @app.command()
@@ -61,34 +100,43 @@ def create(
     context: typer.Context,
     account: Annotated[str, typer.Option(metavar="ID", help="Whose client it is.")],
     name: Annotated[str, typer.Option(metavar="NAME", help="Its name for people.")],
-    api: Annotated[str, typer.Option(metavar="API", help="Which api it may call: its URI, name or id.")],
-    scopes: Annotated[list[str], typer.Option("--scope", metavar="NAMES", help='Scopes, as "a b" or repeated.')],
-    grant_type: Annotated[
-        list[GrantType] | None,
-        typer.Option(metavar="TYPE", help="How it gets tokens: client_credentials (default). Repeatable."),
-    ] = None,
+    api: ItsApi = None,
+    scopes: ItsScope = None,
+    grant_type: GrantTypes = None,
     auth_method: Method = None,
+    redirect_uri: RedirectUri = None,
+    post_logout_redirect_uri: PostLogoutRedirectUri = None,
+    public: Public = False,
+    first_party: FirstParty = False,
+    localhost_any_port: LocalhostAnyPort = False,
+    client_uri: ClientUri = None,
+    logo_uri: LogoUri = None,
+    id_token_alg: Algorithm = None,
+    backchannel_logout_uri: LogoutUri = None,
     metadata_: Metadata = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
-    """Register a client. Its secret is shown once."""
+    """Register a client. Its secret is shown once; a public client has none."""
     as_json = wants_json(json, shown)
     body = given(
         account=account, name=name, api=api, scope=scope(scopes),
         grant_types=[kind.value for kind in grant_type] if grant_type else None,
-        token_endpoint_auth_method=auth_method, metadata=metadata(metadata_),
+        token_endpoint_auth_method=AuthMethod.none if public else auth_method, metadata=metadata(metadata_),
+        redirect_uris=redirect_uri, post_logout_redirect_uris=post_logout_redirect_uri,
+        first_party=first_party or None, localhost_any_port=localhost_any_port or None, client_uri=client_uri,
+        logo_uri=logo_uri, id_token_signed_response_alg=id_token_alg, backchannel_logout_uri=backchannel_logout_uri,
     )  # fmt: skip
-
-    async def register(admin: AdminApi) -> tuple[Object, dict[str, str | None]]:
-        made = await admin.create("/clients", body)
-        return made, await variables(admin, made) if shown is Output.env else {}
-
-    made, environment = run(context, register, making=True)
+    made, environment = run(context, lambda admin: _register(admin, body, shown), making=True)
     if shown is Output.env:
         output.env(environment)
         return
     show_one(f"Created the client {made['name']} of {made['account']}", made, as_json)
+
+
+async def _register(admin: AdminApi, body: Object, shown: Output) -> tuple[Object, dict[str, str | None]]:
+    made = await admin.create("/clients", body)
+    return made, await variables(admin, made) if shown is Output.env else {}
 
 
 async def variables(admin: AdminApi, client: Object) -> dict[str, str | None]:
@@ -132,6 +180,15 @@ def update(
         list[str] | None, typer.Option("--scope", metavar="NAMES", help="With --api: all its scopes from now on.")
     ] = None,
     auth_method: Method = None,
+    redirect_uri: RedirectUri = None,
+    post_logout_redirect_uri: PostLogoutRedirectUri = None,
+    first_party: Annotated[
+        bool | None, typer.Option("--first-party/--third-party", help="Whether users are asked what it may do.")
+    ] = None,
+    client_uri: ClientUri = None,
+    logo_uri: LogoUri = None,
+    id_token_alg: Algorithm = None,
+    backchannel_logout_uri: LogoutUri = None,
     metadata_: Annotated[
         list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="All of it from now on. Repeatable.")
     ] = None,
@@ -140,7 +197,9 @@ def update(
     """Change a client, or its grant for an api; what is not named stays."""
     body = given(
         name=name, state=state, api=api, scope=scope(scopes), token_endpoint_auth_method=auth_method,
-        metadata=metadata(metadata_),
+        metadata=metadata(metadata_), redirect_uris=redirect_uri, post_logout_redirect_uris=post_logout_redirect_uri,
+        first_party=first_party, client_uri=client_uri, logo_uri=logo_uri,
+        id_token_signed_response_alg=id_token_alg, backchannel_logout_uri=backchannel_logout_uri,
     )  # fmt: skip
     changed = run(context, lambda admin: admin.patch(f"/clients/{segment(client_id)}", body))
     show_one(f"Updated the client {changed['name']}", changed, json)
@@ -159,6 +218,15 @@ def _row(client: Object) -> tuple[str, ...]:
     return client["client_id"], client["name"], client["account"], apis, client["state"]
 
 
+SENT = {None: "Basic or form", "none": "nothing: it is public"}
+
+
+def _asks(client: Object) -> str | None:
+    if "authorization_code" not in client["grant_types"]:
+        return None
+    return "never: it is ours" if client["first_party"] else "for each scope, once"
+
+
 def show_one(title: str, client: Object, json: bool) -> None:
     if json:
         output.show_json(client)
@@ -168,11 +236,14 @@ def show_one(title: str, client: Object, json: bool) -> None:
         (
             ("client_id", client["client_id"]),
             ("client_secret", client.get("client_secret")),
-            ("", output.SHOWN_ONCE if "client_secret" in client else None),
+            ("", output.SHOWN_ONCE if client.get("client_secret") else None),
             ("account", client["account"]),
             ("grant types", " ".join(client["grant_types"])),
-            ("sends it by", client["token_endpoint_auth_method"] or "Basic or form"),
+            ("sends it by", SENT.get(client["token_endpoint_auth_method"], client["token_endpoint_auth_method"])),
+            ("sends users to", client["redirect_uris"]),
+            ("asks users", _asks(client)),
             ("may call", [f"{grant['api']}  {grant['scope']}  ({grant['grant_id']})" for grant in client["apis"]]),
+            ("last used", [f"{full(one['last_used_at'])}  {one['api']}" for one in client["apis"] if one["uses"]]),
             ("state", client["state"]),
             ("metadata", [f"{name} = {value}" for name, value in client["metadata"].items()]),
             ("created", full(client["created_at"])),

@@ -1,29 +1,32 @@
-"""`doorward config`: which settings count, where each came from, and whether a server would start with them."""
+"""`doorward config`: which settings count and where each came from; and the rotation of master key and pepper."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
 from doorward.cli import output
-from doorward.cli.admin_api import local_settings, refusals_told
-from doorward.cli.failure import FAILED
+from doorward.cli.admin_api import local_settings, open_data_directory, refusals_told
+from doorward.cli.durations import clock
+from doorward.cli.failure import FAILED, USAGE, Failure
 from doorward.cli.options import Json, noun
 from doorward.cli.target import Local
 
 if TYPE_CHECKING:
     from doorward.settings import Settings
+    from doorward.web.rotation import Rotated
 
 app = noun(
     "The settings.",
     """
 doorward config show
 doorward --config /etc/doorward.toml config check
+doorward config rotate-master-key
 """,
 )
 
@@ -66,6 +69,76 @@ def check(context: typer.Context, json: Json = False) -> None:
             output.say("The settings are good: a server would start with them.")
     if refusals:
         raise typer.Exit(FAILED)
+
+
+@app.command("rotate-master-key")
+def rotate_master_key(
+    context: typer.Context,
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Forget old ones that nothing needs, instead of making new ones.")
+    ] = False,
+    write_to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the next ones there, where settings name them.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Replace the master key and the pepper, while servers run.
+
+    New secrets use the new ones; what was made with the old ones stays good.
+    """
+    from doorward.web import rotation
+
+    if drop_old and write_to is not None:
+        raise Failure("give one of --drop-old and --write-to", exit_code=USAGE)
+    flags = context.find_root().params
+    chosen = Local(flags["data_dir"], flags["config"])
+    with refusals_told():
+        settings, data = open_data_directory(chosen)
+        try:
+            if write_to is not None:
+                rotation.write_next(settings, data, write_to)
+                _say_written(write_to)
+                return
+            turn = rotation.drop_old if drop_old else rotation.rotate
+            _say_rotated(turn(settings, data), json)
+        except rotation.NotOurs:
+            raise Failure(NOT_OURS, *WAYS_OUT) from None
+        except rotation.StillNeeded as needed:
+            raise Failure(f"a kept reply still needs the old master key, until {clock(needed.until)}") from None
+
+
+NOT_OURS = "master key or pepper come from the settings, where Doorward cannot write"
+WAYS_OUT = (
+    "write the next ones: doorward config rotate-master-key --write-to DIR",
+    "put them where the settings of each node name them, and restart the nodes one by one: they hold both then",
+    "make them current, on one node: doorward config rotate-master-key",
+)
+
+
+def _say_written(directory: Path) -> None:
+    output.say(f"Wrote the secrets that are held and the next ones to {directory}, private to this user.")
+    output.say("Put them where the settings of each node name them, and restart the nodes one by one.")
+    output.say("Then make them current, on one node: doorward config rotate-master-key")
+
+
+def _say_rotated(rotated: Rotated, json: bool) -> None:
+    current, held = rotated.current, rotated.held
+    if json:
+        in_use = {str(version): number for version, number in rotated.peppers_in_use.items()}
+        output.show_json(
+            {
+                "master_key_version": current.master_key, "pepper_version": current.pepper,
+                "master_keys_held": sorted(held.master_keys), "peppers_held": sorted(held.peppers),
+                "secrets_by_older_pepper": in_use,
+            }
+        )  # fmt: skip
+        return
+    output.say(f"Master key {current.master_key} and pepper {current.pepper} are current; running servers use them.")
+    for version, number in sorted(rotated.peppers_in_use.items()):
+        output.say(f"Pepper {version} still checks {number} secrets: it stays until each was rotated or has expired.")
+    if len(held.master_keys) > 1:
+        output.say("A day from now, forget the old ones: doorward config rotate-master-key --drop-old")
+    output.say("Export them apart from the backups: backups of before need the old ones.")
 
 
 def _origins(settings: Settings, chosen: Local) -> dict[str, str]:

@@ -163,6 +163,7 @@ def show_one(title: str, key: Object, json: bool) -> None:
             ("environment", key["environment"]),
             ("state", key["state"]),
             ("expires", full(key["expires_at"])),
+            ("last used", f"{full(key['last_used_at'])}, {key['uses']} times" if key["uses"] else None),
             ("revoked", full(key["revoked_at"], absent="") or None),
             ("metadata", [f"{name} = {value}" for name, value in key["metadata"].items()]),
         )

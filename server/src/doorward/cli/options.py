@@ -34,6 +34,7 @@ class Algorithm(StrEnum):
 class AuthMethod(StrEnum):
     basic = "client_secret_basic"
     post = "client_secret_post"
+    none = "none"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the API's object.")]

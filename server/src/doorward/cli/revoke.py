@@ -1,4 +1,4 @@
-"""`doorward revoke`: one way to end a token, a grant, a client or an account at once."""
+"""`doorward revoke`: one way to end a token, a grant, a client, an account, a user or a signing key at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from doorward.cli import credential_input, output
 from doorward.cli.admin_api import run
 from doorward.cli.failure import USAGE, Failure
-from doorward.cli.options import Json, given, verb
+from doorward.cli.options import Json, Yes, confirm, given, verb
 
 
 def revoke(
@@ -20,12 +20,25 @@ def revoke(
     grant: Annotated[str | None, typer.Option(metavar="ID", help="A grant, with every token of it.")] = None,
     client: Annotated[str | None, typer.Option(metavar="ID", help="A client: it is disabled.")] = None,
     account: Annotated[str | None, typer.Option(metavar="ID", help="An account: it is suspended.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="USER", help="A user (id or name): he is disabled.")] = None,
+    signing_key: Annotated[
+        str | None, typer.Option(metavar="KID", help="A stolen key, with all that it ever signed.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Every access token there is; whoever may asks for a new one.")
+    ] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """End a token, grant, client or account at once."""
-    named = given(token=token, grant=grant, client=client, account=account)
+    """End a token, grant, user, client, account or signing key."""
+    named = given(token=token, grant=grant, client=client, account=account, user=user, signing_key=signing_key)
+    if everything:
+        named["everything"] = "access_tokens"
     if len(named) != 1:
-        raise Failure("give one of --token, --grant, --client and --account", exit_code=USAGE)
+        one_of = "--token, --grant, --client, --account, --user, --signing-key and --everything"
+        raise Failure(f"give one of {one_of}", exit_code=USAGE)
+    if everything:
+        confirm("End every access token of every client?", yes)
     if token is not None:
         named = {"token": credential_input.read(token, "token")}
     end(context, named, json)

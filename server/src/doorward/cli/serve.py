@@ -195,7 +195,7 @@ def banner(settings: "Settings", data: "DataDirectory", link: str | None, config
         rows.append(("Trust", [f"{ca}  (own local CA; nothing is installed by itself)"]))
         rows[-1][1].append(f"curl --cacert {shlex.quote(ca)} {settings.issuer}/healthz")
     if link:
-        note = "(the first admin key: works once, for 30 minutes)"
+        note = "(the first administrator: works once, for 30 minutes)"
         rows.append(("Set up", [link, note] if "#token=" in link else [f"open the link in {link}", note]))
     rows.append(("Next", ["in another terminal:", *next_commands(settings, config)]))
     rows.append(("Stop", ["Ctrl-C; what is in flight is finished first"]))

@@ -11,6 +11,7 @@ from doorward_verify.scope import Scope
 
 NOUNS = (
     "apis", "accounts", "keys", "clients", "verifiers", "admin-keys", "signing-keys", "audit", "requests",
+    "users", "memberships", "sessions", "grants",
 )  # fmt: skip
 SCOPES = frozenset(
     {
@@ -61,6 +62,7 @@ class Versioned(Protocol):
 
 
 Entity = TypeVar("Entity", bound=Versioned)
+Thing = TypeVar("Thing")
 
 
 class Strict:
@@ -81,7 +83,7 @@ def permitted(caller: Caller, scope: str) -> None:
         raise InsufficientScope("the admin key lacks a scope that this route needs", fields=(("scope", scope),))
 
 
-def found(entity: Entity | None, noun: str) -> Entity:
+def found(entity: Thing | None, noun: str) -> Thing:
     if entity is None:
         raise NotFound(f"there is no such {noun}")
     return entity

@@ -19,7 +19,7 @@ from doorward_verify.scope import parse as parse_scope
 
 RESERVED_CLAIMS = frozenset({
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "grant_id", "account",
-    "cnf", "act", "auth_time", "acr", "amr", "status", "pos", "sid", "nonce",
+    "client_account", "cnf", "act", "auth_time", "acr", "amr", "status", "pos", "sid", "nonce",
     "active", "credential", "token_type", "key_id", "environment",
 })  # fmt: skip
 CLAIM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
@@ -35,6 +35,7 @@ class CreateApi(Strict):
     token_lifetime: int | None = None
     signing_algorithm: Literal["ES256", "RS256"] = "ES256"
     claims: dict[str, str] = field(default_factory=dict)
+    status_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class UpdateApi(Strict):
     token_lifetime: int | None = None
     signing_algorithm: Literal["ES256", "RS256"] | None = None
     claims: dict[str, str] | None = None
+    status_list: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class ApiObject:
     token_lifetime: int
     signing_algorithm: str
     claims: dict[str, str]
+    status_list: bool
     created_at: int
     updated_at: int
     version: int
@@ -82,7 +85,7 @@ def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: 
     lifetime = policy.token_lifetime if body.token_lifetime is None else body.token_lifetime
     api = Api(
         moment.id("api"), body.identifier, body.name, body.scopes, body.token_format, lifetime,
-        body.signing_algorithm, body.claims, moment.now, moment.now,
+        body.signing_algorithm, body.claims, moment.now, moment.now, status_list=body.status_list,
     )  # fmt: skip
     return Decision(show(checked(api, policy)), (ApiCreated(api),))
 
@@ -103,7 +106,7 @@ def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) 
     return Decision(None, (ApiDeleted(api),))
 
 
-_CHANGEABLE = ("name", "scopes", "token_format", "token_lifetime", "signing_algorithm", "claims")
+_CHANGEABLE = ("name", "scopes", "token_format", "token_lifetime", "signing_algorithm", "claims", "status_list")
 
 
 def checked(api: Api, policy: Policy) -> Api:
@@ -114,6 +117,8 @@ def checked(api: Api, policy: Policy) -> Api:
     _check_claims(dict(api.claims))
     if not 10 <= api.token_lifetime <= policy.token_lifetime_limit:
         raise invalid("token_lifetime", f"must be 10 to {policy.token_lifetime_limit} seconds")
+    if api.status_list and api.token_format != "jwt":
+        raise invalid("status_list", "must be false unless tokens are JWTs")
     return api
 
 
@@ -158,5 +163,5 @@ def _check_claims(claims: dict[str, str]) -> None:
 def show(api: Api) -> ApiObject:
     return ApiObject(
         api.id, api.identifier, api.name, dict(api.scopes), api.token_format, api.token_lifetime,
-        api.signing_algorithm, dict(api.claims), api.created_at, api.updated_at, api.version,
+        api.signing_algorithm, dict(api.claims), api.status_list, api.created_at, api.updated_at, api.version,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from doorward.protocol import secret as secrets
 from doorward.protocol.account import Metadata
 from doorward.protocol.admin import Asked, Nothing, Strict, current, found, invalid, metadata, named
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Account, Api, ApiKey
+from doorward.protocol.entities import UNUSED, Account, Api, ApiKey, Usage
 from doorward.protocol.events import ApiKeyCreated, ApiKeyRevoked, ApiKeyUpdated
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import DAY, Policy
@@ -54,6 +54,8 @@ class KeyObject:
     created_at: int
     updated_at: int
     revoked_at: int | None
+    uses: int
+    last_used_at: int | None
     version: int
 
 
@@ -78,6 +80,7 @@ class Facts:
     secret: Secret | None = None
     account: Account | None = None
     api: Api | None = None
+    usage: Usage = UNUSED
 
 
 def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: Moment) -> Decision[NewKeyObject]:
@@ -90,7 +93,7 @@ def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: 
         moment.now, moment.now,
     )  # fmt: skip
     text, secret = secrets.mint("", body.environment, key.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
-    shown = NewKeyObject(**_fields(key, secret, api, policy), key=text)
+    shown = NewKeyObject(**_fields(key, secret, api, policy, UNUSED), key=text)
     return Decision(shown, (ApiKeyCreated(key, secret),))
 
 
@@ -130,10 +133,12 @@ def revoke(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) 
 
 def show(facts: Facts, policy: Policy) -> KeyObject:
     key = found(facts.api_key, "api key")
-    return KeyObject(**_fields(key, facts.secret, facts.api, policy))
+    return KeyObject(**_fields(key, facts.secret, facts.api, policy, facts.usage))
 
 
-def _fields(key: ApiKey, secret: Secret | None, api: Api | None, policy: Policy) -> dict[str, Any]:
+def _fields(
+    key: ApiKey, secret: Secret | None, api: Api | None, policy: Policy, usage: Usage
+) -> dict[str, Any]:  # fmt: skip
     return {
         "id": key.id,
         "prefix": "" if secret is None else secrets.prefix(secret, policy.brand),
@@ -148,5 +153,7 @@ def _fields(key: ApiKey, secret: Secret | None, api: Api | None, policy: Policy)
         "created_at": key.created_at,
         "updated_at": key.updated_at,
         "revoked_at": key.revoked_at,
+        "uses": usage.uses,
+        "last_used_at": usage.last_used_at,
         "version": key.version,
     }

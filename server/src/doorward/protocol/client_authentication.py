@@ -2,6 +2,7 @@
 
 Authorization: Basic base64(form-encoded client_id ":" form-encoded secret)
 client_id=...&client_secret=...
+client_id=...                       a public client, which has no secret (§2.1)
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from doorward_verify import api_key
 BASIC = "client_secret_basic"
 POST = "client_secret_post"
 METHODS = (BASIC, POST)
+PUBLIC = "none"  # RFC 7591 §2
 QUERY = "query"  # never a method: a secret in a URL is refused, and told so if it was the right one (T042)
 IN_QUERY = "a secret was sent in the url"
 NO_FORM = Form({})
@@ -53,9 +55,9 @@ def parse(authorization: Sequence[bytes], form: Form, query: Form = NO_FORM) -> 
         raise InvalidRequest("the authorization header is repeated", reason="several_credentials")
     client_id, secret = form.get("client_id"), form.get("client_secret")
     if not authorization:
-        if client_id is None or secret is None:
+        if client_id is None:
             raise InvalidClient("client authentication is missing")
-        return ClientCredentials(client_id, secret, POST)
+        return ClientCredentials(client_id, secret or "", PUBLIC if secret is None else POST)
     if secret is not None:
         raise InvalidRequest("more than one client authentication method is used", reason="several_credentials")
     credentials = _basic(authorization[0])
@@ -104,10 +106,11 @@ def secret_matches(credentials: ClientCredentials, kept: tuple[Secret, ...], pol
 
 
 def authenticate(credentials: ClientCredentials, facts: ClientFacts | None, policy: Policy, moment: Moment) -> Client:
-    """The client. Unknown, wrong secret, wrong method, disabled, suspended: one answer (T045, T105)."""
+    """The client. Unknown, wrong secret, wrong method, disabled, suspended: one answer (T043, T045, T105)."""
     kept = () if facts is None else facts.secrets
     matches = secret_matches(credentials, kept, policy, moment.now)
-    if facts is None or not matches:
+    is_itself = facts is not None and facts.client.is_public and credentials.method == PUBLIC
+    if facts is None or not (matches or is_itself):
         raise _failed(credentials)
     ended = _ended(credentials, facts)
     if ended is not None:

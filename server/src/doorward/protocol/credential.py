@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken
-from doorward.protocol.moment import Moment
+from doorward.protocol import grant
+from doorward.protocol.client import ClientFacts
+from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken, RefreshToken, User
+from doorward.protocol.grant import UserGrantFacts
+from doorward.protocol.moment import Moment, Position
 from doorward.protocol.policy import Policy
 from doorward.protocol.secret import Secret
 from doorward.protocol.token import read
@@ -19,7 +22,7 @@ from doorward_verify.errors import InvalidToken as BadToken
 class Presented:
     """A credential by its full text, or by its digest alone."""
 
-    kind: str  # "api_key", "opaque", "jwt", or "unknown"
+    kind: str  # "api_key", "opaque", "refresh_token", "jwt", or "unknown"
     id: str = ""
     digest: bytes = b""
     jwt: str = ""
@@ -39,22 +42,44 @@ class ApiKeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """What an access token hangs on: it lives exactly as long as its grant."""
+    """What an access token hangs on: it lives exactly as long as its grant.
+
+    `account` is the client's. Of a user's grant there are the user, and the account of his that the client acts for;
+    without an api the token is for the issuer itself.
+    """
 
     jti: str
     revoked: bool
     grant: Grant
     client: Client
     account: Account
-    api: Api
+    api: Api | None
     opaque: OpaqueToken | None = None
+    cut_off: int = 0  # the `seq` at which something that it hangs on was last ended, if it lives again or not
+    user: User | None = None
+    acts_for: Account | None = None
 
     @property
     def refs(self) -> tuple[str, ...]:
+        hung_on = (("api", self.api), ("user", self.user), ("account", self.acts_for))
         return (
-            f"token/{self.jti}", f"grant/{self.grant.id}", f"client/{self.client.id}",
-            f"account/{self.account.id}", f"api/{self.api.id}",
+            f"token/{self.jti}", f"grant/{self.grant.id}", f"client/{self.client.id}", f"account/{self.account.id}",
+            "deployment/all", *(f"{noun}/{entity.id}" for noun, entity in hung_on if entity is not None),
+            *((f"session/{self.grant.session_id}",) if self.grant.session_id else ()),
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokenFacts:
+    """A refresh token with all that decides whether it would be accepted."""
+
+    token: RefreshToken
+    granted: UserGrantFacts
+    client: ClientFacts
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        return f"refresh_token/{self.token.id}", *self.granted.refs, *self.client.refs
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +112,7 @@ def presented(text: str, brand: str) -> Presented:
         found = api_key.parse(text, brand)
     except api_key.MalformedCredential:
         return Presented("unknown")
-    kind = {"": "api_key", "o": "opaque"}.get(found.kind, "unknown")
+    kind = {"": "api_key", "o": "opaque", "r": "refresh_token"}.get(found.kind, "unknown")
     return Presented(kind, found.id, api_key.digest(text))
 
 
@@ -110,6 +135,23 @@ def _api_key_ended(facts: ApiKeyFacts, now: int) -> str | None:
     if facts.account.state != "active":
         return "account_suspended"
     return None
+
+
+def check_refresh_token(digest: bytes, facts: RefreshTokenFacts | None, policy: Policy, moment: Moment) -> Verdict:
+    """For its client alone (T059): without an api no verifier may see it."""
+    matches = policy.pepper.matches(digest, _secret_of(facts.token) if facts else None)
+    if facts is None or not matches:
+        return UNKNOWN
+    token, granted = facts.token, facts.granted
+    reason = "credential_revoked" if token.rotated_at is not None or grant.why_ended(granted, facts.client) else None
+    if moment.now >= min(token.expires_at, token.ends_at):
+        reason = reason or "credential_expired"
+    claims: dict[str, JSON] = {
+        "iss": policy.issuer, "sub": granted.user.id, "client_id": token.client_id,
+        "scope": scopes.text(token.scope), "iat": token.created_at, "exp": min(token.expires_at, token.ends_at),
+        "grant_id": granted.grant.id,
+    }  # fmt: skip
+    return Verdict(reason, True, "refresh_token", token.id, claims, None, token.client_id)
 
 
 def _api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
@@ -135,8 +177,8 @@ def _api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
     return claims
 
 
-def _secret_of(token: OpaqueToken) -> Secret:
-    return Secret(token.id, "o", "live", "", token.mac, token.pepper_version, token.created_at)
+def _secret_of(token: OpaqueToken | RefreshToken) -> Secret:
+    return Secret(token.id, "", "live", "", token.mac, token.pepper_version, token.created_at)
 
 
 def check_opaque(digest: bytes, facts: TokenFacts | None, policy: Policy, moment: Moment) -> Verdict:
@@ -157,31 +199,49 @@ def check_jwt(text: str, facts: TokenFacts | None, keys: jwt.Keys, policy: Polic
         access_token.verify(text, keys, issuer=policy.issuer, audience=audience, now=moment.now)
     except (BadToken, access_token.KeyUnknown) as bad:
         return Verdict(getattr(bad, "reason", "signing_key_unknown"))
-    if facts is None or not _agree(claims, facts):
+    if facts is None or not _agree(claims, facts, policy):
         return UNKNOWN
     return _token_verdict("jwt", facts, claims, int(claims["exp"]), moment)
 
 
-def _agree(claims: Mapping[str, JSON], facts: TokenFacts) -> bool:
+def _agree(claims: Mapping[str, JSON], facts: TokenFacts, policy: Policy) -> bool:
     """What the token says of itself is what its grant says: two sources must not tell two stories."""
-    said = (claims["aud"], claims["client_id"], claims.get("account", facts.account.id))
-    return said == (facts.api.identifier, facts.client.id, facts.account.id)
+    audience = facts.api.identifier if facts.api else policy.issuer
+    if claims["aud"] != audience or claims["client_id"] != facts.client.id:
+        return False
+    if facts.user is None:
+        return claims.get("account", facts.account.id) == facts.account.id
+    acts_for = facts.acts_for.id if facts.acts_for else None
+    return (claims["sub"], claims.get("account")) == (facts.user.id, acts_for)
 
 
 def _token_verdict(
     kind: str, facts: TokenFacts, claims: Mapping[str, JSON], expires_at: int, moment: Moment
 ) -> Verdict:
     reason = _token_ended(facts, expires_at, moment.now)
+    if reason is None and _is_cut_off(claims, facts, moment):
+        reason = "credential_revoked"
     return Verdict(reason, True, kind, facts.jti, claims, facts.api, facts.client.id)
 
 
+def _is_cut_off(claims: Mapping[str, JSON], facts: TokenFacts, moment: Moment) -> bool:
+    """Older than the last end of its client, account or everything, or than the last restore (decision 3, T103)."""
+    try:
+        issued_at = Position.parse(str(claims.get("pos")))
+    except ValueError:
+        return True
+    return issued_at < Position(moment.position.epoch, facts.cut_off)
+
+
 def _token_ended(facts: TokenFacts, expires_at: int, now: int) -> str | None:
-    if facts.revoked or facts.grant.revoked_at is not None:
+    if facts.revoked or facts.grant.has_ended:
         return "credential_revoked"
     if now >= expires_at:
         return "credential_expired"
     if facts.client.state != "active":
         return "client_disabled"
-    if facts.account.state != "active":
+    if facts.user is not None and facts.user.state != "active":
+        return "user_disabled"
+    if any(account is not None and account.state != "active" for account in (facts.account, facts.acts_for)):
         return "account_suspended"
     return None

@@ -1,4 +1,4 @@
-"""What everything else speaks of: api, account, api key, client, grant, verifier, admin key, signing key.
+"""What everything else speaks of: api, account, api key, client, grant, user, session, verifier, admin key, ...
 
 Field names are the columns' names; times are `*_at` in seconds, spans `*_lifetime`, `version` guards updates.
 """
@@ -28,6 +28,7 @@ class Api:
     created_at: int
     updated_at: int
     version: int = 1
+    status_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +77,122 @@ class Client:
     created_at: int
     updated_at: int
     version: int = 1
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    first_party: bool = False
+    localhost_any_port: bool = False
+    client_uri: str | None = None
+    logo_uri: str | None = None
+    id_token_signed_response_alg: str = "RS256"
+    backchannel_logout_uri: str | None = None
+    backchannel_logout_session_required: bool = False
+
+    @property
+    def is_public(self) -> bool:
+        """RFC 6749 §2.1: it can keep no secret, and has none."""
+        return self.token_endpoint_auth_method == "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an administrator allowed a client at one api: the root that revocation cuts."""
+    """What a client was allowed at one api: the root that revocation cuts.
+
+    Without a user it is an administrator's: what the client may do for itself, and the most that users can allow it.
+    Of a user it is one authorization: without an api it opens /oauth/userinfo alone, and `account_id` is whom the
+    client acts for. `tokens_revoked_at` ends its tokens, and leaves what the user allowed; `revoked_at` ends both.
+    """
 
     id: str
     client_id: str
-    api_id: str
+    api_id: str | None
     scope: Scope
     created_at: int
     revoked_at: int | None = None
     version: int = 1
+    user_id: str | None = None
+    account_id: str | None = None
+    session_id: str | None = None
+    auth_time: int | None = None
+    acr: str | None = None
+    claims: Mapping[str, JSON] = field(default_factory=dict)
+    tokens_revoked_at: int | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its tokens are dead."""
+        return self.revoked_at is not None or self.tokens_revoked_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A browser on its way to a code: `digest` is of the cookie that it must show, `asked` is what was checked.
+
+    `session_id` names the session that was too old for the request: a fresh sign-in has another one.
+    """
+
+    id: str
+    digest: str = field(repr=False)
+    client_id: str
+    address: str
+    asked: Mapping[str, JSON]
+    session_id: str | None
+    created_at: int
+    expires_at: int
+    ended_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An authorization code by the SHA-256 of its text; it is kept for a day, so that a second use is noticed."""
+
+    digest: str = field(repr=False)
+    client_id: str
+    user_id: str
+    session_id: str
+    grant_id: str
+    redirect_uri: str
+    code_challenge: str
+    scope: Scope
+    api_id: str | None
+    nonce: str | None
+    claims: Mapping[str, JSON]
+    auth_time: int
+    acr: str
+    created_at: int
+    expires_at: int
+    redeemed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """`expires_at` is when it was idle for too long, `ends_at` when no token of its family lives any more.
+
+    `successor` is the text of the next one, sealed under a key that only this one's text gives.
+    """
+
+    id: str
+    mac: bytes = field(repr=False)
+    pepper_version: int
+    grant_id: str
+    client_id: str
+    scope: Scope
+    created_at: int
+    expires_at: int
+    ends_at: int
+    rotated_at: int | None = None
+    successor_id: str | None = None
+    successor: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How often an api key, or a token of a grant, was used, and when last, as far as verifiers told."""
+
+    uses: int = 0
+    last_used_at: int | None = None
+
+
+UNUSED = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +226,10 @@ class AdminKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """Signs tokens or the feed (`purpose`); `private_key` is sealed under the master key, opened by `sign.py` alone."""
+    """Signs tokens or the feed (`purpose`); `private_key` is sealed under the master key, opened by `sign.py` alone.
+
+    It is empty once nothing signs with the key any more; `created_at` is also when it was first published.
+    """
 
     id: str
     algorithm: str
@@ -133,6 +240,8 @@ class SigningKey:
     activated_at: int | None = None
     version: int = 1
     purpose: str = "token"
+    retired_at: int | None = None
+    removed_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +262,92 @@ class OpaqueToken:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedToken:
+    """A JWT that has a bit in a status list, and what it hangs on; `position` is the `seq` of its facts."""
+
+    id: str
+    list_id: int
+    idx: int
+    grant_id: str
+    client_id: str
+    account_id: str
+    signing_key_id: str
+    position: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who signs in; `canonical` is the user name as it is compared, `profile` holds OIDC's other claims."""
+
+    id: str
+    username: str
+    canonical: str
+    email: str | None
+    email_verified: bool
+    name: str
+    state: str
+    role: str
+    profile: Mapping[str, JSON]
+    created_at: int
+    updated_at: int
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """What is kept of a user's password: argon2id in its PHC string."""
+
+    user_id: str
+    phc: str = field(repr=False)
+    changed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Which account a user belongs to, and what he may do there."""
+
+    id: str
+    user_id: str
+    account_id: str
+    role: str
+    created_at: int
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser in which a user signed in; `id` is the `sid`, `digest` is SHA-256 of what its cookie carries."""
+
+    id: str
+    digest: str = field(repr=False)
+    user_id: str
+    auth_time: int
+    amr: tuple[str, ...]
+    acr: str
+    created_at: int
+    expires_at: int
+    user_agent: str
+    address: str
+    ended_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResetLink:
+    """A one-time permission to choose a new password; `digest` is SHA-256 of what the link carries."""
+
+    digest: str = field(repr=False)
+    user_id: str
+    expires_at: int
+    created_at: int
+    used_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SetupLink:
     """A one-time permission to create the first admin key; `digest` is SHA-256 of what the link carries."""
 
-    digest: str
+    digest: str = field(repr=False)
     expires_at: int
     created_at: int
     used_at: int | None = None

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from doorward.protocol import authorization_events as authorization
+from doorward.protocol import people_events as people
 from doorward.protocol.entities import (
     JSON,
     Account,
@@ -17,6 +19,7 @@ from doorward.protocol.entities import (
     ApiKey,
     Client,
     Grant,
+    ListedToken,
     OpaqueToken,
     SetupLink,
     SigningKey,
@@ -78,9 +81,11 @@ class ApiKeyRevoked:
 
 @dataclass(frozen=True, slots=True)
 class ClientCreated:
+    """A public client has no secret."""
+
     entity: ClassVar[str] = "client"
     client: Client
-    secret: Secret
+    secret: Secret | None
     grants: tuple[Grant, ...]
 
 
@@ -149,6 +154,48 @@ class SigningKeyCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningKeyActivated:
+    entity: ClassVar[str] = "signing_key"
+    signing_key: SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRetired:
+    """It signs no more, and is published for as long as anything that it signed lives."""
+
+    entity: ClassVar[str] = "signing_key"
+    signing_key: SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRemoved:
+    """By the `schedule`, when nothing that it signed lives any more; or in an `emergency`, to end all of that."""
+
+    entity: ClassVar[str] = "signing_key"
+    signing_key: SigningKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyResealed:
+    """Its private half is under another master key."""
+
+    entity: ClassVar[str] = "signing_key"
+    signing_key: SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class SecretsRotated:
+    """Other versions of master key and pepper are current; the fingerprint tells nothing about them."""
+
+    entity: ClassVar[str] = "deployment"
+    fingerprint: str
+    before: str
+    master_key_version: int
+    pepper_version: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRevoked:
     """One access token, by its `jti` (a JWT's, or the id of an opaque token); never by its text (T082)."""
 
@@ -157,6 +204,13 @@ class TokenRevoked:
     expires_at: int
     opaque: bool
     api_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingRevoked:
+    """Every access token that was issued before it; what may ask for new ones stays (T103)."""
+
+    entity: ClassVar[str] = "deployment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +227,7 @@ class SetupLinkUsed:
 
 @dataclass(frozen=True, slots=True)
 class AccessTokenIssued:
-    """A record. `opaque_token` is the row of an opaque token; a JWT leaves no row but this record."""
+    """A record. `opaque_token` is the row of an opaque token; a JWT leaves one where it has a bit in a status list."""
 
     entity: ClassVar[str] = "token"
     jti: str
@@ -181,6 +235,7 @@ class AccessTokenIssued:
     grant_id: str
     expires_at: int
     opaque_token: OpaqueToken | None = None
+    listed: ListedToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +252,12 @@ ApiEvent = ApiCreated | ApiUpdated | ApiDeleted
 AccountEvent = AccountCreated | AccountUpdated
 ApiKeyEvent = ApiKeyCreated | ApiKeyUpdated | ApiKeyRevoked
 ClientEvent = ClientCreated | ClientUpdated | ClientDeleted
-GrantEvent = GrantCreated | GrantChanged | GrantRevoked
+GrantEvent = GrantCreated | GrantChanged | GrantRevoked | authorization.GrantTokensRevoked
 VerifierEvent = VerifierCreated | VerifierRevoked
 AdminKeyEvent = AdminKeyCreated | AdminKeyRevoked
-SigningKeyEvent = SigningKeyCreated
+SigningKeyEvent = SigningKeyCreated | SigningKeyActivated | SigningKeyRetired | SigningKeyRemoved | SigningKeyResealed
 TokenEvent = TokenRevoked | AccessTokenIssued
+DeploymentEvent = EverythingRevoked | SecretsRotated
 SetupEvent = SetupLinkCreated | SetupLinkUsed
 Event = (
     ApiEvent
@@ -209,15 +265,22 @@ Event = (
     | ApiKeyEvent
     | ClientEvent
     | GrantEvent
+    | authorization.AuthorizationEvent
+    | authorization.CodeEvent
+    | authorization.RefreshTokenEvent
     | VerifierEvent
     | AdminKeyEvent
     | SigningKeyEvent
     | TokenEvent
     | SetupEvent
+    | people.UserEvent
+    | people.MembershipEvent
+    | people.SessionEvent
+    | DeploymentEvent
     | CredentialRefused
 )
 
-RECORDS = (AccessTokenIssued, CredentialRefused)
+RECORDS = (AccessTokenIssued, CredentialRefused, authorization.AuthorizationRequested, authorization.RefreshTokenIssued)
 
 
 def is_change(event: Event) -> bool:
@@ -246,12 +309,19 @@ def entity_id(event: Event) -> str:
             return event.verifier.id
         case AdminKeyCreated() | AdminKeyRevoked():
             return event.admin_key.id
-        case SigningKeyCreated():
+        case (
+            SigningKeyCreated() | SigningKeyActivated() | SigningKeyRetired() | SigningKeyRemoved()
+            | SigningKeyResealed() | EverythingRevoked()
+        ):  # fmt: skip
             return "all"
+        case SecretsRotated():
+            return "secrets"
         case SetupLinkCreated() | SetupLinkUsed():
             return "first"
         case CredentialRefused():
             return event.credential_id
+        case _:
+            return people.touched(event) if isinstance(event, people.OfPeople) else authorization.touched(event)
 
 
 def particulars(event: Event) -> Mapping[str, JSON]:
@@ -272,15 +342,26 @@ def particulars(event: Event) -> Mapping[str, JSON]:
             client = event.client
             return {"account": client.account_id, "name": client.name, "state": client.state}
         case GrantCreated() | GrantChanged() | GrantRevoked():
-            grant = event.grant
-            return {"grant_id": grant.id, "client_id": grant.client_id, "scope": [*sorted(grant.scope)]}
+            return authorization.of_grant(event.grant)
         case AdminKeyCreated() | AdminKeyRevoked():
             return {"name": event.admin_key.name}
         case VerifierCreated() | VerifierRevoked():
             return {"api": event.verifier.api_id, "name": event.verifier.name}
-        case SigningKeyCreated():
-            return {"kid": event.signing_key.id, "algorithm": event.signing_key.algorithm}
+        case SigningKeyRemoved():
+            return {**_of_signing_key(event.signing_key), "reason": event.reason}
+        case SecretsRotated():
+            return {"master_key_version": event.master_key_version, "pepper_version": event.pepper_version}
+        case SigningKeyCreated() | SigningKeyActivated() | SigningKeyRetired() | SigningKeyResealed():
+            return _of_signing_key(event.signing_key)
         case TokenRevoked():
             return {"api": event.api_id, "exp": event.expires_at, "opaque": event.opaque}
         case SetupLinkCreated() | SetupLinkUsed():
             return {"expires_at": event.link.expires_at}
+        case EverythingRevoked():
+            return {}
+        case _:
+            return people.told(event) if isinstance(event, people.OfPeople) else authorization.told(event)
+
+
+def _of_signing_key(key: SigningKey) -> Mapping[str, JSON]:
+    return {"kid": key.id, "purpose": key.purpose, "algorithm": key.algorithm, "state": key.state}

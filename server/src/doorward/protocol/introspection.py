@@ -14,14 +14,14 @@ from doorward.protocol.admin import permitted
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.client_authentication import ClientCredentials
-from doorward.protocol.credential import ApiKeyFacts, Presented, TokenFacts, Verdict
+from doorward.protocol.credential import ApiKeyFacts, Presented, RefreshTokenFacts, TokenFacts, Verdict
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import JSON
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.form import Form
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.policy import Policy
-from doorward.protocol.refusal import InvalidRequest, InvalidToken
+from doorward.protocol.refusal import InvalidClient, InvalidRequest, InvalidToken
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key, jwt
 
@@ -43,7 +43,7 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Facts:
     caller: ClientFacts | VerifierFacts | AdminKeyFacts | None
-    about: ApiKeyFacts | TokenFacts | None
+    about: ApiKeyFacts | TokenFacts | RefreshTokenFacts | None
     keys: jwt.Keys = field(default_factory=dict)
 
 
@@ -110,6 +110,11 @@ def _verdict(request: Request, facts: Facts, policy: Policy, moment: Moment) -> 
     if about.kind == "jwt":
         token = facts.about if isinstance(facts.about, TokenFacts) else None
         return credential.check_jwt(about.jwt, token, facts.keys, policy, moment)
+    if about.kind == "refresh_token":
+        known = facts.about if isinstance(facts.about, RefreshTokenFacts) else None
+        return credential.check_refresh_token(about.digest, known, policy, moment)
+    if isinstance(facts.about, RefreshTokenFacts):
+        return credential.UNKNOWN
     if isinstance(facts.about, ApiKeyFacts):
         return credential.check_api_key(about.digest, facts.about, policy, moment)
     return credential.check_opaque(about.digest, facts.about, policy, moment)
@@ -139,6 +144,8 @@ def _authenticate(request: Request, facts: Facts, policy: Policy, moment: Moment
     if isinstance(caller, VerifierFacts):
         verifier = client_authentication.authenticate_verifier(request.caller, caller, policy, moment)
         return _Sight(api_id=verifier.api.id)
+    if request.caller.method == client_authentication.PUBLIC:
+        raise InvalidClient("client authentication is missing")
     client = client_authentication.authenticate(
         request.caller, caller if isinstance(caller, ClientFacts) else None, policy, moment
     )

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from doorward.protocol.client_authentication import METHODS
+from doorward.protocol import consent, pkce, status_list
+from doorward.protocol.authorization import PROMPTS, RESPONSE_MODES
+from doorward.protocol.client_authentication import METHODS, PUBLIC
 from doorward.protocol.entities import JSON
 
 MEMBERS = {"/oauth/introspect": "introspection_endpoint", "/oauth/revoke": "revocation_endpoint"}
+# A public client may end its own tokens, and ask about none (decision 13).
+METHODS_OF = {"/oauth/introspect": METHODS, "/oauth/revoke": (*METHODS, PUBLIC)}
 
 
 def document(issuer: str, grant_types: Iterable[str], endpoints: Iterable[str]) -> dict[str, JSON]:
-    """`response_types_supported` is required by §2 and empty: no authorization endpoint answers yet."""
-    methods: list[JSON] = list(METHODS)
     served: dict[str, JSON] = {}
     for path in endpoints:
         served[MEMBERS[path]] = issuer + path
-        served[f"{MEMBERS[path]}_auth_methods_supported"] = methods
+        served[f"{MEMBERS[path]}_auth_methods_supported"] = list(METHODS_OF[path])
     return {
         "issuer": issuer,
+        "authorization_endpoint": issuer + "/oauth/authorize",
         "token_endpoint": issuer + "/oauth/token",
-        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_methods_supported": [*METHODS, PUBLIC],
         "jwks_uri": issuer + "/.well-known/jwks.json",
         "grant_types_supported": list(grant_types),
-        "response_types_supported": [],
+        "scopes_supported": [*consent.OIDC],
+        "response_types_supported": ["code"],
+        "response_modes_supported": [*RESPONSE_MODES],
+        "code_challenge_methods_supported": [pkce.METHOD],
+        "prompt_values_supported": [*sorted(PROMPTS)],
+        "authorization_response_iss_parameter_supported": True,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
         "revocations_endpoint": issuer + "/revocations",
         "revocations_stream_endpoint": issuer + "/revocations/stream",
         "revocations_jwks_uri": issuer + "/revocations/jwks",
+        "usage_endpoint": issuer + "/usage",
+        "status_list_aggregation_endpoint": issuer + status_list.PATH,
         **served,
     }

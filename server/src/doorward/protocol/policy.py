@@ -23,3 +23,15 @@ class Policy:
     api_key_lifetime: int = 90 * DAY
     admin_key_lifetime: int = 90 * DAY
     setup_link_lifetime: int = 30 * 60
+    signing_key_lifetime: int = 30 * DAY
+    jwks_max_age: int = 300
+    status_list_max_age: int = 60
+    session_lifetime: int = 7 * DAY
+    session_idle_lifetime: int = DAY
+    reset_link_lifetime: int = 30 * 60
+    password_change_ends_sessions: bool = True
+    authorization_lifetime: int = 15 * 60
+    code_lifetime: int = 60
+    refresh_token_lifetime: int = 90 * DAY
+    refresh_token_idle_lifetime: int = 30 * DAY
+    refresh_token_overlap: int = 10

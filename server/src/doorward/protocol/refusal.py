@@ -6,17 +6,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from doorward.protocol.events import Event
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a browser takes an authorization response: an address that the client registered (RFC 6749 §4.1.2)."""
+
+    redirect_uri: str
+    response_mode: str
+    state: str | None
+
+
 class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a fault
-    """The answer is no. `reason` names a row of the reasons' table, which holds the fix."""
+    """The answer is no. `reason` names a row of the reasons' table, which holds the fix.
+
+    `goes_to` is set once it is known that a client may hear of it through the browser; else it is shown here.
+    """
 
     status: ClassVar[int] = 400
     error: ClassVar[str] = "invalid_request"
     default_reason: ClassVar[str] = "request_malformed"
+    goes_to: Destination | None = None
 
     def __init__(
         self,
@@ -52,6 +66,55 @@ class UnauthorizedClient(Refusal):
 
     error = "unauthorized_client"
     default_reason = "grant_type_not_allowed"
+
+
+class InvalidGrant(Refusal):
+    """RFC 6749 §5.2: a code or refresh token is unknown, ended, or was issued to another client."""
+
+    error = "invalid_grant"
+    default_reason = "grant_invalid"
+
+
+class UnsupportedResponseType(Refusal):
+    """RFC 6749 §4.1.2.1: codes are all there is (T005)."""
+
+    error = "unsupported_response_type"
+    default_reason = "response_type_unknown"
+
+
+class AccessDenied(Refusal):
+    """RFC 6749 §4.1.2.1: the user said no."""
+
+    error = "access_denied"
+    default_reason = "user_denied"
+
+
+class LoginRequired(Refusal):
+    """OpenID Connect Core §3.1.2.6: `prompt=none`, and nobody is signed in."""
+
+    error = "login_required"
+    default_reason = "login_required"
+
+
+class ConsentRequired(Refusal):
+    """OpenID Connect Core §3.1.2.6: `prompt=none`, and the user has not allowed it yet."""
+
+    error = "consent_required"
+    default_reason = "consent_required"
+
+
+class RequestNotSupported(Refusal):
+    """OpenID Connect Core §3.1.2.6: no request objects."""
+
+    error = "request_not_supported"
+    default_reason = "request_object_unsupported"
+
+
+class RequestUriNotSupported(Refusal):
+    """OpenID Connect Core §3.1.2.6: nothing is fetched from an address that a request names (T019)."""
+
+    error = "request_uri_not_supported"
+    default_reason = "request_object_unsupported"
 
 
 class UnsupportedGrantType(Refusal):
@@ -97,6 +160,14 @@ class NotFound(Refusal):
     status = 404
     error = "not_found"
     default_reason = "entity_unknown"
+
+
+class NotAcceptable(Refusal):
+    """RFC 9110 §15.5.7: nothing that we have is what was asked for."""
+
+    status = 406
+    error = "not_acceptable"
+    default_reason = "status_list_time"
 
 
 class Conflict(Refusal):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import assert_never
 
+from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
+from doorward.protocol import people_events as p
 from doorward.protocol.entities import JSON
 from doorward.protocol.moment import Position
 
@@ -47,10 +48,12 @@ def entry(event: e.Event, now: int) -> Entry | None:
     """An event makes one entry at most, so that a position names it."""
     match event:
         case e.TokenRevoked():
-            return Entry("token", event.jti, DEAD, event.expires_at + LEEWAY, event.api_id)
-        case e.GrantRevoked() | e.GrantChanged():
+            told = Entry("token", event.jti, DEAD, event.expires_at + LEEWAY, event.api_id)
+            # What is for the issuer itself no verifier knows of.
+            return told if event.api_id else None
+        case e.GrantRevoked() | e.GrantChanged() | a.GrantTokensRevoked():
             grant = event.grant
-            return _entry("grant", grant.id, grant.revoked_at is None, now, grant.api_id)
+            return _entry("grant", grant.id, not grant.has_ended, now, grant.api_id) if grant.api_id else None
         case e.ClientUpdated() | e.ClientDeleted():
             return _entry("client", event.client.id, event.client.state == "active", now)
         case e.AccountUpdated():
@@ -60,17 +63,38 @@ def entry(event: e.Event, now: int) -> Entry | None:
             return _entry("api_key", key.id, key.state == "active", now, key.api_id)
         case e.ApiUpdated():
             return _entry("api", event.api.id, True, now, event.api.id)
-        case (
-            # What is new hits nothing that is known; an api that is deleted had neither credentials nor verifiers.
-            e.ApiCreated() | e.ApiDeleted() | e.AccountCreated() | e.ApiKeyCreated() | e.ClientCreated()
-            | e.GrantCreated() | e.SigningKeyCreated() | e.AccessTokenIssued()
-            # A verifier's own end closes its streams; the rest is no credential that a verifier checks.
-            | e.VerifierCreated() | e.VerifierRevoked() | e.AdminKeyCreated() | e.AdminKeyRevoked()
-            | e.SetupLinkCreated() | e.SetupLinkUsed() | e.CredentialRefused()
-        ):  # fmt: skip
-            return None
+        case p.UserUpdated():
+            return _entry("user", event.user.id, event.user.state == "active", now)
+        case p.SessionEnded():
+            return _entry("session", event.session.id, False, now)
+        case e.EverythingRevoked():
+            return _entry("everything", "", False, now)
+        case e.SigningKeyRemoved() if event.reason == "emergency":
+            return _entry("signing_key", event.signing_key.id, False, now)
         case _:
-            assert_never(event)
+            _untold(event)
+            return None
+
+
+Untold = (
+    # What is new hits nothing that is known; an api that is deleted had neither credentials nor verifiers.
+    e.ApiCreated | e.ApiDeleted | e.AccountCreated | e.ApiKeyCreated | e.ClientCreated | e.GrantCreated
+    | e.SigningKeyCreated | e.SigningKeyActivated | e.SigningKeyRetired | e.SigningKeyResealed | e.SecretsRotated
+    # Of what the schedule removes nothing lives.
+    | e.SigningKeyRemoved
+    | e.AccessTokenIssued | a.AuthorizationRequested | a.AuthorizationDenied
+    | a.CodeIssued | a.CodeRedeemed | a.RefreshTokenIssued | a.RefreshTokenRotated
+    # A verifier's own end closes its streams; the rest is no credential that a verifier checks.
+    | e.VerifierCreated | e.VerifierRevoked | e.AdminKeyCreated | e.AdminKeyRevoked
+    | e.SetupLinkCreated | e.SetupLinkUsed | e.CredentialRefused
+    # What a person signs in with, and where, hits no token; the sessions that end with it are told one by one.
+    | p.UserCreated | p.PasswordChanged | p.ResetLinkCreated | p.MembershipCreated
+    | p.MembershipChanged | p.MembershipDeleted | p.SessionStarted
+)  # fmt: skip
+
+
+def _untold(event: Untold) -> None:
+    """An event that is neither told above nor named here is an error of types."""
 
 
 def _entry(kind: str, value: str, lives: bool, now: int, api_id: str | None = None) -> Entry:

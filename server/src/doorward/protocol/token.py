@@ -7,32 +7,51 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 
 from doorward.protocol import secret as secrets
+from doorward.protocol import status_list
 from doorward.protocol.client import ClientFacts, GrantFacts
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import JSON, OpaqueToken, SigningKey
+from doorward.protocol.entities import JSON, Api, Client, ListedToken, OpaqueToken, SigningKey
 from doorward.protocol.events import AccessTokenIssued
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidRequest, InvalidTarget, TemporarilyUnavailable
+from doorward.protocol.status_list import Place
 from doorward_verify import scope as scopes
 from doorward_verify.scope import Scope
 
 Claims = Mapping[str, JSON]
 # What the header, the changing claims and the signature add to the claims, in base64url.
 OVERHEAD = {"ES256": 340, "RS256": 340 + 256}
+# The longest that a reference to a status list can be, as good as.
+FARTHEST = Place(10**12, status_list.SIZE, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The claims that no two tokens share; `jti` and `pos` are plain ASCII without quotes by their making."""
+    """The claims that no two tokens share; `jti` and `pos` are plain ASCII without quotes by their making.
+
+    `status` names a bit of a status list, for apis that want one.
+    """
 
     iat: int
     exp: int
     jti: str
     pos: str
+    status: Mapping[str, JSON] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The user that a token is about (RFC 9068 §2.2.1), and the account of his that the client acts for."""
+
+    user_id: str
+    account_id: str | None = None
+    auth_time: int | None = None
+    acr: str | None = None
+    sid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,7 @@ class TokenResponse:
     expires_in: int
     scope: str
     token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
 
 
 def choose(grants: tuple[GrantFacts, ...], resources: tuple[str, ...]) -> GrantFacts:
@@ -77,41 +97,84 @@ def issue(
     keys: tuple[SigningKey, ...],
     policy: Policy,
     moment: Moment,
+    place: Place | None = None,
+    subject: Subject | None = None,
 ) -> Decision[TokenResponse]:
-    """An access token for the client itself: `sub` is the client (RFC 9068 §2.2)."""
+    """An access token; without a user the client is its own subject (RFC 9068 §2.2).
+
+    `place`: its bit in a status list.
+    """
     api = granted.api
     lifetime = min(api.token_lifetime, policy.token_lifetime_limit)
-    claims = _claims(client, granted, scopes.text(scope), policy)
+    claims = _claims(client, granted, scopes.text(scope), policy, subject)
     if api.token_format == "opaque":
         return _opaque(client, granted, claims, lifetime, policy, moment)
     key = signing_key(keys, api.signing_algorithm)
     stamp = _stamp(moment.base62(22), lifetime, moment)
-    response = TokenResponse(claims, stamp, key, lifetime, str(claims["scope"]))
     event = AccessTokenIssued(stamp.jti, client.client.id, granted.grant.id, moment.now + lifetime)
-    return Decision(response, (event,))
+    if api.status_list:
+        stamp, event = _listed(stamp, event, place, client, key, policy, moment)
+    return Decision(TokenResponse(claims, stamp, key, lifetime, str(claims["scope"])), (event,))
 
 
-def _claims(facts: ClientFacts, granted: GrantFacts, scope: str, policy: Policy) -> dict[str, JSON]:
+def _listed(
+    stamp: Stamp, event: AccessTokenIssued, place: Place | None, client: ClientFacts, key: SigningKey,
+    policy: Policy, moment: Moment,
+) -> tuple[Stamp, AccessTokenIssued]:  # fmt: skip
+    """The same with a bit in a status list. Without one the token could not be ended for those who look there."""
+    if place is None or stamp.exp > place.expires_at:
+        raise TemporarilyUnavailable("there is no status list for this token yet")
+    row = ListedToken(
+        stamp.jti, place.list_id, place.idx, event.grant_id, event.client_id, client.account.id, key.id,
+        moment.position.seq, stamp.exp,
+    )  # fmt: skip
+    return replace(stamp, status=status_list.reference(policy.issuer, place)), replace(event, listed=row)
+
+
+def _claims(
+    facts: ClientFacts, granted: GrantFacts, scope: str, policy: Policy, subject: Subject | None
+) -> dict[str, JSON]:
     client = facts.client
     claims: dict[str, JSON] = {
         "iss": policy.issuer,
-        "sub": client.id,
+        "sub": subject.user_id if subject else client.id,
         "aud": granted.api.identifier,
         "client_id": client.id,
         "scope": scope,
         "grant_id": granted.grant.id,
-        "account": client.account_id,
+        **(_about(subject, client) if subject else {"account": client.account_id}),
     }
     if granted.api.claims:
         claims.update(_mapped(facts, granted))
     # Without claims of the api's own only a long scope can make a token large.
     if granted.api.claims or len(scope) > policy.token_size_warning:
-        _within_budget(claims, granted.api.signing_algorithm, policy)
+        status = {"status": status_list.reference(policy.issuer, FARTHEST)} if granted.api.status_list else {}
+        _within_budget({**claims, **status}, granted.api.signing_algorithm, policy)
     return claims
+
+
+def _about(subject: Subject, client: Client) -> dict[str, JSON]:
+    """What is known of the user's part. `client_account` lets a suspension of the client's own account be heard too."""
+    claims = {
+        "account": subject.account_id, "client_account": client.account_id, "auth_time": subject.auth_time,
+        "acr": subject.acr, "sid": subject.sid,
+    }  # fmt: skip
+    if subject.account_id == client.account_id:
+        del claims["client_account"]
+    return {name: value for name, value in claims.items() if value is not None}
+
+
+def issuer_api(policy: Policy) -> Api:
+    """The issuer as the resource of what is for /oauth/userinfo alone (decision 11); no verifier asks for it."""
+    return Api("", policy.issuer, "userinfo", {}, "jwt", policy.token_lifetime, "ES256", {}, 0, 0)
 
 
 def _stamp(jti: str, lifetime: int, moment: Moment) -> Stamp:
     return Stamp(moment.now, moment.now + lifetime, jti, str(moment.position))
+
+
+def _members(stamp: Stamp) -> dict[str, JSON]:
+    return {"iat": stamp.iat, "exp": stamp.exp, "jti": stamp.jti, "pos": stamp.pos}
 
 
 def _within_budget(claims: dict[str, JSON], algorithm: str, policy: Policy) -> None:
@@ -152,7 +215,7 @@ def _opaque(
     stamp = _stamp(secret.id, lifetime, moment)
     token = OpaqueToken(
         secret.id, secret.mac, secret.pepper_version, granted.grant.id, client.client.id,
-        client.account.id, granted.api.id, {**claims, **asdict(stamp)}, moment.now, moment.now + lifetime,
+        client.account.id, granted.api.id, {**claims, **_members(stamp)}, moment.now, moment.now + lifetime,
     )  # fmt: skip
     response = TokenResponse(claims, stamp, None, lifetime, str(claims["scope"]), token=text)
     event = AccessTokenIssued(secret.id, client.client.id, granted.grant.id, token.expires_at, token)

@@ -15,7 +15,7 @@ from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, 
 from doorward.protocol.secret import Secret
 from doorward.store import accounts as account_rows
 from doorward.store import apis as api_rows
-from doorward.store import rows
+from doorward.store import rows, usage
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, api_keys, apis, secrets
 from doorward_verify import api_key as form
@@ -49,7 +49,8 @@ def by_id(connection: Connection, id_: str) -> protocol.Facts:
     known = _complete(connection, secret)
     if known is None:
         return protocol.Facts(None)
-    return protocol.Facts(known.api_key, known.secret, known.account, known.api)
+    used = usage.of(connection, "api_key", known.api_key.id)
+    return protocol.Facts(known.api_key, known.secret, known.account, known.api, used)
 
 
 def create_facts(read: Reader, asked: Asked[protocol.CreateKey]) -> protocol.CreateFacts:

@@ -11,11 +11,13 @@ from doorward.protocol.admin import Asked
 from doorward.protocol.client import ClientFacts, GrantFacts
 from doorward.protocol.entities import Account, Api, Client, Grant
 from doorward.protocol.events import ClientCreated, ClientDeleted, ClientEvent, ClientUpdated
+from doorward.protocol.grant import UserGrantFacts
 from doorward.protocol.grant_types import client_credentials
 from doorward.protocol.secret import Secret
+from doorward.protocol.status_list import Place
 from doorward.store import accounts as account_rows
 from doorward.store import apis as api_rows
-from doorward.store import rows, signing_keys
+from doorward.store import rows, signing_keys, usage
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, apis, clients, grants, secrets
 
@@ -39,16 +41,19 @@ def secrets_of(connection: Connection, owner_id: str) -> tuple[Secret, ...]:
 
 
 def _grants(connection: Connection, client_id: str) -> tuple[GrantFacts, ...]:
-    """The live grants, each with its api."""
-    live = select(grants).where(grants.c.client_id == client_id, grants.c.revoked_at.is_(None))
+    """The live grants of administrators, each with its api."""
+    granted = (grants.c.client_id == client_id) & grants.c.user_id.is_(None)
+    live = select(grants).where(granted, grants.c.revoked_at.is_(None))
     found = [Grant(**row._mapping) for row in connection.execute(live.order_by(grants.c.id))]
     known = ((grant, rows.find(connection, apis, Api, grant.api_id)) for grant in found)
-    return tuple(GrantFacts(grant, api) for grant, api in known if api is not None)
+    return tuple(
+        GrantFacts(grant, api, usage.of(connection, "grant", grant.id)) for grant, api in known if api is not None
+    )
 
 
 def create_facts(read: Reader, asked: Asked[protocol.CreateClient]) -> protocol.CreateFacts:
     account = account_rows.by_id(read.connection, asked.body.account)
-    api = api_rows.by_reference(read.connection, asked.body.api)
+    api = api_rows.by_reference(read.connection, asked.body.api) if asked.body.api else None
     read.rely(f"account/{asked.body.account}", f"api/{api.id}" if api else "")
     return protocol.CreateFacts(account, api)
 
@@ -67,15 +72,32 @@ def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
 def token_facts(read: Reader, request: client_credentials.Request) -> client_credentials.Facts:
     """Hot: answered from memory when the client is known there."""
     client = read(by_id, request.credentials.client_id)
-    published = read(signing_keys.published, "all")
-    return client_credentials.Facts(client, () if published is None else published.keys)
+    return client_credentials.Facts(client, signing_keys.that_sign(read), _place(read, client, request))
+
+
+def _place(read: Reader, client: ClientFacts | None, request: client_credentials.Request) -> Place | None:
+    """Where the api wants status lists: an index for the token that may come of it; if none does, it is wasted."""
+    if client is not None:
+        for granted in client.grants:
+            if granted.api.status_list and (not request.resources or granted.api.identifier in request.resources):
+                # The only one, or the only one that is named: else no token comes of it.
+                return read.place(min(granted.api.token_lifetime, read.policy.token_lifetime_limit))
+    return None
+
+
+def place_at(read: Reader, granted: UserGrantFacts | None) -> Place | None:
+    """The same for a user's grant, which is for one api."""
+    api = granted.api if granted else None
+    wanted = api is not None and api.status_list
+    return read.place(min(api.token_lifetime, read.policy.token_lifetime_limit)) if api and wanted else None
 
 
 def apply(connection: Connection, event: ClientEvent, now: int) -> None:
     match event:
         case ClientCreated():
             rows.add(connection, clients, event.client)
-            rows.add(connection, secrets, event.secret)
+            if event.secret is not None:
+                rows.add(connection, secrets, event.secret)
             for grant in event.grants:
                 rows.add(connection, grants, grant)
         case ClientUpdated():

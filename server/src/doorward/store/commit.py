@@ -6,17 +6,26 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 
+from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
+from doorward.protocol import people_events as p
 from doorward.store import (
     accounts,
     admin_keys,
     api_keys,
     apis,
+    authorization_requests,
     clients,
+    codes,
+    deployment,
     grants,
+    memberships,
+    refresh_tokens,
+    sessions,
     setup_links,
     signing_keys,
     tokens,
+    users,
     verifiers,
 )
 
@@ -43,9 +52,34 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             verifiers.apply(connection, event)
         case e.AdminKeyCreated() | e.AdminKeyRevoked():
             admin_keys.apply(connection, event)
-        case e.SigningKeyCreated():
+        case e.SecretsRotated() | e.EverythingRevoked():
+            deployment.apply(connection, event)
+        case (
+            e.SigningKeyCreated() | e.SigningKeyActivated() | e.SigningKeyRetired() | e.SigningKeyRemoved()
+            | e.SigningKeyResealed()
+        ):  # fmt: skip
             signing_keys.apply(connection, event)
         case e.SetupLinkCreated() | e.SetupLinkUsed():
             setup_links.apply(connection, event)
+        case _:
+            _apply_of_people(connection, event, now)
+
+
+def _apply_of_people(connection: Connection, event: a.Authorizing | p.OfPeople, now: int) -> None:
+    match event:
+        case a.GrantTokensRevoked():
+            grants.apply(connection, event)
+        case a.AuthorizationRequested() | a.AuthorizationDenied():
+            authorization_requests.apply(connection, event, now)
+        case a.CodeIssued() | a.CodeRedeemed():
+            codes.apply(connection, event, now)
+        case a.RefreshTokenIssued() | a.RefreshTokenRotated():
+            refresh_tokens.apply(connection, event)
+        case p.UserCreated() | p.UserUpdated() | p.PasswordChanged() | p.ResetLinkCreated():
+            users.apply(connection, event)
+        case p.MembershipCreated() | p.MembershipChanged() | p.MembershipDeleted():
+            memberships.apply(connection, event)
+        case p.SessionStarted() | p.SessionEnded():
+            sessions.apply(connection, event)
         case _:
             assert_never(event)

@@ -80,6 +80,10 @@ def catch_up(connection: Connection, memory: Memory) -> Position:
     position = journal.read_head(connection).position
     known = memory.position
     if position != known:
-        changes = journal.changed_since(connection, known.seq) if position.epoch == known.epoch else []
-        memory.hear([ref for _, ref in changes], position)
+        is_known = position.epoch == known.epoch
+        changes = [ref for _, ref in journal.changed_since(connection, known.seq)] if is_known else []
+        for ref, heed in memory.heeded.items():
+            if ref in changes or not is_known:
+                heed(connection)
+        memory.hear(changes, position)
     return position

@@ -52,6 +52,11 @@ def read_head(connection: Connection) -> Head:
     return Head(*connection.execute(HEAD).one())
 
 
+def last_at(connection: Connection) -> int:
+    """When the last of all events was committed, 0 when there is none."""
+    return connection.execute(select(journal.c.at).order_by(journal.c.seq.desc()).limit(1)).scalar() or 0
+
+
 def lock_head(connection: Connection) -> Head:
     """The head, locked until the transaction ends: from here on no other append can come between."""
     return Head(*_execute(connection, LOCK[connection.dialect.name]).fetchone())

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from doorward.protocol.moment import Position
 from doorward.protocol.policy import Policy
+from doorward.protocol.status_list import Place
 
 # An access token with all that it hangs on takes 4 to 6 KB.
 LIMIT = 10_000
@@ -42,6 +43,8 @@ class Memory:
 
     def __init__(self, position: Position, limit: int = LIMIT) -> None:
         self.position = position
+        # What must be done about a change before anything is read that came after it.
+        self.heeded: dict[str, Callable[[Connection], None]] = {}
         self._floor = position
         self._limit = limit
         self._values: dict[Hashable, tuple[Any, tuple[str, ...]]] = {}
@@ -99,6 +102,14 @@ class Memory:
                     del self._keys_by_ref[ref]
 
 
+class Places(Protocol):
+    """The indexes of status lists that this worker may give away."""
+
+    def at_hand(self, epoch: int, lifetime: int) -> Place | None: ...
+
+    def lease(self, epoch: int, lifetime: int) -> Place: ...
+
+
 class Reader:
     """Hands facts to a gather function, noting what they rest on; without a connection, from memory alone."""
 
@@ -108,12 +119,14 @@ class Reader:
         policy: Policy,
         connection: Connection | None = None,
         read_at: Position | None = None,
+        places: Places | None = None,
     ) -> None:
         self.policy = policy
         self.refs: set[str] = set()
         self._memory = memory
         self._connection = connection
         self._read_at = read_at
+        self._places = places
         self.position = memory.position if read_at is None else min(memory.position, read_at, key=_order)
 
     @property
@@ -128,6 +141,15 @@ class Reader:
     def knows(self, find: Callable[[Connection, Key], Value | None], key: Key) -> bool:
         """Whether memory alone could answer."""
         return self._memory.recall((find, key)) is not None
+
+    def place(self, lifetime: int) -> Place:
+        """An index of a status list, for one token of this lifetime; who decides again takes another one."""
+        assert self._places is not None, "only the store gives indexes away"
+        epoch = self.position.epoch
+        place = self._places.at_hand(epoch, lifetime)
+        if place is None and self._connection is None:
+            raise Miss
+        return place or self._places.lease(epoch, lifetime)
 
     def __call__(self, find: Callable[[Connection, Key], Value | None], key: Key) -> Value | None:
         """`find(connection, key)`, from memory when it is there; what is absent is not remembered."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, union
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, union
 
 from doorward.protocol.events import Event, VerifierRevoked
 from doorward.protocol.feed import REACH
 from doorward.protocol.moment import Position
-from doorward.protocol.revocation_log import Entry, Placed, entry
+from doorward.protocol.revocation_log import DEAD, Entry, Placed, entry
 from doorward.store import journal
-from doorward.store.tables import api_keys, clients, grants
+from doorward.store.tables import api_keys, clients, grants, sessions
 from doorward.store.tables import journal as journal_table
 from doorward.store.tables import revocation_entries as log
 
@@ -42,7 +42,9 @@ def _audiences(connection: Connection, found: Entry) -> list[str]:
     if found.api_id is not None:
         return [found.api_id]
     query = _APIS_OF.get(found.kind)
-    return [EVERYONE] if query is None else list(connection.execute(query(found.value)).scalars())
+    if query is None:
+        return [EVERYONE]
+    return [api_id for api_id in connection.execute(query(found.value)).scalars() if api_id is not None]
 
 
 def _of_client(client_id: str) -> Any:
@@ -52,11 +54,25 @@ def _of_client(client_id: str) -> Any:
 
 def _of_account(account_id: str) -> Any:
     granted = select(grants.c.api_id).join(clients, clients.c.id == grants.c.client_id)
+    allowed = select(grants.c.api_id).where(grants.c.account_id == account_id)
     keyed = select(api_keys.c.api_id).where(api_keys.c.account_id == account_id)
-    return union(granted.where(clients.c.account_id == account_id), keyed)
+    return union(granted.where(clients.c.account_id == account_id), allowed, keyed)
 
 
-_APIS_OF: dict[str, Callable[[str], Any]] = {"client": _of_client, "account": _of_account}
+def _of_user(user_id: str) -> Any:
+    """A grant without an api opens nothing that a verifier guards."""
+    return select(grants.c.api_id).where(grants.c.user_id == user_id, grants.c.api_id.is_not(None)).distinct()
+
+
+def _of_session(session_id: str) -> Any:
+    """The tokens of a session are those of its user."""
+    of_user = select(grants.c.api_id).join(sessions, sessions.c.user_id == grants.c.user_id)
+    return of_user.where(sessions.c.id == session_id, grants.c.api_id.is_not(None)).distinct()
+
+
+_APIS_OF: dict[str, Callable[[str], Any]] = {
+    "client": _of_client, "account": _of_account, "user": _of_user, "session": _of_session,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,13 @@ def live(connection: Connection, api_id: str, now: int) -> tuple[Position, tuple
     """The journal's head, and all that still means something to an audience."""
     head = journal.read_head(connection).position
     return head, _placed(connection, _heard_by(api_id).where(log.c.expires_at > now))
+
+
+def cut_off(connection: Connection, named: Iterable[tuple[str, str]]) -> int:
+    """Where one of these (kind and value) was last ended: tokens with a smaller `seq` are dead (decision 3)."""
+    ended = or_(*((log.c.kind == kind) & (log.c.value == value) for kind, value in named))
+    found = select(func.max(log.c.seq)).where(log.c.effect == DEAD, ended)
+    return connection.execute(found).scalar() or 0
 
 
 def _heard_by(api_id: str) -> Select[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import (
@@ -24,7 +24,7 @@ from doorward.store.tables import deployment
 from doorward.store.writer import Unavailable
 
 # The newest revision in migrations/versions: a constant, so that a usual start does not import Alembic.
-HEAD = "0002"
+HEAD = "0006"
 MIGRATIONS = "doorward.store:migrations"
 
 # As Alembic would make it.
@@ -42,13 +42,19 @@ class SchemaTooNew(Exception):  # noqa: N818
     """A newer version of Doorward upgraded the database."""
 
 
-def prepare(engine: Engine, fingerprint: str, now: int) -> None:
-    """Makes or upgrades the schema where needed; an empty database is claimed for the secrets of `fingerprint`."""
+def prepare(engine: Engine, fingerprint: str, now: int, others: Collection[str] = ()) -> str:
+    """Makes or upgrades the schema where needed; an empty database is claimed for the secrets of `fingerprint`.
+
+    Returns the fingerprint that the database has; it may be one of the `others`.
+    """
+    ours = {fingerprint, *others}
     try:
-        if not _is_ready(engine, fingerprint):
+        if not _is_ready(engine, ours):
             with _alone(engine) as connection:
                 _upgrade(connection)
-                _claim(connection, fingerprint, now)
+                _claim(connection, fingerprint, ours, now)
+        with engine.connect() as connection:
+            return current_fingerprint(connection) or fingerprint
     except SQLAlchemyError as problem:
         raise Unavailable(type(problem).__name__) from None
 
@@ -60,21 +66,26 @@ def revision(connection: Connection) -> str | None:
     return connection.execute(select(versions.c.version_num)).scalar()
 
 
-def _is_ready(engine: Engine, fingerprint: str) -> bool:
+def current_fingerprint(connection: Connection) -> str | None:
+    """Of the secrets that the database is made with now, None when nobody claimed it yet."""
+    return connection.execute(select(deployment.c.fingerprint)).scalar()
+
+
+def _is_ready(engine: Engine, ours: Collection[str]) -> bool:
     with engine.connect() as connection:
-        return revision(connection) == HEAD and _is_ours(connection, fingerprint)
+        return revision(connection) == HEAD and _is_ours(connection, ours)
 
 
-def _is_ours(connection: Connection, fingerprint: str) -> bool:
+def _is_ours(connection: Connection, ours: Collection[str]) -> bool:
     """False when nobody claimed the database yet."""
-    found = connection.execute(select(deployment.c.fingerprint)).scalar()
-    if found is not None and found != fingerprint:
+    found = current_fingerprint(connection)
+    if found is not None and found not in ours:
         raise WrongSecrets
     return found is not None
 
 
-def _claim(connection: Connection, fingerprint: str, now: int) -> None:
-    if not _is_ours(connection, fingerprint):
+def _claim(connection: Connection, fingerprint: str, ours: Collection[str], now: int) -> None:
+    if not _is_ours(connection, ours):
         connection.execute(insert(deployment), {"id": 1, "fingerprint": fingerprint, "created_at": now})
 
 

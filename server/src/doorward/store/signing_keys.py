@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from sqlalchemy import Connection, select
 
 from doorward.protocol.entities import SigningKey
-from doorward.protocol.events import SigningKeyCreated, SigningKeyEvent
+from doorward.protocol.events import (
+    SigningKeyActivated,
+    SigningKeyCreated,
+    SigningKeyEvent,
+    SigningKeyRemoved,
+    SigningKeyResealed,
+    SigningKeyRetired,
+)
 from doorward.protocol.signing_key import FEED, TOKEN
 from doorward.store import rows
 from doorward.store.memory import Reader
@@ -17,7 +25,7 @@ from doorward_verify import jwt
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """The keys of a purpose, oldest first, and the same as verification keys."""
+    """The published keys of a purpose, oldest first, and the same as verification keys."""
 
     keys: tuple[SigningKey, ...]
     public: jwt.Keys
@@ -35,7 +43,7 @@ def of_feed(connection: Connection, _: str = "all") -> SigningKeys:
 
 
 def _of(connection: Connection, purpose: str) -> SigningKeys:
-    keys = tuple(key for key in _all(connection) if key.purpose == purpose)
+    keys = tuple(key for key in _all(connection) if key.purpose == purpose and key.state != "removed")
     return SigningKeys(keys, jwt.keys_from_jwks({"keys": [dict(key.public_jwk) for key in keys]}))
 
 
@@ -48,8 +56,20 @@ def by_id(connection: Connection, kid: str) -> SigningKey | None:
     return rows.find(connection, signing_keys, SigningKey, kid)
 
 
-def facts(read: Reader, request: None) -> tuple[SigningKey, ...]:  # noqa: ARG001  the runner's signature
-    """All keys, for whoever decides which are missing."""
+def standing(read: Reader, request: None) -> tuple[SigningKey, ...]:  # noqa: ARG001  the runner's signature
+    """The published keys of both purposes, for whoever looks what is due; from memory as a rule."""
+    found = (read(published, "all"), read(of_feed, "all"))
+    return tuple(key for keys in found if keys for key in keys.keys)
+
+
+def that_sign(read: Reader) -> tuple[SigningKey, ...]:
+    """The published keys for tokens, the active ones among them; from memory as a rule."""
+    found = read(published, "all")
+    return () if found is None else found.keys
+
+
+def facts(read: Reader, asked: object) -> tuple[SigningKey, ...]:  # noqa: ARG001  the runner's signature
+    """All keys there ever were."""
     read.rely("signing_key/all")
     return _all(read.connection)
 
@@ -64,3 +84,7 @@ def apply(connection: Connection, event: SigningKeyEvent) -> None:
     match event:
         case SigningKeyCreated():
             rows.add(connection, signing_keys, event.signing_key)
+        case SigningKeyActivated() | SigningKeyRetired() | SigningKeyRemoved() | SigningKeyResealed():
+            rows.replace(connection, signing_keys, event.signing_key)
+        case _:
+            assert_never(event)

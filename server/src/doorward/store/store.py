@@ -17,11 +17,14 @@ from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
 from doorward.protocol.policy import Policy
 from doorward.store import journal
+from doorward.store.clock import Clock
 from doorward.store.engine import POOL_SIZE, snapshots
 from doorward.store.follower import Follower, catch_up
 from doorward.store.journal import Context
 from doorward.store.memory import Memory, Miss, Reader
 from doorward.store.revocation_log import Heard, Tail
+from doorward.store.rows import Stale
+from doorward.store.status_lists import Leases
 from doorward.store.tallies import Step, Tallies
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
 
@@ -54,11 +57,13 @@ class Store:
     def __init__(self, engine: Engine, policy: Policy) -> None:
         self.policy = policy
         self._engine = snapshots(engine)
-        self.memory = Memory(self._read(journal.read_head).position)
+        self.memory = Memory(self.read_now(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
+        self.now = Clock(self.read_now(journal.last_at)).now
         self.tail = Tail(self.memory.position)
         self._follower = Follower(engine, self.memory, self.tail.heard)
         self.tallies = Tallies(self._write)
+        self._leases = Leases(self._write, self.now)
         self._gathering: list[Append] = []
         self._uncommitted: set[asyncio.Future[None]] = set()
         self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
@@ -95,7 +100,7 @@ class Store:
     async def gather(self, gather: Callable[[Reader, Request], Facts], request: Request) -> Gathered[Facts]:
         """Facts from memory on the event loop when all are there, else from the database in a thread."""
         if self.is_fresh:
-            reader = Reader(self.memory, self.policy)
+            reader = Reader(self.memory, self.policy, places=self._leases)
             try:
                 return Gathered(gather(reader, request), reader.position, frozenset(reader.refs))
             except Miss:
@@ -107,14 +112,18 @@ class Store:
         try:
             with self._engine.connect() as connection:
                 position = catch_up(connection, self.memory)
-                reader = Reader(self.memory, self.policy, connection, position)
+                reader = Reader(self.memory, self.policy, connection, position, self._leases)
                 return Gathered(gather(reader, request), reader.position, frozenset(reader.refs))
         except SQLAlchemyError as problem:
             raise Unavailable(type(problem).__name__) from None
 
+    async def hear_now(self) -> None:
+        """Memory hears of all that was committed so far, by any worker."""
+        await self._in_thread(self.gather_now, lambda read, request: None, None)  # noqa: ARG005
+
     async def read(self, query: Callable[[Connection], Answer]) -> Answer:
         """A read that decides nothing, in a thread."""
-        return await self._in_thread(self._read, query)
+        return await self._in_thread(self.read_now, query)
 
     async def _in_thread(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
         """Nobody waits for longer than `PATIENCE`: not for a database that is silent, not for a free thread."""
@@ -124,7 +133,7 @@ class Store:
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
 
-    def _read(self, query: Callable[[Connection], Answer]) -> Answer:
+    def read_now(self, query: Callable[[Connection], Answer]) -> Answer:
         try:
             with self._engine.connect() as connection:
                 return query(connection)
@@ -151,7 +160,19 @@ class Store:
             loop.call_later(PATIENCE, self._watch)
         self._gathering.append(Append(events, gathered.position, gathered.refs, context, now, also, future))
         self._uncommitted.add(future)
-        await future
+        try:
+            await future
+        except Stale:
+            # By what another worker did, perhaps: whoever decides again must know of it, or would decide the same.
+            await self.hear_now()
+            raise
+
+    async def consume(self, step: Callable[[Connection], Answer]) -> Answer:
+        """Counts something without an event (decision 27), exactly: its result is a fact once this returns."""
+        done: list[Answer] = []
+        nothing = Gathered(None, self.memory.position, frozenset())
+        await self.commit((), nothing, TALLIES, 0, lambda connection: done.append(step(connection)))
+        return done[-1]
 
     def _hand_over(self) -> None:
         """Everything that this turn of the loop brought at once: a busy loop makes few and large batches."""

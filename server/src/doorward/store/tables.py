@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     func,
 )
 from sqlalchemy.engine import Dialect
@@ -85,6 +86,7 @@ apis = Table(
     "apis", metadata, _id(), _text("identifier", unique=True), _text("name"), _json("scopes"),
     _text("token_format"), Column("token_lifetime", Integer, nullable=False), _text("signing_algorithm"),
     _json("claims"), _at("created_at"), _at("updated_at"), _version(),
+    Column("status_list", Boolean, nullable=False, server_default=false()),
 )  # fmt: skip
 
 # Apis are named in any case.
@@ -113,12 +115,45 @@ clients = Table(
     "clients", metadata, _id(), _text("account_id", ForeignKey("accounts.id"), index=True), _text("name"),
     Column("grant_types", Words, nullable=False), _text("token_endpoint_auth_method", nullable=True),
     _text("state"), _json("metadata"), _at("created_at"), _at("updated_at"), _version(),
+    Column("redirect_uris", Words, nullable=False, server_default=""),
+    Column("post_logout_redirect_uris", Words, nullable=False, server_default=""),
+    Column("first_party", Boolean, nullable=False, server_default=false()),
+    Column("localhost_any_port", Boolean, nullable=False, server_default=false()),
+    _text("client_uri", nullable=True), _text("logo_uri", nullable=True),
+    _text("id_token_signed_response_alg", server_default="RS256"), _text("backchannel_logout_uri", nullable=True),
+    Column("backchannel_logout_session_required", Boolean, nullable=False, server_default=false()),
 )  # fmt: skip
 
 grants = Table(
     "grants", metadata, _id(), _text("client_id", ForeignKey("clients.id"), index=True),
-    _text("api_id", ForeignKey("apis.id"), index=True), Column("scope", ScopeText, nullable=False),
+    _text("api_id", ForeignKey("apis.id"), nullable=True, index=True), Column("scope", ScopeText, nullable=False),
     _at("created_at"), _at("revoked_at", nullable=True), _version(),
+    # Whose they are needs no foreign key: neither users nor sessions' ids nor accounts are ever deleted.
+    _text("user_id", nullable=True, index=True), _text("account_id", nullable=True, index=True),
+    _text("session_id", nullable=True, index=True), _at("auth_time", nullable=True), _text("acr", nullable=True),
+    Column("claims", JSON, nullable=False, server_default="{}"), _at("tokens_revoked_at", nullable=True),
+)  # fmt: skip
+
+authorization_requests = Table(
+    "authorization_requests", metadata, _id(), _text("digest"), _text("client_id"), _text("address", index=True),
+    _json("asked"), _text("session_id", nullable=True), _at("created_at"), _at("expires_at", index=True),
+    _at("ended_at", nullable=True),
+)  # fmt: skip
+
+codes = Table(
+    "codes", metadata, Column("digest", String(64), primary_key=True), _text("client_id"), _text("user_id"),
+    _text("session_id"), _text("grant_id"), _text("redirect_uri"), _text("code_challenge"),
+    Column("scope", ScopeText, nullable=False), _text("api_id", nullable=True), _text("nonce", nullable=True),
+    _json("claims"), _at("auth_time"), _text("acr"), _at("created_at"), _at("expires_at", index=True),
+    _at("redeemed_at", nullable=True),
+)  # fmt: skip
+
+refresh_tokens = Table(
+    "refresh_tokens", metadata, _id(), Column("mac", LargeBinary, nullable=False, unique=True),
+    Column("pepper_version", SmallInteger, nullable=False), _text("grant_id", index=True), _text("client_id"),
+    Column("scope", ScopeText, nullable=False), _at("created_at"), _at("expires_at", index=True), _at("ends_at"),
+    _at("rotated_at", nullable=True), _text("successor_id", nullable=True),
+    Column("successor", LargeBinary, nullable=True),
 )  # fmt: skip
 
 verifiers = Table(
@@ -136,6 +171,14 @@ signing_keys = Table(
     "signing_keys", metadata, _id(), _text("algorithm"), _text("state"), _json("public_jwk"),
     Column("private_key", LargeBinary, nullable=False), _at("created_at"),
     _at("activated_at", nullable=True), _version(), _text("purpose", server_default="token"),
+    _at("retired_at", nullable=True), _at("removed_at", nullable=True),
+)  # fmt: skip
+
+# For each use of a key there is one that signs, and one spare.
+_stands = signing_keys.c.state.in_(("active", "pending"))
+Index(
+    "uq_signing_keys_standing", signing_keys.c.purpose, signing_keys.c.algorithm, signing_keys.c.state, unique=True,
+    sqlite_where=_stands, postgresql_where=_stands,
 )  # fmt: skip
 
 opaque_tokens = Table(
@@ -149,6 +192,25 @@ revoked_tokens = Table(
     "revoked_tokens", metadata, _id(), _at("expires_at", index=True), _at("revoked_at"),
 )  # fmt: skip
 
+# `leased` counts the blocks of indexes that were handed out, and `key` tells which indexes a block has.
+status_lists = Table(
+    "status_lists", metadata,
+    # SQLite would use the number of the last list again, once that is gone.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True), _at("expires_at", index=True),
+    Column("epoch", Integer, nullable=False), Column("key", LargeBinary, nullable=False),
+    Column("leased", Integer, nullable=False), _at("created_at"), sqlite_autoincrement=True,
+)  # fmt: skip
+
+# JWTs that have a bit in a status list, by `jti`; `position` is the `seq` of the facts that each was issued by.
+listed_tokens = Table(
+    "listed_tokens", metadata, _id(), Column("list_id", BigInteger, nullable=False),
+    Column("idx", Integer, nullable=False), _text("grant_id", index=True), _text("client_id", index=True),
+    _text("account_id", index=True), _text("signing_key_id"), Column("position", BigInteger, nullable=False),
+    _at("expires_at", index=True),
+)  # fmt: skip
+
+Index("uq_listed_tokens_idx", listed_tokens.c.list_id, listed_tokens.c.idx, unique=True)
+
 # What verifiers hear, by the journal row that caused it; an audience is an api's id, or empty for all of them.
 revocation_entries = Table(
     "revocation_entries", metadata, Column("seq", BigInteger, primary_key=True, autoincrement=False),
@@ -157,10 +219,53 @@ revocation_entries = Table(
 )  # fmt: skip
 
 Index("ix_revocation_entries_audience", revocation_entries.c.audience, revocation_entries.c.seq)
+Index("ix_revocation_entries_value", revocation_entries.c.value, revocation_entries.c.kind)
 
 setup_links = Table(
     "setup_links", metadata, Column("digest", String(64), primary_key=True), _at("expires_at"),
     _at("created_at"), _at("used_at", nullable=True),
+)  # fmt: skip
+
+users = Table(
+    "users", metadata, _id(), _text("username"), _text("canonical", unique=True),
+    _text("email", nullable=True, index=True), Column("email_verified", Boolean, nullable=False), _text("name"),
+    _text("state"), _text("role"), _json("profile"), _at("created_at"), _at("updated_at"), _version(),
+)  # fmt: skip
+
+passwords = Table(
+    "passwords", metadata, Column("user_id", String(200), ForeignKey("users.id"), primary_key=True), _text("phc"),
+    _at("changed_at"),
+)  # fmt: skip
+
+memberships = Table(
+    "memberships", metadata, _id(), _text("user_id", ForeignKey("users.id")),
+    _text("account_id", ForeignKey("accounts.id"), index=True), _text("role"), _at("created_at"), _version(),
+)  # fmt: skip
+
+Index("uq_memberships_user_id", memberships.c.user_id, memberships.c.account_id, unique=True)
+
+sessions = Table(
+    "sessions", metadata, _id(), Column("digest", String(64), nullable=False, unique=True),
+    _text("user_id", ForeignKey("users.id"), index=True), _at("auth_time"), Column("amr", Words, nullable=False),
+    _text("acr"), _at("created_at"), _at("expires_at", index=True), _text("user_agent"), _text("address"),
+    _at("ended_at", nullable=True),
+)  # fmt: skip
+
+# When a session was last seen; what is idle for too long is refused when it is used, not when it is swept.
+session_uses = Table(
+    "session_uses", metadata, _id(), _at("last_seen_at"), _at("expires_at", index=True),
+)  # fmt: skip
+
+reset_links = Table(
+    "reset_links", metadata, Column("digest", String(64), primary_key=True),
+    _text("user_id", ForeignKey("users.id"), index=True), _at("expires_at", index=True), _at("created_at"),
+    _at("used_at", nullable=True),
+)  # fmt: skip
+
+# How often somebody tried to sign in, by the digest of what is counted: an account, an address, a password.
+attempts = Table(
+    "attempts", metadata, Column("key", String(64), primary_key=True), Column("count", Integer, nullable=False),
+    _at("next_at"), _at("expires_at", index=True),
 )  # fmt: skip
 
 idempotency = Table(
@@ -172,6 +277,12 @@ idempotency = Table(
 deployment = Table(
     "deployment", metadata, Column("id", Integer, primary_key=True, autoincrement=False), _text("fingerprint"),
     _at("created_at"),
+)  # fmt: skip
+
+# How often an api key, or the tokens of a grant, were used, as far as verifiers told.
+usage = Table(
+    "usage", metadata, Column("kind", String(32), primary_key=True), Column("id", String(200), primary_key=True),
+    Column("uses", BigInteger, nullable=False), _at("last_used_at"),
 )  # fmt: skip
 
 # A bounded ring: what the public text of a refusal leaves out, by request id (decision 23).

@@ -20,12 +20,21 @@ from doorward.protocol.events import AccessTokenIssued
 from doorward.store.revocation_log import RETENTION
 from doorward.store.rows import Stale
 from doorward.store.tables import (
+    attempts,
+    authorization_requests,
+    codes,
     idempotency,
     journal,
+    listed_tokens,
     opaque_tokens,
+    refresh_tokens,
     refusal_details,
+    reset_links,
     revocation_entries,
     revoked_tokens,
+    session_uses,
+    sessions,
+    status_lists,
 )
 from doorward.store.writer import Unavailable
 
@@ -38,6 +47,11 @@ TEXT_LIMIT = 2_000
 STEP = 1_000
 TOKEN_LEEWAY = 60
 ISSUED_LIFETIME = 86_400
+# For so long a second use of a code is noticed (T031), and a refresh token is told from one that never was.
+CODE_RETENTION = 86_400
+REFRESH_TOKEN_RETENTION = 86_400
+# So long a user's page and the limiter remember where he signed in.
+SESSION_RETENTION = 90 * 86_400
 
 Step = Callable[[Connection], int]
 
@@ -132,7 +146,16 @@ ENDED = (
     (idempotency, 0),
     (revoked_tokens, TOKEN_LEEWAY),
     (opaque_tokens, TOKEN_LEEWAY),
+    (listed_tokens, TOKEN_LEEWAY),
+    (status_lists, TOKEN_LEEWAY),
     (revocation_entries, RETENTION),
+    (authorization_requests, 0),
+    (codes, CODE_RETENTION),
+    (refresh_tokens, REFRESH_TOKEN_RETENTION),
+    (attempts, 0),
+    (session_uses, 0),
+    (sessions, SESSION_RETENTION),
+    (reset_links, 86_400),
 )
 
 

@@ -10,14 +10,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from doorward.protocol import introspection, revocation
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.client import ClientFacts
-from doorward.protocol.credential import ApiKeyFacts, Presented, TokenFacts
-from doorward.protocol.entities import Account, Api, Client, Grant, OpaqueToken
+from doorward.protocol.credential import ApiKeyFacts, Presented, RefreshTokenFacts, TokenFacts
+from doorward.protocol.entities import Account, Api, Client, Grant, OpaqueToken, User
 from doorward.protocol.events import AccessTokenIssued, TokenEvent, TokenRevoked
 from doorward.protocol.policy import Policy
 from doorward.protocol.verifier import VerifierFacts
-from doorward.store import admin_keys, api_keys, clients, rows, signing_keys, verifiers
+from doorward.store import admin_keys, api_keys, clients, refresh_tokens, revocation_log, rows, signing_keys, verifiers
 from doorward.store.memory import Reader
-from doorward.store.tables import accounts, apis, grants, opaque_tokens, revoked_tokens
+from doorward.store.tables import accounts, apis, grants, listed_tokens, opaque_tokens, revoked_tokens, users
 from doorward.store.tables import clients as client_table
 from doorward_verify import jwt
 from doorward_verify.errors import DoorwardError
@@ -52,10 +52,23 @@ def _complete(
     if grant is None or client is None:
         return None
     account = rows.find(connection, accounts, Account, client.account_id)
-    api = rows.find(connection, apis, Api, grant.api_id)
-    if account is None or api is None:
+    api = rows.find(connection, apis, Api, grant.api_id) if grant.api_id else None
+    if account is None or (api is None) != (grant.api_id is None):
         return None
-    return TokenFacts(jti, revoked, grant, client, account, api, opaque)
+    cut_off = revocation_log.cut_off(connection, _hung_on(grant, client))
+    user = rows.find(connection, users, User, grant.user_id) if grant.user_id else None
+    acts_for = rows.find(connection, accounts, Account, grant.account_id) if grant.account_id else None
+    return TokenFacts(jti, revoked, grant, client, account, api, opaque, cut_off, user, acts_for)
+
+
+def _hung_on(grant: Grant, client: Client) -> list[tuple[str, str]]:
+    """What a token of this grant ends with. Who may act while the user is away outlives his session."""
+    session_id = None if "offline_access" in grant.scope else grant.session_id
+    named = (
+        ("client", client.id), ("account", client.account_id), ("account", grant.account_id), ("user", grant.user_id),
+        ("session", session_id),
+    )  # fmt: skip
+    return [("everything", ""), *((kind, value) for kind, value in named if value is not None)]
 
 
 def introspection_facts(read: Reader, request: introspection.Request) -> introspection.Facts:
@@ -73,7 +86,7 @@ def _caller(read: Reader, request: introspection.Request) -> ClientFacts | Verif
     return read(clients.by_id, caller.client_id)
 
 
-def _about(read: Reader, about: Presented, keys: jwt.Keys) -> ApiKeyFacts | TokenFacts | None:
+def _about(read: Reader, about: Presented, keys: jwt.Keys) -> ApiKeyFacts | TokenFacts | RefreshTokenFacts | None:
     match about.kind:
         case "api_key":
             return read(api_keys.by_secret_id, about.id)
@@ -91,8 +104,10 @@ def _by_digest(read: Reader, digest: bytes, policy: Policy) -> ApiKeyFacts | Tok
     return None
 
 
-def token(read: Reader, about: Presented, keys: jwt.Keys) -> TokenFacts | None:
-    """What an access token hangs on, by what it says of itself; nothing is believed before its check."""
+def token(read: Reader, about: Presented, keys: jwt.Keys) -> TokenFacts | RefreshTokenFacts | None:
+    """What a token hangs on, by what it says of itself; nothing is believed before its check."""
+    if about.kind == "refresh_token":
+        return read(refresh_tokens.complete, about.id)
     if about.kind == "opaque":
         return read(opaque_by_id, about.id)
     return _by_claims(read, about.jwt, keys) if about.kind == "jwt" else None
@@ -124,6 +139,8 @@ def apply(connection: Connection, event: TokenEvent, now: int) -> None:
         case AccessTokenIssued():
             if event.opaque_token is not None:
                 rows.add(connection, opaque_tokens, event.opaque_token)
+            if event.listed is not None:
+                rows.add(connection, listed_tokens, event.listed)
         case TokenRevoked() if event.opaque:
             live = (opaque_tokens.c.id == event.jti) & opaque_tokens.c.revoked_at.is_(None)
             connection.execute(update(opaque_tokens).where(live).values(revoked_at=now))

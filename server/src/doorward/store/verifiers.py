@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from doorward.protocol import feed
+from doorward.protocol import feed, usage
 from doorward.protocol import verifier as protocol
 from doorward.protocol.admin import Asked
 from doorward.protocol.entities import Api, Verifier
@@ -16,7 +16,7 @@ from doorward.store import apis as api_rows
 from doorward.store import rows
 from doorward.store.clients import secrets_of
 from doorward.store.memory import Reader
-from doorward.store.tables import apis, secrets, verifiers
+from doorward.store.tables import api_keys, apis, grants, secrets, verifiers
 
 
 def by_id(connection: Connection, id_: str) -> VerifierFacts | None:
@@ -43,6 +43,20 @@ def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
 def feed_facts(read: Reader, request: feed.Request) -> VerifierFacts | None:
     """Hot: answered from memory when the verifier is known there."""
     return read(by_id, request.credentials.client_id)
+
+
+def usage_facts(read: Reader, request: usage.Request) -> usage.Facts:
+    """Of what is said to have been used, that which is of the verifier's api."""
+    verifier = read(by_id, request.credentials.client_id)
+    if verifier is None:
+        return usage.Facts(None, {})
+    made: dict[tuple[str, str], int] = {}
+    for kind, table in (("api_key", api_keys), ("grant", grants)):
+        named = {one.id for one in request.usage if one.kind == kind}
+        ours = table.c.id.in_(named) & (table.c.api_id == verifier.api.id)
+        found = read.connection.execute(select(table.c.id, table.c.created_at).where(ours)) if named else ()
+        made |= {(kind, row.id): row.created_at for row in found}
+    return usage.Facts(verifier, made)
 
 
 def apply(connection: Connection, event: VerifierEvent) -> None:

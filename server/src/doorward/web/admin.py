@@ -31,7 +31,7 @@ from doorward.protocol.admin import Asked, Caller, Nothing
 from doorward.protocol.administration import Answered, Presented
 from doorward.protocol.explanation import ExplanationObject
 from doorward.protocol.refusal import InvalidRequest, MethodNotAllowed, NotFound, Refusal
-from doorward.sign import seal, unseal
+from doorward.sign import seal, unseal_with
 from doorward.store import idempotency
 from doorward.web import audit, explanations, lists
 from doorward.web.admission import admit
@@ -40,7 +40,7 @@ from doorward.web.openapi import ERRORS, describe
 from doorward.web.refused import REFUSED, as_refusal, refuse, unfit
 from doorward.web.replies import JSON, NO_STORE, Reply, compact
 from doorward.web.responses import rendered, respond
-from doorward.web.runtime import Runtime
+from doorward.web.runtime import REPLIES, Runtime
 
 IDEMPOTENCY_KEY_LIMIT = 255
 INCOMING = "doorward.incoming"
@@ -193,19 +193,19 @@ def _call(request: AdminRequest, asked: Asked[Any], route: Route) -> administrat
     )
 
 
-def _reply_key(runtime: Runtime, idempotency_key: str) -> bytes:
-    return hmac.digest(runtime.reply_key, idempotency_key.encode(), "sha256")
+def _reply_keys(runtime: Runtime, idempotency_key: str) -> list[bytes]:
+    return [hmac.digest(key, idempotency_key.encode(), "sha256") for key in runtime.keyring.keys(REPLIES)]
 
 
 def _keeping(runtime: Runtime, call: administration.Request[Any], answer: Reply) -> Callable[[Connection], None]:
     key, now = call.idempotency_key, int(time.time())
-    box = seal(_reply_key(runtime, key), answer.body, key.encode())
+    box = seal(_reply_keys(runtime, key)[0], answer.body, key.encode())
     answered = Answered(call.digest, box, now + idempotency.LIFETIME)
     return lambda connection: idempotency.keep(connection, key, answered, now)
 
 
 def _opened(runtime: Runtime, key: str, answered: Answered) -> Reply:
-    body = unseal(_reply_key(runtime, key), answered.reply, key.encode())
+    body = unseal_with(_reply_keys(runtime, key), answered.reply, key.encode())
     return Reply(201, body, [JSON, NO_STORE, (b"idempotent-replay", b"true")])
 
 

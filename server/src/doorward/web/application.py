@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from starlette.routing import Mount, Router
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from doorward.data_directory import DataDirectory
@@ -24,23 +23,39 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.entities import SigningKey
 from doorward.protocol.moment import Moment
 from doorward.protocol.refusal import InvalidRequest, NotFound
-from doorward.settings import Refusal as StartProblem
 from doorward.settings import Settings, StartRefused, is_loopback
 from doorward.sign import Signer
-from doorward.store import schema, setup_links, signing_keys
-from doorward.store.engine import open_engine
+from doorward.store import sessions, setup_links, signing_keys
 from doorward.store.journal import Context
 from doorward.store.memory import Reader
 from doorward.store.rows import Stale
 from doorward.store.store import Store
-from doorward.store.writer import Unavailable
-from doorward.web import admin, discovery, feed, key_checks, metrics, oauth, operations, pages
+from doorward.web import (
+    account,
+    admin,
+    authorize,
+    consent,
+    discovery,
+    feed,
+    key_checks,
+    metrics,
+    oauth,
+    operations,
+    pages,
+    reset,
+    sign_in,
+    status_lists,
+    upkeep,
+    usage,
+)  # fmt: skip
 from doorward.web.incoming import Incoming
 from doorward.web.metrics import Metrics
+from doorward.web.opening import UNREACHABLE, open_store
 from doorward.web.refused import refuse
 from doorward.web.replies import STRICT_TRANSPORT, Headers, send_reply
-from doorward.web.runtime import Runtime, policy, runtime
+from doorward.web.runtime import Runtime, runtime
 from doorward.web.server import IN_THE_CLEAR
+from doorward.web.upkeep import Upkeep
 
 log = logging.getLogger("doorward")
 Facts = TypeVar("Facts")
@@ -59,9 +74,10 @@ class Prepared:
 def prepare(settings: Settings, data: DataDirectory) -> Prepared:
     """Once, before any worker runs: the schema, the first signing keys, and a setup link while nobody administers."""
     metrics.prepare(data.path)
-    store = _open(settings, data)
+    opened = open_store(settings, data)
+    store = opened.store
     try:
-        _make_signing_keys(store, Signer(data.master_key))
+        _keep_signing_keys(store, Signer(opened.keyring))
         return Prepared(_offer_setup(store))
     finally:
         store.dispose()
@@ -78,74 +94,38 @@ async def running(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
 async def local(settings: Settings, data: DataDirectory) -> AsyncGenerator[ASGIApp]:
     """The admin API for whoever may read the data directory: its file mode is the credential (decision 20)."""
     async with _opened(settings, data, 0) as made:
-        _make_signing_keys(made.store, made.signer)
+        _keep_signing_keys(made.store, made.signer)
         caller = Caller(f"local:{os.getuid()}", ADMIN_SCOPE)
         yield Router([Mount("/v1", admin.application(made, caller))])
 
 
 @asynccontextmanager
 async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGenerator[Runtime]:
-    store = _open(settings, data)
-    counters = Metrics()
-    made = runtime(store, Signer(data.master_key), counters, data.master_key, node)
+    opened = open_store(settings, data)
+    store, counters = opened.store, Metrics()
+    made = runtime(store, opened.keyring, counters, node, settings)
     store.start(counters.committed, made.fan_out.hear_soon)
-    beside = [asyncio.create_task(work) for work in (counters.write_regularly(), made.fan_out.beat_regularly())]
+    regularly = [counters.write_regularly(), made.fan_out.beat_regularly()]
+    if node:
+        made.passwords.measure(store.read_now(sessions.any_password))
+        regularly.append(Upkeep(store, made.signer).look_regularly())
+    beside = [asyncio.create_task(work) for work in regularly]
     try:
         yield made
     finally:
         for task in beside:
             task.cancel()
+        made.passwords.stop()
         store.stop()
 
 
-def _open(settings: Settings, data: DataDirectory) -> Store:
-    engine = open_engine(settings.database)
-    try:
-        schema.prepare(engine, data.fingerprint, int(time.time()))
-        return Store(engine, policy(settings, data.peppers, data.pepper_version))
-    except schema.WrongSecrets:
-        raise StartRefused(_WRONG_SECRETS) from None
-    except schema.SchemaTooNew:
-        raise StartRefused(_TOO_NEW) from None
-    except Unavailable:
-        raise StartRefused(_UNREACHABLE) from None
-
-
-_UNREACHABLE = StartProblem(
-    "the database does not answer",
-    (
-        "start it, or see that this user may connect and write",
-        "correct the URL: --database, DOORWARD__DATABASE or database in doorward.toml",
-        "leave --database out: SQLite in the data directory",
-    ),
-)
-_WRONG_SECRETS = StartProblem(
-    "the database was made with another master key or pepper: it could read nothing of it",
-    (
-        "put back the master.key and pepper files that belong to it",
-        "name them with DOORWARD__MASTER_KEY_FILE and DOORWARD__PEPPER_FILE",
-        "start with another --data-dir or --database",
-    ),
-)
-_TOO_NEW = StartProblem(
-    "the database was written by a newer version of Doorward",
-    (
-        "start that version",
-        "restore a backup that this version made",
-        "start with another --data-dir or --database",
-    ),
-)
-
-
-def _make_signing_keys(store: Store, signer: Signer) -> None:
-    """One active key for each algorithm that an api may ask for, and one for the feed; first starts at once agree."""
+def _keep_signing_keys(store: Store, signer: Signer) -> None:
+    """What is due, as `upkeep` does it later on; at a first start that is every key. First starts at once agree."""
 
     def decide(keys: tuple[SigningKey, ...], moment: Moment) -> Decision[None]:
-        missing = signing_key.missing(keys)
-        made = (signer.generate(moment.id("signing"), algorithm, moment.now, purpose) for purpose, algorithm in missing)
-        return Decision(None, signing_key.created(made))
+        return signing_key.upkeep(upkeep.fresh(signer, keys, moment), keys, store.policy, moment)
 
-    _decide_at_start(store, signing_keys.facts, decide)
+    _decide_at_start(store, signing_keys.standing, decide)
 
 
 def _offer_setup(store: Store) -> str | None:
@@ -160,7 +140,7 @@ def _decide_at_start(
     """As the runner does it for requests, before anything runs; another start may come in between."""
     for _ in range(ATTEMPTS):
         gathered = store.gather_now(gather, None)
-        moment = Moment(int(time.time()), os.urandom, gathered.position)
+        moment = Moment(store.now(), os.urandom, gathered.position)
         decision = decide(gathered.facts, moment)
         try:
             if decision.events:
@@ -168,7 +148,7 @@ def _decide_at_start(
         except Stale:
             continue
         return decision.reply
-    raise StartRefused(_UNREACHABLE)
+    raise StartRefused(UNREACHABLE)
 
 
 def application(made: Runtime, issuer: str) -> Application:
@@ -179,10 +159,17 @@ def application(made: Runtime, issuer: str) -> Application:
         **operations.applications(made),
         **key_checks.applications(made),
         **feed.applications(made),
+        **status_lists.applications(made),
+        **usage.applications(made),
     }
-    routes = [*pages.routes(made), Mount("/v1", admin.application(made))]
+    routes = [*pages.routes(made), *_people(made), status_lists.mount(made), Mount("/v1", admin.application(made))]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
     return Application(hot, _identified(rest, made), made, [] if _is_local(issuer) else [STRICT_TRANSPORT])
+
+
+def _people(made: Runtime) -> list[Route]:
+    asked = (*authorize.routes(made), *consent.routes(made))
+    return [*sign_in.routes(made), *reset.routes(made), *account.routes(made), *asked]
 
 
 def _is_local(issuer: str) -> bool:

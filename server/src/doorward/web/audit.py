@@ -17,6 +17,7 @@ from doorward.store import journal
 from doorward.web import cursor as cursors
 from doorward.web.lists import Cursor, Limit, answer
 from doorward.web.replies import compact
+from doorward.web.runtime import CURSORS
 
 Kind = Annotated[str | None, Query(alias="type", max_length=100, description="Only events of this type.")]
 Entity = Annotated[str | None, Query(max_length=200, description="Only what touched the entity with this id.")]
@@ -57,11 +58,11 @@ async def page(
     runtime = request.incoming.runtime  # type: ignore[attr-defined]
     bound_to = repr(("/audit", order, type_, entity))
     if cursor is not None:
-        (after,) = cursors.read(runtime.cursor_key, bound_to, cursor)
+        (after,) = await cursors.heard(runtime, bound_to, cursor)
     query = journal.Query(after, limit + 1, order == "desc", type_, entity)
     found: list[Mapping[str, Any]] = await runtime.store.read(lambda connection: journal.page(connection, query))
     shown = found[:limit]
-    last = cursors.make(runtime.cursor_key, bound_to, [shown[-1]["seq"]]) if len(found) > limit else None
+    last = cursors.make(runtime.keyring.key(CURSORS), bound_to, [shown[-1]["seq"]]) if len(found) > limit else None
     return answer(request, compact({"items": shown, "next_cursor": last}))
 
 

@@ -17,7 +17,6 @@ from doorward.web.refused import REFUSED, refuse_as_oauth
 from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, send_reply
 from doorward.web.runtime import Runtime
 
-MAX_AGE = (b"cache-control", b"public, max-age=300")
 Document = Callable[[], Awaitable[bytes]]
 Find = Callable[[Connection, str], signing_keys.SigningKeys]
 
@@ -55,7 +54,7 @@ def _public(runtime: Runtime, document: Document) -> ASGIApp:
         incoming = Incoming(scope, receive, runtime)
         try:
             incoming.allow("GET", "HEAD")
-            reply = _cacheable(await document(), incoming)
+            reply = _cacheable(await document(), incoming, runtime.policy.jwks_max_age)
         except REFUSED as fault:
             reply = refuse_as_oauth(fault, incoming)
         runtime.metrics.answered(incoming.path, reply.status)
@@ -64,15 +63,16 @@ def _public(runtime: Runtime, document: Document) -> ASGIApp:
     return application
 
 
-def _cacheable(body: bytes, incoming: Incoming) -> Reply:
+def _cacheable(body: bytes, incoming: Incoming, max_age: int) -> Reply:
+    """Verifiers keep keys for so long: a key is published for longer before it signs."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
-    headers: Headers = [MAX_AGE, ANY_ORIGIN, (b"etag", tag)]
-    if _is_known(tag, incoming.all(b"if-none-match")):
+    headers: Headers = [(b"cache-control", b"public, max-age=%d" % max_age), ANY_ORIGIN, (b"etag", tag)]
+    if is_known(tag, incoming.all(b"if-none-match")):
         return Reply(304, b"", headers)
     return Reply(200, body, [JSON, *headers])
 
 
-def _is_known(tag: bytes, given: list[bytes]) -> bool:
+def is_known(tag: bytes, given: list[bytes]) -> bool:
     """RFC 9110 §13.1.2: a list or `*`, compared weakly; our own tags hold no comma."""
     known = [one.strip().removeprefix(b"W/") for value in given for one in value.split(b",")]
     return tag in known or known == [b"*"]

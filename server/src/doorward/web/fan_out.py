@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,7 @@ LOOK = 0.05
 BACKLOG = 256
 BEAT = b"event: heartbeat"
 
+log = logging.getLogger("doorward.feed")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -133,6 +135,9 @@ class FanOut:
         for stream in self._all():
             if another_epoch or stream.verifier.verifier.id in heard.ended:
                 stream.end()
+        if any(placed.entry.kind == "signing_key" for _, placed in heard.entries):
+            # It may be the feed's own: the next heartbeat looks which one signs now.
+            self._key = None
         if heard.entries:
             for api_id, streams in self._streams.items():
                 self._tell(streams, [placed for audience, placed in heard.entries if audience in (api_id, EVERYONE)])
@@ -152,16 +157,23 @@ class FanOut:
                 self._metrics.told("entry", number)
 
     async def beat_regularly(self) -> None:
-        """Until it is cancelled."""
+        """Until it is cancelled, whatever comes in between."""
         while True:
-            if self._store.is_fresh:
-                with contextlib.suppress(Unavailable):
-                    self._key = (await self._store.gather(_key, None)).facts
-            if self._store.is_fresh and self._key is not None:
-                self._beat(self._all())
-                await asyncio.sleep(HEARTBEAT)
-            else:
-                await asyncio.sleep(LOOK)
+            try:
+                beaten = await self._try_to_beat()
+            except Exception as fault:
+                log.error("no heartbeat: %s", type(fault).__name__)
+                beaten = True
+            await asyncio.sleep(HEARTBEAT if beaten else LOOK)
+
+    async def _try_to_beat(self) -> bool:
+        if self._store.is_fresh:
+            with contextlib.suppress(Unavailable):
+                self._key = (await self._store.gather(_key, None)).facts
+        if not self._store.is_fresh or self._key is None:
+            return False
+        self._beat(self._all())
+        return True
 
     def _greet(self) -> None:
         """The first heartbeat comes as soon as this worker is as far as the stream."""

@@ -101,8 +101,12 @@ class Incoming:
         return body
 
     async def form(self) -> Form:
+        return form.collect(await self.pairs())
+
+    async def pairs(self) -> list[tuple[str, str]]:
+        """The parameters of a form, repeated or not."""
         self._require(FORM)
-        return form.parse(await self.body())
+        return form.pairs(await self.body())
 
     async def json(self) -> dict[str, Any]:
         """The body as a JSON object, strictly: a member named twice or a NaN is malformed, not a matter of taste."""

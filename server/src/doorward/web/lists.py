@@ -22,6 +22,7 @@ from doorward.store import lists
 from doorward.web import cursor
 from doorward.web.replies import JSON, NO_STORE, Reply, compact
 from doorward.web.responses import rendered, respond
+from doorward.web.runtime import CURSORS, Runtime
 
 LIMIT = 200
 Limit = Annotated[int, Query(ge=1, le=LIMIT, description="Entries a page.")]
@@ -41,11 +42,11 @@ def page(resource: Resource) -> Endpoint:
         given = {name: value for name, value in filters.items() if value is not None}
         runtime = request.incoming.runtime
         bound_to = repr((resource.path, sorted(given.items())))
-        after = _after(runtime.cursor_key, bound_to, cursor)
+        after = await _after(runtime, bound_to, cursor)
         shown, last = await runtime.store.read(
             lambda connection: _page(connection, resource, given, after, limit, runtime.policy)
         )
-        next_cursor = _next(runtime.cursor_key, bound_to, last)
+        next_cursor = _next(runtime.keyring.key(CURSORS), bound_to, last)
         return answer(request, compact({"items": shown, "next_cursor": next_cursor}))
 
     endpoint.__name__ = f"list_{resource.path[1:]}".replace("-", "_")
@@ -65,10 +66,10 @@ def _signature(resource: Resource) -> inspect.Signature:
     )
 
 
-def _after(key: bytes, bound_to: str, given: str | None) -> lists.After | None:
+async def _after(runtime: Runtime, bound_to: str, given: str | None) -> lists.After | None:
     if given is None:
         return None
-    created_at, id_ = cursor.read(key, bound_to, given)
+    created_at, id_ = await cursor.heard(runtime, bound_to, given)
     return created_at, id_
 
 

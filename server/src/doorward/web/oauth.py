@@ -87,6 +87,7 @@ def _token_members(response: TokenResponse, runtime: Runtime) -> dict[str, Any]:
         "token_type": "Bearer",
         "expires_in": response.expires_in,
         "scope": response.scope,
+        **({} if response.refresh_token is None else {"refresh_token": response.refresh_token}),
     }
 
 
@@ -101,7 +102,9 @@ async def _introspect(incoming: Incoming, form: Form) -> Reply:
         runtime.metrics.checked(answer.credential, "active" if answer.active else "inactive")
         members: dict[str, Any] = {"active": answer.active}
         if answer.active:
-            members |= {**answer.claims, "credential": answer.credential, "token_type": "Bearer"}
+            members |= {**answer.claims, "credential": answer.credential}
+            # A refresh token is sent to us alone, and bears nothing.
+            members |= {} if answer.credential == "refresh_token" else {"token_type": "Bearer"}
         position = (b"doorward-position", str(answer.position).encode())
         return Reply(200, compact(members), [JSON, NO_STORE, position])
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from doorward.protocol.reasons import REASONS
-from doorward.web.pages import PAGE_HEADERS, templates
+from doorward.web.page import PAGE_HEADERS, templates
 from doorward.web.replies import NOSNIFF
 
 DESCRIPTION = (

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from doorward.passwords import Passwords
+from doorward.protocol import password
 from doorward.protocol.policy import Policy
 from doorward.protocol.secret import Pepper
 from doorward.settings import Settings
-from doorward.sign import Signer, derive
+from doorward.sign import Keyring, Signer
 from doorward.store.store import Store
+from doorward.web import mail
+from doorward.web.brand import LOGO_TYPES, Brand, sheet
 from doorward.web.fan_out import FanOut
+from doorward.web.mail import Mail
 from doorward.web.metrics import Metrics
+
+REQUEST_IDS, CURSORS, REPLIES = "request ids", "cursors", "idempotent replies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +27,56 @@ class Runtime:
 
     store: Store
     signer: Signer
-    policy: Policy
     metrics: Metrics
     fan_out: FanOut
     node: int
-    request_id_key: bytes = field(repr=False)
-    cursor_key: bytes = field(repr=False)
-    reply_key: bytes = field(repr=False)
+    keyring: Keyring = field(repr=False)
+    passwords: Passwords = field(default_factory=Passwords)
+    brand: Brand = field(default_factory=Brand)
+    mail: Mail | None = None
+    leaked: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def policy(self) -> Policy:
+        return self.store.policy
+
+    @property
+    def request_id_key(self) -> bytes:
+        return self.keyring.key(REQUEST_IDS)
 
 
 def policy(settings: Settings, peppers: Mapping[int, bytes], pepper_version: int) -> Policy:
-    return Policy(issuer=settings.issuer, pepper=Pepper(peppers, pepper_version), brand=settings.brand)
+    return Policy(
+        issuer=settings.issuer,
+        pepper=Pepper(peppers, pepper_version),
+        brand=settings.brand,
+        signing_key_lifetime=settings.signing_key_lifetime,
+        session_lifetime=settings.session_lifetime,
+        session_idle_lifetime=settings.session_idle_lifetime,
+        password_change_ends_sessions=settings.password_change_ends_sessions,
+        refresh_token_lifetime=settings.refresh_token_lifetime,
+        refresh_token_idle_lifetime=settings.refresh_token_idle_lifetime,
+        refresh_token_overlap=settings.refresh_token_overlap,
+    )
 
 
-def runtime(store: Store, signer: Signer, metrics: Metrics, master_key: bytes, node: int) -> Runtime:
-    keys = (derive(master_key, purpose) for purpose in ("request ids", "cursors", "idempotent replies"))
-    return Runtime(store, signer, store.policy, metrics, FanOut(store, signer, metrics), node, *keys)
+def runtime(store: Store, keyring: Keyring, metrics: Metrics, node: int, settings: Settings) -> Runtime:
+    signer = Signer(keyring)
+    return Runtime(
+        store, signer, metrics, FanOut(store, signer, metrics), node, keyring,
+        brand=_brand(settings), mail=mail.configured(settings), leaked=_leaked(settings),
+    )  # fmt: skip
+
+
+def _leaked(settings: Settings) -> frozenset[str]:
+    """Compared as people vary them: whatever the case."""
+    file = settings.leaked_passwords
+    lines = () if file is None else file.read_text("utf-8", "replace").splitlines()
+    return frozenset(password.normal(line).casefold() for line in lines)
+
+
+def _brand(settings: Settings) -> Brand:
+    logo = settings.logo
+    kind = "" if logo is None else LOGO_TYPES[logo.suffix.lower()]
+    image = None if logo is None else logo.read_bytes()
+    return Brand(settings.display_name, image, kind, sheet(settings.accent_color))

@@ -18,6 +18,7 @@ from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import UnauthorizedClient
 from doorward.protocol.scope import granted, requested
+from doorward.protocol.status_list import Place
 from doorward.protocol.token import TokenResponse
 from doorward_verify.scope import Scope
 
@@ -35,6 +36,7 @@ class Request:
 class Facts:
     client: ClientFacts | None
     signing_keys: tuple[SigningKey, ...] = ()
+    place: Place | None = None
 
 
 def parse(credentials: ClientCredentials, form: Form) -> Request:
@@ -49,4 +51,4 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     live = tuple(g for g in facts.client.grants if g.grant.revoked_at is None)
     chosen = token.choose(live, request.resources)
     scope = granted(request.scope, chosen.grant.scope, chosen.api)
-    return token.issue(facts.client, chosen, scope, facts.signing_keys, policy, moment)
+    return token.issue(facts.client, chosen, scope, facts.signing_keys, policy, moment, facts.place)

@@ -37,18 +37,24 @@ function show(answer) {
   say("");
 }
 
-async function create() {
+async function create(event) {
+  event.preventDefault();
   part("create").disabled = true;
-  say("Creating the key…");
+  say("Creating the administrator…");
   try {
     const reply = await fetch("/setup", {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ token }),
+      body: JSON.stringify({ token, username: part("username").value, password: part("password").value }),
       credentials: "omit",
     });
     const answer = await reply.json();
     if (reply.status === 201) return show(answer);
+    if (reply.status === 422 || reply.status === 409) {
+      // The link is still good: what was typed can be corrected.
+      part("create").disabled = false;
+      return say(answer.detail, true);
+    }
     const reason = answer.detail || answer.title || "The link was not accepted.";
     say(answer.request_id ? `${reason} (${answer.request_id})` : reason, true);
     part("missing").hidden = false;
@@ -73,5 +79,5 @@ async function copy(button) {
   }
 }
 
-part("create").addEventListener("click", create);
+part("person").addEventListener("submit", create);
 for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", () => copy(button));

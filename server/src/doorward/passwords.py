@@ -1,0 +1,109 @@
+"""argon2id (RFC 9106): slow by design, so its work is bounded, and measured once for this machine (T145, T148).
+
+$argon2id$v=19$m=65536,t=3,p=1$...$...           the PHC string is all that is kept of a password
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+THREADS = 2
+WAITING_LIMIT = 50
+# One hash may take this long on a machine that does nothing else.
+TARGET = 0.25
+MIB = 1024
+# Memory and passes, the strongest first; the last is the least that OWASP's Password Storage Cheat Sheet allows,
+# the first is the second recommendation of RFC 9106 §4 with one lane, since the pool is what runs side by side.
+LADDER = ((64 * MIB, 3), (46 * MIB, 2), (19 * MIB, 2))
+
+Answer = TypeVar("Answer")
+
+
+class Overloaded(Exception):  # noqa: N818  an answer, not a fault
+    """Too many passwords wait to be compared."""
+
+
+class Passwords:
+    """Two threads and a queue of fifty; what comes above it is refused at once, and no check of a token waits."""
+
+    def __init__(self, target: float = TARGET) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
+        self._waiting = 0
+        self._target = target
+        self._measured: Future[tuple[PasswordHasher, str]] | None = None
+
+    def measure(self, kept: str | None = None) -> None:
+        """Finds the parameters, in the pool: nobody waits for it but who signs in meanwhile.
+
+        Those of what is `kept` already come first: a user with others would be known by the time that he takes.
+        """
+        if self._measured is None:
+            self._measured = self._pool.submit(self._chosen, kept)
+
+    def stop(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    async def hash(self, password: str) -> str:
+        """The PHC string. Raises Overloaded."""
+        return await self._run(lambda: self._hasher()[0].hash(password))
+
+    async def matches(self, phc: str | None, password: str) -> bool:
+        """Whether it is this password; without one, as much work for nothing. Raises Overloaded."""
+        return await self._run(lambda: self._matches(phc, password))
+
+    async def _run(self, work: Callable[[], Answer]) -> Answer:
+        if self._waiting >= WAITING_LIMIT + THREADS:
+            raise Overloaded
+        self.measure()
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._waiting -= 1
+
+    def _matches(self, phc: str | None, password: str) -> bool:
+        hasher, dummy = self._hasher()
+        with contextlib.suppress(Argon2Error, InvalidHashError):
+            if phc is not None and hasher.check_needs_rehash(phc):
+                # Another worker was measured at another moment.
+                self._measured = self._pool.submit(self._chosen, phc)
+            return hasher.verify(phc or dummy, password) and phc is not None
+        return False
+
+    def _hasher(self) -> tuple[PasswordHasher, str]:
+        assert self._measured is not None, "whoever hashes has it measured first"
+        return self._measured.result()
+
+    def _chosen(self, kept: str | None) -> tuple[PasswordHasher, str]:
+        """The strongest of the ladder that this machine does in time, and a hash of nobody's password made with it."""
+        if kept is None:
+            hasher = _hasher(*chosen(_seconds(*LADDER[-1]), self._target))
+        else:
+            found = extract_parameters(kept)
+            hasher = _hasher(found.memory_cost, found.time_cost)
+        return hasher, hasher.hash("nobody's password")
+
+
+def chosen(weakest: float, target: float) -> tuple[int, int]:
+    """Work grows with memory and with passes: one measurement tells of all."""
+    memory, passes = LADDER[-1]
+    return next((one for one in LADDER if weakest * one[0] * one[1] / (memory * passes) <= target), LADDER[-1])
+
+
+def _seconds(memory: int, passes: int) -> float:
+    hasher = _hasher(memory, passes)
+    began = time.perf_counter()
+    hasher.hash("nobody's password")
+    return time.perf_counter() - began
+
+
+def _hasher(memory: int, passes: int) -> PasswordHasher:
+    return PasswordHasher(time_cost=passes, memory_cost=memory, parallelism=1)

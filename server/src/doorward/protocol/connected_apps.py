@@ -1,0 +1,90 @@
+"""What a user sees on his page, and ends there: apps that act for him, and keys of his accounts (decision 8; T149)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from doorward.protocol.decision import Decision
+from doorward.protocol.entities import Api, ApiKey, Client, Grant, Membership, Usage
+from doorward.protocol.events import ApiKeyRevoked, GrantRevoked
+from doorward.protocol.membership import MANAGERS
+from doorward.protocol.moment import Moment
+from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """One grant with what it is for; without an api it opens nothing but who the user is."""
+
+    grant: Grant
+    client: Client
+    api: Api | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A client as the user sees it: all that he ever allowed it is one thing, with one end."""
+
+    client: Client
+    scopes: Mapping[str, str]
+    since: int
+    last_used_at: int | None
+
+
+def apps(allowed: tuple[Allowed, ...]) -> tuple[App, ...]:
+    """By the name of the app; each scope in the sentence of the api's owner, or as it is where there is none."""
+    found: dict[str, list[Allowed]] = {}
+    for one in sorted(allowed, key=lambda one: (one.client.name.casefold(), one.client.id)):
+        found.setdefault(one.client.id, []).append(one)
+    return tuple(_app(of_client) for of_client in found.values())
+
+
+def _app(allowed: list[Allowed]) -> App:
+    scopes = {
+        name: one.api.scopes.get(name, "") if one.api else "" for one in allowed for name in sorted(one.grant.scope)
+    }
+    used = [one.usage.last_used_at for one in allowed if one.usage.last_used_at is not None]
+    return App(allowed[0].client, scopes, min(one.grant.created_at for one in allowed), max(used, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    user_id: str
+    client_id: str
+
+
+def disconnect(request: Disconnect, facts: tuple[Grant, ...], policy: Policy, moment: Moment) -> Decision[int]:
+    """Every grant of this user and client ends at once, with all its tokens. A second time is no error."""
+    live = [one for one in facts if one.revoked_at is None]
+    ended = (replace(one, revoked_at=moment.now, version=one.version + 1) for one in live)
+    return Decision(len(live), tuple(GrantRevoked(one) for one in ended))
+
+
+@dataclass(frozen=True, slots=True)
+class EndKey:
+    user_id: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    key: ApiKey | None = None
+    memberships: tuple[Membership, ...] = ()
+
+
+def end_key(request: EndKey, facts: KeyFacts, policy: Policy, moment: Moment) -> Decision[None]:
+    """For owners and developers of its account; to everybody else there is no such key."""
+    key = facts.key
+    if key is None or not any(may_manage(one, key.account_id) for one in facts.memberships):
+        raise NotFound("there is no such api key")
+    if key.state == "revoked":
+        return Decision(None)
+    revoked = replace(key, state="revoked", revoked_at=moment.now, updated_at=moment.now, version=key.version + 1)
+    return Decision(None, (ApiKeyRevoked(revoked),))
+
+
+def may_manage(membership: Membership, account_id: str) -> bool:
+    return membership.account_id == account_id and membership.role in MANAGERS

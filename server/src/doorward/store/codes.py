@@ -1,0 +1,41 @@
+"""Authorization codes: reads and what their events do."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sqlalchemy import Connection, update
+
+from doorward.protocol.authorization_events import CodeEvent, CodeIssued, CodeRedeemed
+from doorward.protocol.entities import Code
+from doorward.protocol.grant_types import authorization_code as protocol
+from doorward.store import authorization_requests, clients, grants, rows, signing_keys
+from doorward.store.memory import Reader
+from doorward.store.tables import codes
+from doorward.store.tables import grants as grant_table
+
+
+def facts(read: Reader, request: protocol.Request) -> protocol.Facts:
+    client = read(clients.by_id, request.credentials.client_id)
+    code = rows.find(read.connection, codes, Code, request.digest, by="digest")
+    if code is None:
+        return protocol.Facts(client)
+    read.rely(f"code/{code.grant_id}")
+    granted = grants.granted(read, code.grant_id)
+    keys, place = signing_keys.that_sign(read), clients.place_at(read, granted)
+    return protocol.Facts(client, code, granted, keys, place)
+
+
+def apply(connection: Connection, event: CodeEvent, now: int) -> None:
+    match event:
+        case CodeIssued():
+            rows.add(connection, grant_table, event.grant)
+            rows.add(connection, codes, event.code)
+            if event.request is not None:
+                authorization_requests.end(connection, event.request, now)
+        case CodeRedeemed():
+            unused = (codes.c.digest == event.code.digest) & codes.c.redeemed_at.is_(None)
+            if connection.execute(update(codes).where(unused).values(redeemed_at=now)).rowcount != 1:
+                raise rows.Stale
+        case _:
+            assert_never(event)

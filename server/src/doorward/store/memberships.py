@@ -1,0 +1,49 @@
+"""Memberships: reads and what their events do."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sqlalchemy import Connection, delete
+
+from doorward.protocol import membership as protocol
+from doorward.protocol.admin import Asked
+from doorward.protocol.entities import Membership
+from doorward.protocol.people_events import MembershipChanged, MembershipCreated, MembershipDeleted, MembershipEvent
+from doorward.store import accounts, rows, users
+from doorward.store.memory import Reader
+from doorward.store.tables import memberships
+
+
+def by_id(connection: Connection, id_: str) -> Membership | None:
+    return rows.find(connection, memberships, Membership, id_)
+
+
+def create_facts(read: Reader, asked: Asked[protocol.CreateMembership]) -> protocol.CreateFacts:
+    user = users.by_reference(read.connection, asked.body.user)
+    if user is not None:
+        read.rely(*user.refs)
+    read.rely(f"account/{asked.body.account}")
+    return protocol.CreateFacts(user, accounts.by_id(read.connection, asked.body.account))
+
+
+def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
+    found = by_id(read.connection, asked.id)
+    if found is not None:
+        read.rely(f"user/{found.user_id}")
+    return protocol.Facts(found)
+
+
+def apply(connection: Connection, event: MembershipEvent) -> None:
+    match event:
+        case MembershipCreated():
+            rows.add(connection, memberships, event.membership)
+        case MembershipChanged():
+            rows.replace(connection, memberships, event.membership)
+        case MembershipDeleted():
+            gone = event.membership
+            this = (memberships.c.id == gone.id) & (memberships.c.version == gone.version)
+            if connection.execute(delete(memberships).where(this)).rowcount != 1:
+                raise rows.Stale
+        case _:
+            assert_never(event)

@@ -1,0 +1,61 @@
+"""Refresh tokens: reads and what their events do."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sqlalchemy import Connection, update
+
+from doorward.protocol.authorization_events import RefreshTokenEvent, RefreshTokenIssued, RefreshTokenRotated
+from doorward.protocol.credential import RefreshTokenFacts
+from doorward.protocol.entities import RefreshToken
+from doorward.protocol.grant_types import refresh_token as protocol
+from doorward.store import clients, grants, rows, signing_keys
+from doorward.store.memory import Reader
+from doorward.store.tables import refresh_tokens
+
+
+def by_id(connection: Connection, token_id: str) -> RefreshToken | None:
+    return rows.find(connection, refresh_tokens, RefreshToken, token_id)
+
+
+def complete(connection: Connection, token_id: str) -> RefreshTokenFacts | None:
+    """With all that decides whether it would be accepted."""
+    token = by_id(connection, token_id)
+    granted = grants.with_its_user(connection, token.grant_id) if token else None
+    client = clients.by_id(connection, token.client_id) if token else None
+    return RefreshTokenFacts(token, granted, client) if token and granted and client else None
+
+
+def facts(read: Reader, request: protocol.Request) -> protocol.Facts:
+    client = read(clients.by_id, request.credentials.client_id)
+    id_ = protocol.id_of(request.refresh_token, read.policy.brand)
+    token = by_id(read.connection, id_) if id_ else None
+    if token is None:
+        return protocol.Facts(client)
+    read.rely(f"refresh_token/{token.id}")
+    successor = by_id(read.connection, token.successor_id) if token.successor_id else None
+    if successor is not None:
+        read.rely(f"refresh_token/{successor.id}")
+    granted = grants.granted(read, token.grant_id)
+    keys, place = signing_keys.that_sign(read), clients.place_at(read, granted)
+    return protocol.Facts(client, token, successor, granted, keys, place)
+
+
+def apply(connection: Connection, event: RefreshTokenEvent) -> None:
+    match event:
+        case RefreshTokenIssued():
+            rows.add(connection, refresh_tokens, event.refresh_token)
+        case RefreshTokenRotated():
+            _rotate(connection, event.refresh_token)
+            rows.add(connection, refresh_tokens, event.successor)
+        case _:
+            assert_never(event)
+
+
+def _rotate(connection: Connection, token: RefreshToken) -> None:
+    """One of all racers: whoever finds it rotated decides again, on the successor (decision 6)."""
+    unused = (refresh_tokens.c.id == token.id) & refresh_tokens.c.rotated_at.is_(None)
+    rotated = {"rotated_at": token.rotated_at, "successor_id": token.successor_id, "successor": token.successor}
+    if connection.execute(update(refresh_tokens).where(unused).values(rotated)).rowcount != 1:
+        raise rows.Stale

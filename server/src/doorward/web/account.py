@@ -1,0 +1,148 @@
+"""`/account`: what a user has here, and its end: connected apps, keys of his accounts, sessions, the password.
+
+GET  /account
+POST /account/apps       client, csrf                    every grant of this app ends at once
+POST /account/keys       key, csrf
+POST /account/sessions   session or all, csrf
+POST /account/password   current, password, csrf
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+from starlette.routing import Route
+
+from doorward.app import DISCONNECT, KEY_END, PASSWORD_CHANGE, SESSION_END
+from doorward.exchange import run
+from doorward.protocol import connected_apps, consent, password, session
+from doorward.protocol.entities import Api, ApiKey, Usage
+from doorward.protocol.form import Form
+from doorward.protocol.reasons import REASONS
+from doorward.protocol.refusal import Refusal, TemporarilyUnavailable, Unprocessable
+from doorward.protocol.session import SessionFacts
+from doorward.protocol.sign_in import SlowDown
+from doorward.store import connected_apps as shown
+from doorward.store import sessions
+from doorward.web import forms
+from doorward.web.browsers import named
+from doorward.web.hashed import acceptable, compared, hashed
+from doorward.web.incoming import Incoming
+from doorward.web.page import page, see_other
+from doorward.web.page_routes import page_route
+from doorward.web.refused import refuse
+from doorward.web.refused_page import retry_after
+from doorward.web.replies import Reply
+from doorward.web.runtime import Runtime
+from doorward.web.sign_in import admitted, session_of, settled
+
+Change = Callable[[Incoming, SessionFacts, Form], Awaitable[Reply]]
+# What has just been done, said above the page; nothing from an address is ever shown.
+DONE = {
+    "app": "The app is disconnected: it can do nothing for you any more.",
+    "key": "The key is revoked.",
+    "session": "The session has ended.",
+    "sessions": "Every other session has ended.",
+    "password": "Your password is changed.",
+}
+
+
+def routes(runtime: Runtime) -> list[Route]:
+    return [
+        page_route(runtime, "/account", get=show),
+        page_route(runtime, "/account/apps", post=_signed_in(_disconnect)),
+        page_route(runtime, "/account/keys", post=_signed_in(_end_key)),
+        page_route(runtime, "/account/sessions", post=_signed_in(_end_sessions)),
+        page_route(runtime, "/account/password", post=_signed_in(_change_password)),
+    ]
+
+
+def _signed_in(change: Change) -> Callable[[Incoming], Awaitable[Reply]]:
+    """Who is not signed in any more signs in; what he sent is not done later on."""
+
+    async def answer(incoming: Incoming) -> Reply:
+        found = await session_of(incoming)
+        if found is None:
+            return see_other("/login")
+        return await change(incoming, found, await forms.received(incoming))
+
+    return answer
+
+
+async def show(incoming: Incoming) -> Reply:
+    found = await session_of(incoming)
+    if found is None:
+        return see_other("/login")
+    return await _page(incoming, found, DONE.get(incoming.query().get("done") or "", ""))
+
+
+async def _page(incoming: Incoming, found: SessionFacts, done: str = "", refusal: Refusal | None = None) -> Reply:
+    csrf = forms.shown(incoming)
+    status, more = (200, []) if refusal is None else (refusal.status, retry_after(refusal))
+    store = incoming.runtime.store
+    accounts = [one.account_id for one in found.memberships]
+    seen = await store.read(partial(_seen, user_id=found.user.id, accounts=accounts))
+    live = [one for one in seen.sessions if session.live(one, store.policy, store.now()) is not None]
+    return page(
+        incoming, "account.html", status, more=[*csrf.headers, *more], csrf=csrf.token, user=found.user,
+        apps=connected_apps.apps(seen.allowed), keys=seen.keys, here=found.session.id,
+        managed={one.account_id for one in found.memberships if connected_apps.may_manage(one, one.account_id)},
+        sessions=sorted(live, key=lambda one: -one.last_seen_at), named=named, memberships=found.memberships,
+        oidc=consent.OIDC, done=done, said="" if refusal is None else REASONS[refusal.reason].sentence,
+        shortest=password.SHORTEST,
+    )  # fmt: skip
+
+
+class Seen(NamedTuple):
+    """What the page shows, of one position."""
+
+    allowed: tuple[connected_apps.Allowed, ...]
+    keys: tuple[tuple[ApiKey, Api, Usage], ...]
+    sessions: tuple[SessionFacts, ...]
+
+
+def _seen(connection: Connection, user_id: str, accounts: list[str]) -> Seen:
+    keys = shown.keys_of(connection, accounts)
+    return Seen(shown.allowed_by(connection, user_id), keys, sessions.of_user(connection, user_id))
+
+
+async def _disconnect(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
+    request = connected_apps.Disconnect(found.user.id, form.required("client"))
+    await run(DISCONNECT, request, incoming.runtime.store, lambda _: None, incoming.context)
+    return see_other("/account?done=app")
+
+
+async def _end_key(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
+    request = connected_apps.EndKey(found.user.id, form.required("key"))
+    await run(KEY_END, request, incoming.runtime.store, lambda _: None, incoming.context)
+    return see_other("/account?done=key")
+
+
+async def _end_sessions(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
+    """One of them, or all but this one; the one here ends by signing out."""
+    every = form.get("all") is not None
+    request = session.End(found.user.id, None if every else (form.required("session"),), found.session.id)
+    await run(SESSION_END, request, incoming.runtime.store, lambda _: None, incoming.context)
+    return see_other(f"/account?done={'sessions' if every else 'session'}")
+
+
+async def _change_password(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
+    """The present one is asked for, and counted as at the door: a browser left open is no way to guess it."""
+    user, chosen = found.user, form.get("password") or ""
+    runtime = incoming.runtime
+    try:
+        acceptable(runtime, chosen, user)
+        current = form.get("current") or ""
+        counted = await admitted(incoming, user.username, current)
+        phc = await runtime.store.read(lambda connection: sessions.known_password(connection, user.username))
+        checked = await compared(runtime, phc, current)
+        request = password.Change(user.id, found.session.id, checked, await hashed(runtime, chosen))
+        await run(PASSWORD_CHANGE, request, runtime.store, lambda _: None, incoming.context)
+        await settled(incoming, counted)
+    except (Unprocessable, password.WrongPassword, SlowDown, TemporarilyUnavailable) as refusal:
+        refused = await _page(incoming, found, refusal=refusal)
+        return refuse(refusal, incoming, lambda _, __: refused)
+    return see_other("/account?done=password")

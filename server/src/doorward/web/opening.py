@@ -1,0 +1,110 @@
+"""The store, opened with the secrets that are current in it, and kept with them when they rotate (decision 22)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from doorward.data_directory import DataDirectory
+from doorward.held_secrets import Current, HeldSecrets
+from doorward.protocol.secret import Pepper
+from doorward.settings import Refusal as StartProblem
+from doorward.settings import Settings, StartRefused
+from doorward.sign import Keyring
+from doorward.store import schema
+from doorward.store.engine import open_engine
+from doorward.store.store import Store
+from doorward.store.writer import Unavailable
+from doorward.web.runtime import policy
+
+log = logging.getLogger("doorward")
+SECRETS = "deployment/secrets"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """`current` says which of the secrets that are held the database was made with."""
+
+    store: Store
+    keyring: Keyring
+    held: HeldSecrets
+    current: Current
+
+
+def open_store(settings: Settings, data: DataDirectory) -> Opened:
+    """Reads the secrets anew: they may have been rotated since `data` was opened."""
+    engine, held = open_engine(settings.database), data.secrets(settings)
+    known = held.fingerprints()
+    try:
+        found = schema.prepare(engine, held.fingerprint(held.newest), int(time.time()), known)
+        current = known[found]
+        store = Store(engine, policy(settings, held.peppers, current.pepper))
+    except schema.WrongSecrets:
+        raise StartRefused(_WRONG_SECRETS) from None
+    except schema.SchemaTooNew:
+        raise StartRefused(_TOO_NEW) from None
+    except Unavailable:
+        raise StartRefused(UNREACHABLE) from None
+    keyring = Keyring(held.master_keys, current.master_key)
+    store.memory.heeded[SECRETS] = Turning(settings, data, store, keyring)
+    return Opened(store, keyring, held, current)
+
+
+@dataclass(slots=True)
+class Turning:
+    """What a worker does when the secrets rotated, before it reads anything that was made with the new ones."""
+
+    settings: Settings
+    data: DataDirectory
+    store: Store
+    keyring: Keyring
+    alarmed: bool = False
+
+    def __call__(self, connection: Connection) -> None:
+        """Raises Unavailable until the new ones are at hand: with the old ones it would refuse what is good."""
+        held = self._held()
+        current = held.fingerprints().get(schema.current_fingerprint(connection) or "") if held else None
+        if held is None or current is None:
+            if not self.alarmed:
+                log.error("the master key or pepper was rotated, and this process cannot read the new ones")
+            self.alarmed = True
+            raise Unavailable("the secrets were rotated")
+        self.alarmed = False
+        self.keyring.become(held.master_keys, current.master_key)
+        pepper = Pepper(held.peppers, current.pepper)
+        self.store.policy = replace(self.store.policy, pepper=pepper)
+
+    def _held(self) -> HeldSecrets | None:
+        try:
+            return self.data.secrets(self.settings)
+        except (OSError, StartRefused):
+            return None
+
+
+UNREACHABLE = StartProblem(
+    "the database does not answer",
+    (
+        "start it, or see that this user may connect and write",
+        "correct the URL: --database, DOORWARD__DATABASE or database in doorward.toml",
+        "leave --database out: SQLite in the data directory",
+    ),
+)
+_WRONG_SECRETS = StartProblem(
+    "the database was made with another master key or pepper: it could read nothing of it",
+    (
+        "put back the master.key and pepper files that belong to it",
+        "name them with DOORWARD__MASTER_KEY_FILE and DOORWARD__PEPPER_FILE",
+        "start with another --data-dir or --database",
+    ),
+)
+_TOO_NEW = StartProblem(
+    "the database was written by a newer version of Doorward",
+    (
+        "start that version",
+        "restore a backup that this version made",
+        "start with another --data-dir or --database",
+    ),
+)

@@ -1,0 +1,182 @@
+"""What events on the way to tokens do to the rows: each once, whoever comes second decides again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine
+from tests.protocol.allowed import a_code, a_refresh_token, a_waiting_request, an_app, an_authorization
+from tests.protocol.given import NOW, a_client, a_membership, a_session, a_user, a_user_grant, an_account, scope
+from tests.store.committing import commit, count, read, rows, settled
+
+from doorward.protocol import authorization_events as v
+from doorward.protocol import events as e
+from doorward.protocol import people_events as p
+from doorward.protocol.authorization import Authorization
+from doorward.store import authorization_requests, clients, grants, refresh_tokens, tables, tallies
+from doorward.store.rows import row
+
+GRANT = a_user_grant(account_id="acme", auth_time=NOW - 60, acr="1", claims={"userinfo": {"email": None}})
+WAITING = a_waiting_request(an_authorization(claims={"id_token": {"acr": None}}, prompt=scope("login consent")))
+ROTATED = a_refresh_token(rotated_at=NOW, successor_id=a_refresh_token("next").id, successor=b"a sealed text")
+
+
+@pytest.fixture
+def people(engine: Engine) -> Engine:
+    settled(engine)
+    return engine
+
+
+def of_users(engine: Engine) -> list[dict[str, object]]:
+    return [found for found in rows(engine, tables.grants) if found["user_id"] is not None]
+
+
+def test_a_request_waits_as_it_was_asked(people: Engine) -> None:
+    assert commit(people, v.AuthorizationRequested(WAITING)) == ""
+    assert read(people, authorization_requests.by_id, WAITING.id) == WAITING
+    assert Authorization.of(WAITING.asked).prompt == scope("login consent")
+
+
+def test_only_its_browser_is_shown_what_was_asked(people: Engine) -> None:
+    commit(people, v.AuthorizationRequested(WAITING))
+
+    def shown(cookie: str, request_id: str = WAITING.id) -> Authorization | None:
+        with people.connect() as connection:
+            return authorization_requests.shown(connection, request_id, cookie)
+
+    assert shown("c" * 43) == Authorization.of(WAITING.asked)
+    assert shown("d" * 43) is None
+    assert shown("c" * 43, "unknown") is None
+    commit(people, v.AuthorizationDenied(WAITING, "user_1"))
+    assert shown("c" * 43) is None
+
+
+@pytest.mark.parametrize(
+    "ends", [v.AuthorizationDenied(WAITING, "user_1"), v.CodeIssued(GRANT, a_code(), WAITING)], ids=["no", "yes"]
+)
+def test_a_request_is_answered_once(people: Engine, ends: e.Event) -> None:
+    assert commit(people, v.AuthorizationRequested(WAITING)) == ""
+    assert commit(people, ends) == ""
+    before = (count(people, tables.codes), count(people, tables.grants))
+    for again in (
+        v.AuthorizationDenied(WAITING, "user_1"),
+        v.CodeIssued(replace(GRANT, id="g2"), a_code(digest="2"), WAITING),
+    ):
+        assert commit(people, again) == "Stale"
+    assert (count(people, tables.codes), count(people, tables.grants)) == before
+    assert rows(people, tables.authorization_requests)[0]["ended_at"] == NOW
+
+
+def test_a_code_comes_with_its_grant(people: Engine) -> None:
+    assert commit(people, v.CodeIssued(GRANT, a_code())) == ""
+    assert rows(people, tables.codes) == [row(a_code())]
+    assert of_users(people) == [row(GRANT)]
+    found = read(people, grants.with_its_user, GRANT.id)
+    assert (found.grant, found.user, found.api.id) == (GRANT, a_user(), "api_1")
+    assert (found.acts_for_account, found.session_has_ended) == (True, False)
+
+
+def test_a_grant_without_an_api_is_one(people: Engine) -> None:
+    assert commit(people, v.CodeIssued(replace(GRANT, api_id=None), a_code(api_id=None))) == ""
+    assert read(people, grants.with_its_user, GRANT.id).api is None
+
+
+def test_what_a_grant_hangs_on_is_seen_to_end(people: Engine) -> None:
+    commit(people, v.CodeIssued(GRANT, a_code()))
+    assert commit(people, p.SessionEnded(a_session(ended_at=NOW))) == ""
+    assert read(people, grants.with_its_user, GRANT.id).session_has_ended
+    suspended = replace(an_account(), state="suspended", version=2)
+    assert commit(people, e.AccountUpdated(suspended)) == ""
+    assert not read(people, grants.with_its_user, GRANT.id).acts_for_account
+
+
+def test_who_left_an_account_is_acted_for_there_no_more(people: Engine) -> None:
+    commit(people, v.CodeIssued(GRANT, a_code()))
+    assert commit(people, p.MembershipDeleted(a_membership())) == ""
+    assert not read(people, grants.with_its_user, GRANT.id).acts_for_account
+
+
+def test_a_code_is_redeemed_once(people: Engine) -> None:
+    commit(people, v.CodeIssued(GRANT, a_code()))
+    redeemed = v.CodeRedeemed(a_code(redeemed_at=NOW))
+    assert commit(people, redeemed) == ""
+    assert commit(people, redeemed) == "Stale"
+    assert rows(people, tables.codes) == [row(a_code(redeemed_at=NOW))]
+
+
+def test_a_code_that_is_not_there_is_not_redeemed(people: Engine) -> None:
+    assert commit(people, v.CodeRedeemed(a_code())) == "Stale"
+
+
+def test_a_refresh_token_is_rotated_once(people: Engine) -> None:
+    assert commit(people, v.RefreshTokenIssued(a_refresh_token())) == ""
+    assert commit(people, v.RefreshTokenRotated(ROTATED, a_refresh_token("next"))) == ""
+    assert commit(people, v.RefreshTokenRotated(ROTATED, a_refresh_token("another"))) == "Stale"
+    assert read(people, refresh_tokens.by_id, ROTATED.id) == ROTATED
+    assert read(people, refresh_tokens.by_id, a_refresh_token("next").id) == a_refresh_token("next")
+    assert count(people, tables.refresh_tokens) == 2
+
+
+def test_a_grants_tokens_end_and_what_was_allowed_stays(people: Engine) -> None:
+    commit(people, v.CodeIssued(GRANT, a_code()))
+    over = replace(GRANT, tokens_revoked_at=NOW, version=2)
+    assert commit(people, v.GrantTokensRevoked(over)) == ""
+    assert commit(people, v.GrantTokensRevoked(over)) == "Stale"
+    with people.connect() as connection:
+        assert grants.of_user(connection, "user_1", "client_1") == (over,)
+    assert commit(people, e.GrantRevoked(replace(over, revoked_at=NOW, version=3))) == ""
+    with people.connect() as connection:
+        assert grants.of_user(connection, "user_1") == ()
+
+
+def test_what_users_allowed_is_not_what_the_client_may(people: Engine) -> None:
+    """The client's facts list what administrators granted: users' grants are many, and change nothing there."""
+    commit(people, v.CodeIssued(GRANT, a_code()))
+    assert read(people, clients.by_id, "client_1") == a_client()
+
+
+def test_a_deleted_client_takes_what_users_allowed_it_along(people: Engine) -> None:
+    commit(people, v.CodeIssued(GRANT, a_code()))
+    deleted = replace(a_client().client, state="deleted", version=2)
+    assert commit(people, e.ClientDeleted(deleted), now=NOW + 5) == ""
+    assert [grant["revoked_at"] for grant in of_users(people)] == [NOW + 5]
+
+
+def test_a_public_client_has_no_secret(people: Engine) -> None:
+    public = an_app(id="client_2", token_endpoint_auth_method="none").client
+    assert commit(people, e.ClientCreated(public, None, ())) == ""
+    found = read(people, clients.by_id, "client_2")
+    assert (found.client, found.secrets) == (public, ())
+
+
+@pytest.mark.parametrize(
+    ("event", "table", "kept_for"),
+    [
+        (v.AuthorizationRequested(a_waiting_request(expires_at=NOW)), tables.authorization_requests, 0),
+        (v.CodeIssued(GRANT, a_code(expires_at=NOW)), tables.codes, tallies.CODE_RETENTION),
+        (v.RefreshTokenIssued(a_refresh_token(expires_at=NOW)), tables.refresh_tokens, tallies.REFRESH_TOKEN_RETENTION),
+    ],
+    ids=["request", "code", "refresh token"],
+)
+def test_what_is_over_is_swept_when_nobody_needs_it(
+    people: Engine, event: e.Event, table: object, kept_for: int, sweep: Callable[[Engine, int], None]
+) -> None:
+    assert commit(people, event) == ""
+    sweep(people, NOW + kept_for - 1)
+    assert count(people, table) == 1  # type: ignore[arg-type]
+    sweep(people, NOW + kept_for)
+    assert count(people, table) == 0  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def sweep() -> Callable[[Engine, int], None]:
+    def swept(engine: Engine, now: int) -> None:
+        def write(step: tallies.Step) -> int:
+            with engine.execution_options(writing=True).begin() as connection:
+                return step(connection)
+
+        tallies.Tallies(write).sweep(now)
+
+    return swept
