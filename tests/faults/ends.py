@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from tests import browsing
 from tests.deployment import Doorward, Json, Response
+
+from doorward_verify.jwt import parse
 
 
 @dataclass
 class Place:
-    """Two apis, one of each token format, and a client with tokens for both."""
+    """Two apis, one of each token format, a client with tokens for both, and an app that people use."""
 
     doorward: Doorward
     token_lifetime: int = 3600
     apis: Mapping[str, str] = field(default_factory=dict)
     clients: Mapping[str, Json] = field(default_factory=dict)
+    app: Json = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("jwt", "opaque"):
@@ -23,6 +27,7 @@ class Place:
             self.apis = {**self.apis, name: made["identifier"]}
         account = self.doorward.an_account()["id"]
         self.clients = {name: self.doorward.a_client(api=api, account=account) for name, api in self.apis.items()}
+        self.app = browsing.an_app(self.doorward, api=self.apis["jwt"], account=account, first_party=True)
 
     def revoke(self, **what: str) -> Callable[[], Response]:
         return lambda: self.doorward.v1("POST", "/revocations", what)
@@ -69,6 +74,23 @@ def _api_key(place: Place) -> Doomed:
     return Doomed((("jwt", api_key["key"]),), place.revoke(api_key=api_key["id"]))
 
 
+def _user(place: Place) -> Doomed:
+    user, text = _signed_in(place)
+    return Doomed((("jwt", text),), place.revoke(user=user["id"]))
+
+
+def _session(place: Place) -> Doomed:
+    _, text = _signed_in(place)
+    sid = parse(text).claims["sid"]
+    return Doomed((("jwt", text),), lambda: place.doorward.v1("POST", f"/sessions/{sid}/revoke"))
+
+
+def _signed_in(place: Place) -> tuple[Json, str]:
+    """Somebody, and the token that the app got in his name."""
+    user = browsing.a_user(place.doorward)
+    return user, browsing.tokens(browsing.signed_in(place.doorward, user), place.app)["access_token"]
+
+
 def _everything(place: Place) -> Doomed:
     texts = tuple((name, place.doorward.token(client)) for name, client in place.clients.items())
     return Doomed(texts, place.revoke(everything="access_tokens"))
@@ -81,6 +103,8 @@ KINDS: dict[str, Callable[[Place], Doomed]] = {
     "a client": _client,
     "an account": _account,
     "an API key": _api_key,
+    "a user": _user,
+    "a session": _session,
 }
 
 # These end what the others made, too: they stand alone.

@@ -93,7 +93,7 @@ class FaultProxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
-        self._server.close()
+        self._call(self._server.close)
         self._call(lambda: self._end("all", reset=False))
         self._call(self._cancel)
         self._loop.call_soon_threadsafe(self._loop.stop)
