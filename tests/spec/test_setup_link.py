@@ -131,7 +131,8 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("path", ["/setup", "/login", "/reset", "/logout", "/v1/docs"])
 def test_pages_run_nothing_inline_and_load_nothing_from_elsewhere(on_sqlite, path):
-    reply = on_sqlite.http.get(path)
+    browser = a_browser(on_sqlite)
+    reply = browser.get(path)
     page = Page(reply.text)
     assert page.inline == page.handlers == []
     for address in page.loaded:
@@ -139,7 +140,7 @@ def test_pages_run_nothing_inline_and_load_nothing_from_elsewhere(on_sqlite, pat
         assert not address.startswith("//")
         if address.startswith("/") and "#" not in address:
             # Some lead on to where the browser has to sign in first.
-            reached = on_sqlite.http.get(address)
+            reached = browser.get(address)
             assert reached.status_code == 200 or reached.headers["location"].startswith("/"), address
     policy = dict(part.strip().partition(" ")[::2] for part in reply.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'"
