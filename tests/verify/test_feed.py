@@ -387,7 +387,7 @@ class TestStale:
         for text in [*texts, jwt(jti="new")]:
             assert verifier.check(text).stale
         assert asked(issuer) == before
-        assert verifier.metrics()["verifications"]["jwt", "stale"] == 2
+        assert verifier.metrics()["verifications_total"]["jwt", "stale"] == 2
         assert not verifier.check(OTHER_KEY).stale
         assert asked(issuer) == before + 1
 
@@ -898,7 +898,7 @@ class TestBeingSeen:
             "feed_state": "synced",
             "feed_age_seconds": 0.5,
             "entries": 1,
-            "verifications": {
+            "verifications_total": {
                 ("jwt", "good"): 3, ("api_key", "good"): 1, ("jwt", "credential_revoked"): 2,
                 ("none", "credential_malformed"): 1,
             },
@@ -906,7 +906,7 @@ class TestBeingSeen:
 
     def test_before_it_was_heard_it_has_no_age(self, verifier_of: MakeVerifier) -> None:
         assert verifier_of().metrics() == {
-            "feed_state": "connecting", "feed_age_seconds": None, "entries": 0, "verifications": {},
+            "feed_state": "connecting", "feed_age_seconds": None, "entries": 0, "verifications_total": {},
         }  # fmt: skip
 
     def test_checks_of_many_threads_are_all_counted(self, verifier: Verifier, jwt: Callable[..., str]) -> None:
@@ -918,7 +918,7 @@ class TestBeingSeen:
 
         for racer in at_once(*[checks] * 4):
             racer.result(DEADLINE)
-        assert verifier.metrics()["verifications"] == {("jwt", "good"): 2000}
+        assert verifier.metrics()["verifications_total"] == {("jwt", "good"): 2000}
 
     def test_the_secret_is_never_shown(
         self, verifier: Verifier, issuer: FeedIssuer, caplog: pytest.LogCaptureFixture

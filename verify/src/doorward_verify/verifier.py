@@ -18,7 +18,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Literal
 
-from doorward_verify import access_token, api_key, challenge, configuration, credential, request_id
+from doorward_verify import access_token, api_key, challenge, configuration, credential, exposition, request_id
 from doorward_verify.asking import Asking
 from doorward_verify.credential import Presented
 from doorward_verify.errors import DoorwardError, InvalidToken, Misconfigured, Unavailable
@@ -172,13 +172,17 @@ class Verifier:
         return state in ("synced", "none") or (state == "stale" and self._policy.on_stale != "refuse")
 
     def metrics(self) -> dict[str, Any]:
-        """`verifications` counts the checks by kind of credential and result ("good", "stale" or a reason)."""
+        """`verifications_total` counts the checks by kind of credential and result ("good", "stale" or a reason)."""
         return {
             "feed_state": self.state,
             "feed_age_seconds": None if self._view.age == math.inf else self._view.age,
             "entries": len(self._view.line().log),
-            "verifications": self._tally.counts(),
+            "verifications_total": self._tally.counts(),
         }
+
+    def exposition(self) -> str:
+        """The same for a scraper, as `exposition.CONTENT_TYPE` says."""
+        return exposition.text(self.audience, self.metrics())
 
     def close(self) -> None:
         """Ends the feed and the idle connections to the server; who checks after that opens one each time."""
