@@ -10,6 +10,7 @@ from tests.protocol.given import IDENTIFIER, NOW, POLICY, a_moment, an_api, anot
 
 from doorward.protocol import api
 from doorward.protocol.api import ApiObject, CreateApi, CreateFacts, Facts, UpdateApi
+from doorward.protocol.consent import OIDC
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
@@ -172,6 +173,11 @@ def test_a_scope_is_named_as_rfc_6749_wants_it(name: str) -> None:
 @pytest.mark.parametrize("sentence", ["", "a\nb", "\u202e", "x" * 201, "\x00"])
 def test_a_sentence_is_short_and_printable(sentence: str) -> None:
     is_refused("scopes", scopes={"read": sentence})
+
+
+@pytest.mark.parametrize("name", OIDC)
+def test_a_scope_of_openid_connect_is_no_scope_of_an_api(name: str) -> None:
+    is_refused("scopes", scopes={"read": "Read", name: "May do it"})
 
 
 def test_there_are_200_scopes_at_most() -> None:

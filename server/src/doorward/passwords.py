@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,8 @@ WAITING_LIMIT = 50
 # One hash may take this long on a machine that does nothing else.
 TARGET = 0.25
 MIB = 1024
+# glibc's mallopt(3): M_MMAP_THRESHOLD.
+MMAP_THRESHOLD = -3
 # Memory and passes, the strongest first; the last is the least that OWASP's Password Storage Cheat Sheet allows,
 # the first is the second recommendation of RFC 9106 §4 with one lane, since the pool is what runs side by side.
 LADDER = ((64 * MIB, 3), (46 * MIB, 2), (19 * MIB, 2))
@@ -35,6 +38,7 @@ class Passwords:
     """Two threads and a queue of fifty; what comes above it is refused at once, and no check of a token waits."""
 
     def __init__(self, target: float = TARGET) -> None:
+        _give_memory_back()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
         self._waiting = 0
         self._target = target
@@ -90,6 +94,12 @@ class Passwords:
             found = extract_parameters(kept)
             hasher = _hasher(found.memory_cost, found.time_cost)
         return hasher, hasher.hash("nobody's password")
+
+
+def _give_memory_back() -> None:
+    """Left to itself glibc keeps what one hash took, 19 MiB, for good."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, 1024 * MIB)
 
 
 def chosen(weakest: float, target: float) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, named
+from doorward.protocol.consent import OIDC
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
@@ -147,6 +148,9 @@ def _check_scopes(scopes: dict[str, str]) -> None:
             one = False
         if not one or len(name) > 100:
             raise invalid("scopes", "must be named by printable ASCII without spaces, quotes or backslashes")
+        if name in OIDC:
+            # Whoever allows it would be shown one thing and give another: /oauth/userinfo answers to it too.
+            raise invalid("scopes", "must not be named as a scope of OpenID Connect, such as email or profile")
         if not 1 <= len(sentence) <= 200 or not sentence.isprintable():
             raise invalid("scopes", "must each have a printable sentence of at most 200 characters")
 
