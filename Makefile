@@ -7,11 +7,11 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser check lint types layers laws format bench faults lock clean
+.PHONY: help serve test test-browser test-outside check lint types layers laws format bench faults lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo "  ARGS=... is handed on by serve, test, test-browser, bench, faults and lock"
+	@echo "  ARGS=... is handed on by serve, test, test-browser, test-outside, bench, faults and lock"
 
 serve: .venv/.server ## Start the server on https://localhost:8443 and print the next steps
 	@exec ./doorward serve $(ARGS)
@@ -20,9 +20,12 @@ test: .venv/.development tests/node/node_modules ## Run every test
 	@tests/system-packages postgresql chromium faketime
 	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 
-test-browser: .venv/.development ## Run the tests in a browser alone
+test-browser: .venv/.development tests/node/node_modules ## Run the tests in a browser alone
 	@tests/system-packages chromium
-	.venv/bin/pytest tests/browser $(ARGS)
+	.venv/bin/pytest tests/browser tests/stories/test_connected_app.py $(ARGS)
+
+test-outside: .venv/.development tests/node/node_modules ## Run the OAuth clients of others alone
+	.venv/bin/pytest tests/outside $(ARGS)
 
 check: lint types layers laws ## Lint, types, layers and the laws of the house, in under a minute
 
@@ -83,5 +86,5 @@ clean: ## Remove the environment and every cache; data stays
 
 tests/node/node_modules: .venv/.development tests/node/package-lock.json
 	@echo "Installing the issuer and clients of others that the tests run against" >&2
-	@.venv/bin/python tests/javascript.py
-	@touch $@
+	@.venv/bin/python -m tests.javascript
+	@touch -c $@

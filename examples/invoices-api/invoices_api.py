@@ -7,11 +7,17 @@ uvicorn invoices_api:app --port 8000
 from typing import Annotated
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from doorward_verify import Verified, Verifier
 from doorward_verify.fastapi import Guard
 
 app = FastAPI(title="Invoices")
+# Pages of any origin may call it: nothing that a browser sends by itself opens it, only a token that the page holds.
+app.add_middleware(
+    CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["Authorization"],
+    expose_headers=["WWW-Authenticate"],
+)  # fmt: skip
 guard = Guard(Verifier(audience="https://api.example.com"))
 
 INVOICES = {

@@ -42,6 +42,16 @@ def test_nobody_is_let_in_without_a_credential(api: TestClient) -> None:
     assert api.get("/invoices").status_code == 401
 
 
+def test_pages_of_any_origin_may_call_it_without_cookies(api: TestClient) -> None:
+    asked = {"origin": "https://spa.example", "access-control-request-method": "GET"}
+    preflight = api.options("/invoices", headers={**asked, "access-control-request-headers": "authorization"})
+    assert preflight.status_code == 200
+    assert "Authorization" in preflight.headers["access-control-allow-headers"]
+    refused = api.get("/invoices", headers={"origin": "https://spa.example"})
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")
+    assert "access-control-allow-credentials" not in {**preflight.headers, **refused.headers}
+
+
 @pytest.mark.parametrize("kind", ["token", "opaque_token", "api_key"])
 def test_what_was_revoked_is_refused(
     api: TestClient, request: pytest.FixtureRequest, revoke: Callable[..., None], kind: str
