@@ -1,21 +1,24 @@
-"""Pages as a person meets them: sign-in, the account page, a new password; by eye, by keyboard, on a telephone.
-
-What a page looked like is kept in tests/browser/screenshots, in the light and in the dark.
-"""
+"""Pages as a person meets them: sign-in, consent, the account page, a new password; by mouse and by keyboard alone."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import sqlalchemy
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+from tests.browsing import address_of, an_app, asking
 from tests.deployment import served
 from tests.people import PASSWORD, choose
 
-ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu"]
-SCREENSHOTS = Path(__file__).parent / "screenshots"
-PHONE = {"width": 320, "height": 720}
+FOCUS_IS_SEEN = """() => {
+  const style = getComputedStyle(document.activeElement);
+  return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+}"""
+BLOCKED = """put => new Promise(told => {
+  addEventListener("securitypolicyviolation", blocked => told(blocked.effectiveDirective));
+  const made = document.createElement(put.tag);
+  made.textContent = put.text;
+  for (const [name, value] of Object.entries(put.attributes ?? {})) made.setAttribute(name, value);
+  document.body.append(made);
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -26,52 +29,26 @@ def doorward(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ada(doorward):
-    """With an app that acts for her, keys of her account, and a password."""
-    account, api = doorward.an_account(id="acme"), doorward.an_api(name="Invoices")
-    user = doorward.create("/users", username="ada", name="Ada Lovelace", email="ada@example.com", email_verified=True)
-    doorward.create("/memberships", user="ada", account="acme", role="owner")
-    for name in ("nightly export", "a key with quite a long name that wraps on a telephone's narrow screen"):
-        doorward.a_key(account=account["id"], api=api["identifier"], name=name)
-    client = doorward.a_client(account=account["id"], api=api["identifier"], name="Bookkeeping by Mill & Sons")
-    engine = sqlalchemy.create_engine(f"sqlite:///{doorward.directory / 'doorward.db'}")
-    with engine.begin() as connection:
-        connection.execute(
-            sqlalchemy.text(
-                "INSERT INTO grants (id, client_id, api_id, scope, created_at, version, user_id, claims) "
-                "VALUES ('grant_ada', :client, :api, 'invoices:read invoices:write', 1795600000, 1, :user, '{}')"
-            ),
-            {"client": client["client_id"], "api": api["id"], "user": user["id"]},
-        )
-    engine.dispose()
+    """With a password and nothing else."""
+    user = doorward.create("/users", username="ada", name="Ada Lovelace")
     choose(doorward, user, PASSWORD)
     return user
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        yield browser
-        browser.close()
+def callback(doorward):
+    """A page of another origin that answers: our own icon, by the other name of this machine."""
+    return f"{doorward.issuer.replace('localhost', '127.0.0.1')}/static/icon.svg"
+
+
+@pytest.fixture(scope="module")
+def books(doorward, callback):
+    return an_app(doorward, name="Bookkeeping by Mill & Sons", redirect_uris=[callback])
 
 
 @pytest.fixture
-def visit(chromium):
-    """Opens a browser that must stay silent: a blocked script or style is an error in its console."""
-    contexts, said = [], []
-
-    def visit(**options):
-        context = chromium.new_context(ignore_https_errors=True, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert [text for text in said if "the server responded with a status of 4" not in text] == []
+def page(visit):
+    return visit()
 
 
 def sign_in(page, doorward, password=PASSWORD):
@@ -81,17 +58,7 @@ def sign_in(page, doorward, password=PASSWORD):
     page.get_by_role("button", name="Sign in").click()
 
 
-def fits(page):
-    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-def keep(page, name):
-    SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-
-
-def test_a_wrong_password_is_said_and_the_name_need_not_be_typed_again(visit, doorward, ada):
-    page = visit()
+def test_a_wrong_password_is_said_and_the_name_need_not_be_typed_again(page, doorward, ada):
     sign_in(page, doorward, "wrong")
     expect(page.get_by_role("alert")).to_have_text("The user name or the password is wrong.")
     expect(page.get_by_label("User name")).to_have_value("ada")
@@ -99,28 +66,62 @@ def test_a_wrong_password_is_said_and_the_name_need_not_be_typed_again(visit, do
     expect(page.get_by_label("Password")).to_have_value("")
 
 
-def test_everything_can_be_done_with_the_keyboard(visit, doorward, ada):
-    page = visit()
-    page.goto(f"{doorward.issuer}/login")
+def walk_to(page, target):
+    """By the Tab key, from wherever one is; where one is must be seen all the way."""
+    expect(target).to_be_visible()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        assert page.evaluate(FOCUS_IS_SEEN)
+        if target.evaluate("it => it === document.activeElement"):
+            return
+    raise AssertionError(f"{target} is not reached")
+
+
+def connect(page, doorward, books):
+    """As far as the question whether the app may."""
+    page.goto(
+        doorward.issuer
+        + address_of(asking(books, scope="invoices:read invoices:write", redirect_uri=books["redirect_uris"][0]))
+    )
     expect(page.get_by_label("User name")).to_be_focused()
     page.keyboard.type("ada")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Sign out")).to_be_focused()
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Disconnect Bookkeeping")).to_be_focused()
-    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Allow Bookkeeping by Mill & Sons?")
+
+
+def test_an_app_is_allowed_in_part_and_disconnected_with_the_keyboard_alone(page, doorward, ada, books, callback):
+    connect(page, doorward, books)
+    walk_to(page, page.get_by_label("Create and change invoices"))
+    page.keyboard.press("Space")
+    walk_to(page, page.get_by_role("button", name="Allow"))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    page.wait_for_url(f"{callback}?code=**")
+    page.goto(f"{doorward.issuer}/account")
+    expect(page.get_by_text("Read your invoices")).to_be_visible()
+    expect(page.get_by_text("Create and change invoices")).to_have_count(0)
+    walk_to(page, page.get_by_role("button", name="Disconnect Bookkeeping"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("The app is disconnected")
+    expect(page.get_by_text("No app acts for you.")).to_be_visible()
+    (ended,) = doorward.v1("GET", f"/grants?user=ada&client={books['client_id']}").json()["items"]
+    assert ended["revoked_at"] is not None
+    walk_to(page, page.get_by_role("button", name="Sign out"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Signed out")
 
 
-def test_a_reset_link_leads_to_a_new_password(visit, doorward):
+def test_no_is_said_with_the_keyboard_alone(page, doorward, ada, books, callback):
+    connect(page, doorward, books)
+    walk_to(page, page.get_by_role("button", name="Deny"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{callback}?error=access_denied**")
+
+
+def test_a_reset_link_leads_to_a_new_password(page, doorward):
     doorward.create("/users", username="grace")
     link = doorward.v1("POST", "/users/grace/reset-password").json()["link"]
-    page = visit()
     page.goto(link)
     expect(page.get_by_label("New password")).to_be_focused()
     assert "#" not in page.url, "the token leaves the address bar at once"
@@ -142,31 +143,6 @@ def test_a_reset_link_leads_to_a_new_password(visit, doorward):
     expect(page.get_by_role("alert")).to_contain_text("used, replaced or is too old")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("name", "size"), [("wide", {"width": 1280, "height": 900}), ("phone", PHONE)])
-def test_no_page_overflows_and_each_is_kept_as_it_looked(visit, doorward, ada, scheme, name, size):
-    page = visit(color_scheme=scheme, viewport=size)
-    page.goto(f"{doorward.issuer}/login")
-    assert fits(page)
-    keep(page, f"sign-in-{scheme}-{name}")
-    sign_in(page, doorward, "wrong")
-    assert fits(page)
-    keep(page, f"sign-in-refused-{scheme}-{name}")
-    sign_in(page, doorward)
-    expect(page.get_by_role("heading", name="Connected apps")).to_be_visible()
-    assert fits(page)
-    keep(page, f"account-{scheme}-{name}")
-    for path in ("logout", "reset"):
-        page.goto(f"{doorward.issuer}/{path}")
-        assert fits(page)
-        keep(page, f"{path}-{scheme}-{name}")
-    page.goto(doorward.v1("POST", "/users/ada/reset-password").json()["link"])
-    keep(page, f"reset-link-{scheme}-{name}")
-    page.goto(f"{doorward.issuer}/account/apps")
-    assert fits(page)
-    keep(page, f"refused-{scheme}-{name}")
-
-
 def test_a_page_speaks_the_readers_language(visit, doorward, ada):
     page = visit(locale="de-AT")
     page.goto(f"{doorward.issuer}/login")
@@ -176,11 +152,39 @@ def test_a_page_speaks_the_readers_language(visit, doorward, ada):
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
-def test_an_app_is_disconnected_where_it_is_seen(visit, doorward, ada):
-    page = visit()
-    sign_in(page, doorward)
-    expect(page.get_by_text("Create and change invoices")).to_be_visible()
-    page.get_by_role("button", name="Disconnect Bookkeeping").click()
-    expect(page.get_by_role("status")).to_contain_text("The app is disconnected")
-    expect(page.get_by_text("No app acts for you.")).to_be_visible()
-    assert doorward.v1("GET", "/audit?type=GrantRevoked").json()["items"][0]["data"]["grant_id"] == "grant_ada"
+@pytest.fixture
+def policed(chromium):
+    """Its console may complain."""
+    context = chromium.new_context(ignore_https_errors=True)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("put", "directive"),
+    [
+        ({"tag": "script", "text": "window.ran = true"}, "script-src-elem"),
+        ({"tag": "style", "text": "body { display: none }"}, "style-src-elem"),
+        ({"tag": "p", "text": "", "attributes": {"style": "color: red"}}, "style-src-attr"),
+        ({"tag": "p", "text": "", "attributes": {"onclick": "window.ran = true"}}, "script-src-attr"),
+        ({"tag": "img", "text": "", "attributes": {"src": "https://evil.example/x.png"}}, "img-src"),
+        ({"tag": "script", "text": "", "attributes": {"src": "https://evil.example/x.js"}}, "script-src-elem"),
+        ({"tag": "iframe", "text": "", "attributes": {"src": "https://evil.example/"}}, "frame-src"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_somebody_could_put_into_a_page_does_nothing(policed, doorward, put, directive):
+    """T143, by the browser itself."""
+    policed.goto(f"{doorward.issuer}/login")
+    assert policed.evaluate(BLOCKED, put) == directive
+    assert policed.evaluate("'ran' in window") is False
+
+
+def test_no_other_page_frames_ours(policed, doorward):
+    """T142, by the browser itself."""
+    around = f'<iframe src="{doorward.issuer}/login"></iframe>'
+    policed.route("https://evil.example/**", lambda route: route.fulfill(content_type="text/html", body=around))
+    policed.goto("https://evil.example/")
+    inside = policed.frames[1]
+    inside.wait_for_load_state()
+    assert inside.url == "chrome-error://chromewebdata/"

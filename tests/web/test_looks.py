@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html.parser import HTMLParser
 from importlib.resources import files
 
 import pytest
@@ -15,11 +16,18 @@ from tests.people import a_browser
 from doorward.protocol import consent
 from doorward.protocol.reasons import REASONS
 from doorward.settings import StartRefused, load
-from doorward.web import account, brand, browsers
+from doorward.web import account, brand, browsers, language
 from doorward.web.brand import CONTRAST, DARK, LIGHT, colour, contrast, legible, sheet
 
 COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
 PAGES = ("/login", "/logout", "/reset", "/account", "/setup")
+# Whose refusals people see.
+PEOPLE = (
+    "protocol/authorization.py", "protocol/interaction.py", "protocol/logout.py", "protocol/password.py",
+    "protocol/sign_in.py", "protocol/identity.py", "protocol/upstream_sign_in.py", "protocol/connected_apps.py",
+    "web/forms.py", "web/hashed.py", "web/reset.py", "web/sign_in.py", "web/account.py", "web/consent.py",
+    "web/logout.py", "web/providers.py", "web/upstream_sign_in.py",
+)  # fmt: skip
 
 
 @given(COLOURS)
@@ -29,10 +37,13 @@ def test_every_accent_can_be_read_in_the_light_and_in_the_dark(accent):
 
 
 @given(COLOURS)
-def test_what_stands_on_an_accent_can_be_read(accent):
-    text = "#" + "".join(f"{channel:02x}" for channel in accent)
-    for found in re.findall(r"--accent: (#\w+).*?--on-accent: (#\w+)", sheet(text)):
-        assert contrast(*map(colour, found)) >= CONTRAST
+def test_what_stands_on_an_accent_can_be_read(chosen):
+    text = "#" + "".join(f"{channel:02x}" for channel in chosen)
+    found = re.findall(r"--accent: (#\w+); --accent-hover: (#\w+); --on-accent: (#\w+)", sheet(text))
+    assert len(found) == 2
+    for accent, hover, on_accent in found:
+        for ground in (accent, hover):
+            assert contrast(colour(ground), colour(on_accent)) >= CONTRAST
 
 
 def test_a_legible_accent_is_taken_as_it_is():
@@ -91,8 +102,11 @@ def test_a_logo_that_is_opened_by_itself_runs_nothing(branded):
     assert reply.headers["x-content-type-options"] == "nosniff"
 
 
-def catalog():
-    return json.loads((files("doorward.web") / "catalogs" / "de.json").read_text("utf-8"))
+OTHERS = sorted(language.NAMES.keys() - {"en"})
+
+
+def catalog(code):
+    return json.loads((files("doorward.web") / "catalogs" / f"{code}.json").read_text("utf-8"))
 
 
 def said():
@@ -105,16 +119,81 @@ def said():
     }
     reset = (files("doorward.web") / "reset.py").read_text("utf-8")
     texts |= set(re.findall(r'\bsay\("([^"]*)"', reset)) | set(account.DONE.values()) | set(consent.OIDC.values())
-    shown = ("sign_in_refused", "too_many_attempts", "password_unfit", "reset_over", "password_wrong", "form_foreign")
-    return texts | {text for name in shown for text in (REASONS[name].sentence, REASONS[name].fix)}
+    return texts | words_of(on_pages())
 
 
-def test_everything_is_said_in_german_too():
-    assert sorted(said() - catalog().keys()) == []
+def on_pages():
+    """The reasons for which a page may be refused: those that its modules name, and what can befall every request."""
+    named = {
+        name
+        for module in PEOPLE
+        for name in re.findall(r'reason="(\w+)"', (files("doorward") / module).read_text("utf-8"))
+    }
+    return named | {
+        "request_malformed", "sign_in_refused", "too_many_attempts", "password_wrong", "reset_over", "form_foreign",
+        "entity_unknown", "method_wrong", "body_too_large", "media_type_wrong", "store_unavailable", "internal_error",
+    }  # fmt: skip
 
 
-def test_a_translation_fills_in_what_the_text_does():
-    for text, translated in catalog().items():
+def words_of(names):
+    return {text for name in names for text in (REASONS[name].sentence, REASONS[name].fix)}
+
+
+def test_there_is_another_language_and_each_has_its_catalog():
+    there = {one.name for one in (files("doorward.web") / "catalogs").iterdir()}
+    assert there == {f"{code}.json" for code in OTHERS} != set()
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_everything_is_said_in_every_language(code):
+    assert sorted(said() - catalog(code).keys()) == []
+    assert [text for text, translated in catalog(code).items() if not translated.strip()] == []
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_nothing_is_translated_that_is_never_said(code):
+    assert sorted(catalog(code).keys() - said() - words_of(REASONS)) == []
+
+
+class Bare(HTMLParser):
+    """What a template says by itself, when all that it fills in is taken out."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.words = []
+        text = text.replace("{% block shape %}wide{% endblock %}", "")
+        self.feed(re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", "", text, flags=re.DOTALL))
+
+    def handle_starttag(self, tag, attrs):
+        shown = ("alt", "title", "placeholder", "aria-label", "aria-description")
+        self.words += [value for name, value in attrs if name in shown]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def spoken(text):
+    """Words of its own; an address is one in every language."""
+    return [word for word in Bare(text).words if re.search(r"[^\W\d_]", re.sub(r"(?<!\S)/\w+", "", word))]
+
+
+def test_no_template_says_a_word_of_its_own():
+    folder = files("doorward.web") / "templates"
+    found = {one.name: spoken(one.read_text("utf-8")) for one in folder.iterdir() if one.name != "reference.html"}
+    assert {name: words for name, words in found.items() if words} == {}
+    assert spoken('<p>{{ _("Fine") }} <b title="">not</b></p><img alt="bad"><a href="/x">/login</a>.') == ["not", "bad"]
+
+
+def test_no_script_says_a_word_of_its_own():
+    folder = files("doorward.web") / "static"
+    for script in (one for one in folder.iterdir() if one.name.endswith(".js")):
+        for said_by in re.findall(r'(?:say\(|textContent = )["`]([^"`]*)', script.read_text("utf-8")):
+            assert not re.search(r"[^\W\d_]", re.sub(r"\$\{.*?\}", "", said_by)), (script.name, said_by)
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_translation_fills_in_what_the_text_does(code):
+    for text, translated in catalog(code).items():
         assert sorted(re.findall(r"%\(\w+\)s", text)) == sorted(re.findall(r"%\(\w+\)s", translated)), text
 
 
