@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.protocol.given import POLICY, refused
 
-from doorward.exchange import Exchange, run
+from doorward.exchange import ATTEMPTS, Exchange, run
 from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.moment import Moment, Position
@@ -207,16 +207,16 @@ def test_facts_gone_stale_are_gathered_and_decided_on_again() -> None:
     assert store.committed[0][1].position == Position(1, 2)
 
 
-def test_the_third_attempt_still_counts() -> None:
-    assert answer(PlainStore([Stale(), Stale()]), Decision("yes", (RECORD,))) == "YES"
+def test_the_last_attempt_still_counts() -> None:
+    assert answer(PlainStore([Stale()] * (ATTEMPTS - 1)), Decision("yes", (RECORD,))) == "YES"
 
 
-def test_after_three_attempts_the_server_says_that_it_cannot() -> None:
-    store = PlainStore([Stale()] * 9)
+def test_after_the_last_attempt_the_server_says_that_it_cannot() -> None:
+    store = PlainStore([Stale()] * (2 * ATTEMPTS))
     with refused("temporarily_unavailable", reason="store_unavailable") as caught:
         answer(store, Decision("yes", (RECORD,)))
     assert caught.value.status == 503
-    assert (store.gathered, store.log.count("decide"), store.log.count("commit")) == (3, 3, 3)
+    assert (store.gathered, store.log.count("decide"), store.log.count("commit")) == (ATTEMPTS,) * 3
     assert store.committed == []
 
 

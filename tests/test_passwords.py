@@ -75,6 +75,17 @@ def test_what_was_kept_with_other_parameters_decides_them(quick):
     assert {(p.memory_cost, p.time_cost) for p in map(extract_parameters, done)} == {(64, 3)}
 
 
+def test_many_at_once_whose_parameters_are_others_do_not_wait_for_each_other(quick):
+    pool, _ = quick
+    kept = PasswordHasher(time_cost=3, memory_cost=64, parallelism=1).hash("correct horse battery")
+
+    async def run():
+        asking = [pool.matches(kept, "correct horse battery") for _ in range(8 * THREADS)]
+        return await asyncio.wait_for(asyncio.gather(*asking), 60)
+
+    assert asyncio.run(run()) == [True] * 8 * THREADS
+
+
 def test_two_at_once_fifty_wait_and_the_rest_is_refused(monkeypatch):
     """T148."""
     pool, held, at_work, most = Passwords(), threading.Event(), [], []

@@ -359,3 +359,19 @@ def test_each_purpose_has_a_key_of_its_own() -> None:
     assert len(keys | {MASTER_KEY, derive(b"n" * 32, "cursors")}) == 5
     assert {len(key) for key in keys} == {32}
     assert derive(MASTER_KEY, "cursors") == derive(MASTER_KEY, "cursors")
+
+
+@each_algorithm
+def test_an_id_token_is_signed_as_one(algorithm: str) -> None:
+    """T075: of no type that is taken for an access token."""
+    key = a_signing_key(algorithm)
+    text = a_signer().id_token({"iss": POLICY.issuer, "sub": "Zoë"}, key)
+    header, payload, signature, signing_input = jwt.unpack(text)
+    jwt.authenticate(header, signature, signing_input, published(key))
+    assert header.members == {"typ": "JWT", "alg": algorithm, "kid": key.id}
+    assert jwt.read_claims(payload) == {"iss": POLICY.issuer, "sub": "Zoë"}
+
+
+def test_a_key_of_the_feed_signs_no_id_token() -> None:
+    with pytest.raises(AssertionError):
+        a_signer().id_token({}, replace(a_signing_key(), purpose="feed"))

@@ -49,7 +49,10 @@ def test_what_is_there_already_is_used(acme):
 
 def test_the_printed_call_keeps_the_secret_out_of_the_arguments(at):
     for caller in OFFERED:
-        call = at("init", "--for", caller.value, "--yes", "--json").json["call"]
+        made = at("init", "--for", caller.value, "--yes", "--json").json
+        if made.get("client", {}).get("client_secret") is None and "key" not in made:
+            continue
+        call = made.get("redeem") or made["call"]
         assert call.startswith("printf %s ")
         assert call.count("_live_") == 1
         assert "_live_" in call.partition("|")[0]

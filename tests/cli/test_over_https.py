@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.browsing import a_user, consent_page, sent_back, signed_in
+from tests.deployment import Doorward
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +93,27 @@ def test_the_environment_of_a_client_names_the_issuer(remote, made):
     )
     assert f"DOORWARD_ISSUER={remote.variables['DOORWARD_URL']}\n" in ran.stdout
     assert f"DOORWARD_CA_FILE={remote.variables['DOORWARD_CA_FILE']}\n" in ran.stdout
+
+
+@pytest.mark.parametrize("caller", ["apps", "own-app"])
+def test_the_printed_address_signs_in_and_the_printed_call_redeems_the_code(place, remote, caller):
+    directory, environment = place
+    ran = remote("init", "--for", caller, "--api", f"https://{caller}.example.com", "--yes", "--json")
+    assert ran.returncode == 0, ran.stderr
+    made, variables = json.loads(ran.stdout), remote.variables
+    trust = ssl.create_default_context(cafile=variables["DOORWARD_CA_FILE"])
+    with httpx2.Client(base_url=variables["DOORWARD_URL"], verify=trust, trust_env=False, timeout=GRACE) as http:
+        doorward = Doorward(variables["DOORWARD_URL"], directory, http, variables["DOORWARD_ADMIN_KEY"])
+        browser = signed_in(doorward, a_user(doorward))
+        reply = browser.get(made["call"])
+        if caller == "apps":
+            reply = browser.submit(consent_page(browser, reply), answer="allow")
+        code = sent_back(reply, made["client"]["redirect_uris"][0])["code"]
+    fetched = subprocess.run(
+        ["sh", "-c", made["redeem"].replace("curl ", "curl -s ").replace("CODE", code, 1)],
+        cwd=directory, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert {"access_token", "refresh_token", "id_token"} <= json.loads(fetched.stdout).keys()
 
 
 def test_the_printed_call_fetches_a_token_that_inspect_finds_good_and_revoke_ends(place, remote, made):

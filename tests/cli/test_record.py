@@ -193,6 +193,19 @@ def test_a_client_is_disabled_and_its_grant_changed(acme):
     assert acme("clients", "show", client_id, "--json").json["state"] == "disabled"
 
 
+def test_a_client_is_told_where_to_hear_of_logouts_and_shows_it(acme):
+    bye, heard = "https://books.example/bye", "https://books.example/logout"
+    words = ("--account", "acme", "--name", "Books", "--grant-type", "authorization_code", "--json")
+    given = ("--redirect-uri", "https://books.example/cb", "--post-logout-redirect-uri", bye)
+    made = acme("clients", "create", *words, *given, "--backchannel-logout-uri", heard).json
+    assert (made["post_logout_redirect_uris"], made["backchannel_logout_uri"]) == ([bye], heard)
+    shown = acme("clients", "show", made["client_id"]).out
+    assert bye in shown
+    assert heard in shown
+    changed = acme("clients", "update", made["client_id"], "--backchannel-logout-uri", "", "--json").json
+    assert (changed["post_logout_redirect_uris"], changed["backchannel_logout_uri"]) == ([bye], None)
+
+
 def test_a_grant_ends_once(acme):
     words = ("--account", "acme", "--name", "w", "--api", API, "--scope", "invoices:read", "--json")
     grant = acme("clients", "create", *words).json["apis"][0]["grant_id"]

@@ -52,3 +52,25 @@ def test_a_name_is_taken_once(acme):
     acme("users", "create", "ada")
     ran = acme("users", "create", "ADA")
     assert (ran.code, "exists already" in ran.err) == (1, True)
+
+
+def test_a_user_joins_an_account_in_a_role(acme):
+    acme("users", "create", "ada", "--account", "acme", "--account-role", "viewer")
+    assert acme("users", "show", "ada", "--json").json["accounts"] == [{"account": "acme", "role": "viewer"}]
+    assert "acme (viewer)" in acme("users", "show", "ada").out
+
+
+def test_what_is_wrong_is_said(acme):
+    assert acme("users", "create", "ada", "--account-role", "king").code == 2
+    ran = acme("users", "create", "ada", "--email", "nowhere")
+    assert (ran.code, "e-mail address" in ran.err) == (1, True)
+    assert acme("users", "create", "ada", "--email-verified").code == 1
+    for words in (("show",), ("disable",), ("enable",), ("reset-password",)):
+        assert acme("users", *words, "nobody").code == 1
+
+
+def test_no_password_is_ever_asked_for(acme):
+    """Neither as an option nor on a terminal."""
+    assert acme("users", "create", "ada", "--password", "x").code == 2
+    ran = acme("users", "create", "ada", terminal=True)
+    assert (ran.code, "assword:" in ran.out + ran.err) == (0, False)

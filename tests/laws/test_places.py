@@ -22,7 +22,7 @@ PRIVATE_KEYS = {
 KEEPERS = ("sign.py", "local_ca.py")
 
 HTTP_IN = {"fastapi", "starlette", "uvicorn", "httptools", "h11"}
-HTTP_OUT = {"httpx2", "urllib.request", "http.client", "requests"}
+HTTP_OUT = {"httpcore2", "httpx2", "urllib.request", "http.client", "requests"}
 
 
 def _top(module: str) -> str:

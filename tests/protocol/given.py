@@ -28,6 +28,7 @@ from doorward.protocol.entities import (
     ApiKey,
     Client,
     Grant,
+    LogoutDelivery,
     Membership,
     Password,
     Session,
@@ -177,6 +178,10 @@ def a_session(**fields: Any) -> Session:
     return replace(made, **fields)
 
 
+def a_logout_delivery(**fields: Any) -> LogoutDelivery:
+    return replace(LogoutDelivery("session_1", "client_1", "user_1", NOW, NOW), **fields)
+
+
 def a_user_grant(**fields: Any) -> Grant:
     grant = Grant("grant_u", "client_1", "api_1", scope("read"), EARLIER)
     return replace(grant, **{"user_id": "user_1", "session_id": "session_1", **fields})
@@ -215,6 +220,11 @@ def a_signer() -> Signer:
 @cache
 def a_signing_key(kid: str = "signing_1", algorithm: str = "ES256") -> SigningKey:
     return a_signer().generate(kid, algorithm, EARLIER)
+
+
+def signing_keys() -> tuple[SigningKey, ...]:
+    """One that is active for each algorithm, as there are as a rule."""
+    return a_signing_key(), a_signing_key("signing_rsa", "RS256")
 
 
 @cache

@@ -271,3 +271,29 @@ def test_no_check_stands_before_those_of_the_address() -> None:
     places = [place for _, place in authorization.CHECKS]
     assert places == sorted(places, key=lambda place: place == authorization.CLIENT)
     assert places.count(authorization.PAGE) == 3
+
+
+class TestClaims:
+    """OpenID Connect Core §5.5."""
+
+    @pytest.mark.parametrize("text", ["x", "[]", '{"id_token": []}', '{"id_token": {"email": true}}'])
+    def test_what_is_no_request_for_claims_is_refused(self, text: str) -> None:
+        found = refusal(claims=text)
+        assert (found.error, found.goes_to) == ("invalid_request", TOLD)
+
+    def test_the_users_that_it_names_are_those_of_whom_the_client_hears(self) -> None:
+        assert ask(claims='{"id_token": {"sub": {"values": ["user_2", "user_1"]}}}').subjects == {"user_1", "user_2"}
+        assert ask(claims='{"userinfo": {"sub": {"value": "user_1"}}}').subjects == frozenset()
+
+    def test_a_sign_in_that_is_stronger_than_ours_is_never_met(self) -> None:
+        """§5.5.1.1: a failed authentication, told before anybody signs in in vain."""
+        found = refusal(claims='{"id_token": {"acr": {"essential": true, "values": ["urn:mace:incommon:iap:silver"]}}}')
+        assert (found.error, found.goes_to) == ("unmet_authentication_requirements", TOLD)
+        assert ask(claims='{"id_token": {"acr": {"essential": true, "values": ["9", "1"]}}}').claims
+        assert ask(claims='{"id_token": {"acr": {"values": ["9"]}}}', acr_values="9").claims
+
+
+def test_what_was_kept_by_an_older_version_can_be_read_too() -> None:
+    kept = ask(scope="read").kept()
+    del kept["subjects"]
+    assert Authorization.of(kept) == ask(scope="read")

@@ -21,12 +21,11 @@ from tests.protocol.given import (
 
 from doorward.protocol import connected_apps
 from doorward.protocol.connected_apps import Allowed, Disconnect, EndKey, KeyFacts
-from doorward.protocol.entities import Usage
 from doorward.protocol.events import ApiKeyRevoked, GrantRevoked
 
 CLIENT = a_client().client
-READS = Allowed(a_user_grant(created_at=9), CLIENT, an_api(), Usage(3, 50))
-OTHER = Allowed(a_user_grant(id="grant_v", created_at=5, scope=scope("write")), CLIENT, another_api(), Usage(1, 70))
+READS = Allowed(CLIENT, an_api(), scope("read"), 9, 50)
+OTHER = Allowed(CLIENT, another_api(), scope("write"), 5, 70)
 
 
 def test_all_that_one_app_may_is_one_entry() -> None:
@@ -41,17 +40,14 @@ def test_apps_stand_in_the_order_of_their_names() -> None:
 
 
 def test_what_no_api_describes_is_left_to_the_page() -> None:
-    (app,) = connected_apps.apps((replace(READS, api=None, usage=Usage()),))
+    (app,) = connected_apps.apps((replace(READS, api=None, last_used_at=None),))
     assert (app.scopes, app.last_used_at) == ({"read": ""}, None)
 
 
 def test_disconnecting_ends_every_grant_at_once() -> None:
-    decision = connected_apps.disconnect(
-        Disconnect("user_1", "client_1"), (READS.grant, OTHER.grant), POLICY, a_moment()
-    )
-    assert decision.events == tuple(
-        GrantRevoked(replace(one.grant, revoked_at=NOW, version=2)) for one in (READS, OTHER)
-    )
+    both = (a_user_grant(), a_user_grant(id="grant_v"))
+    decision = connected_apps.disconnect(Disconnect("user_1", "client_1"), both, POLICY, a_moment())
+    assert decision.events == tuple(GrantRevoked(replace(one, revoked_at=NOW, version=2)) for one in both)
     assert connected_apps.disconnect(Disconnect("user_1", "client_1"), (), POLICY, a_moment()).events == ()
 
 

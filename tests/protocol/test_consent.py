@@ -24,9 +24,16 @@ def test_remembered_is_the_union_of_what_lives_there() -> None:
         a_user_grant(scope=scope("write"), revoked_at=NOW), a_user_grant(scope=scope("email"), api_id=None),
         a_user_grant(scope=scope("profile"), tokens_revoked_at=NOW),
     )  # fmt: skip
-    assert consent.remembered(grants, "api_1") == scope("read openid profile")
-    assert consent.remembered(grants, None) == scope("email")
-    assert consent.remembered(grants, "api_2") == consent.remembered((), "api_1") == frozenset()
+    assert consent.remembered(grants, "api_1", None) == scope("read openid profile")
+    assert consent.remembered(grants, None, None) == scope("email")
+    assert consent.remembered(grants, "api_2", None) == consent.remembered((), "api_1", None) == frozenset()
+
+
+def test_what_was_allowed_for_one_account_is_not_remembered_for_another() -> None:
+    grants = (a_user_grant(account_id="a"), a_user_grant(account_id="b", scope=scope("write")), a_user_grant())
+    assert consent.remembered(grants, "api_1", "a") == scope("read")
+    assert consent.remembered(grants, "api_1", "b") == scope("write")
+    assert consent.remembered(grants, "api_1", "c") == frozenset()
 
 
 @pytest.mark.parametrize(

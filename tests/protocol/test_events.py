@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 from tests.protocol.allowed import a_code, a_refresh_token, a_waiting_request
+from tests.protocol.elsewhere import a_sign_in, an_identity, an_invitation
 from tests.protocol.given import (
     CLIENT_SECRET,
     KEY,
     NOW,
     a_client,
     a_grant,
+    a_logout_delivery,
     a_membership,
     a_password,
     a_session,
@@ -36,6 +38,7 @@ from tests.protocol.given import (
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
+from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import ResetLink, SetupLink
 from doorward.protocol.events import Event, entity_id, is_change, particulars
 
@@ -52,6 +55,9 @@ GRANTED = {"grant_id": "grant_api_1", "client_id": "client_1", "scope": ["read",
 SIGNS = {"kid": "signing_1", "purpose": "token", "algorithm": "ES256", "state": "active"}
 ADA = {"username": "Ada", "state": "active", "role": "member"}
 BELONGS = {"account": "acme", "role": "developer"}
+LINKED = {"identity": "identity_1", "issuer": "https://login.acme.example", "subject": "00u1a2b3"}
+NOTICE = {"client_id": "client_1", "user_id": "user_1", "attempts": 0}
+LEFT = {"upstream": "acme", "address": "192.0.2.1"}
 SIGNED_IN = {"session": "session_1", "user": "user_1", "address": "192.0.2.1"}
 INVOICES = {"identifier": "https://api.example.com", "name": "invoices"}
 
@@ -113,6 +119,14 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (p.MembershipDeleted(a_membership()), "user/user_1", BELONGS),
     (p.SessionStarted(a_session()), "user/user_1", SIGNED_IN),
     (p.SessionEnded(a_session(ended_at=NOW)), "session/session_1", SIGNED_IN),
+    (p.LogoutTokenDelivered(a_logout_delivery()), "session/session_1", NOTICE),
+    (p.LogoutTokenUndelivered(a_logout_delivery(), "status_500"), "session/session_1",
+        {**NOTICE, "reason": "status_500"}),
+    (u.UpstreamSignInBegun(a_sign_in()), "upstream_sign_in/upstream_1", LEFT),
+    (u.UpstreamSignInEnded(a_sign_in(ended_at=NOW)), "upstream_sign_in/upstream_1", LEFT),
+    (u.IdentityAdded(an_invitation()), "user/user_1", {**LINKED, "identity": "identity_2", "subject": None}),
+    (u.IdentityClaimed(an_identity()), "user/user_1", LINKED),
+    (u.IdentityRemoved(an_identity()), "user/user_1", LINKED),
     (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",
@@ -136,6 +150,7 @@ def test_an_event_names_what_it_touches_and_what_is_kept_of_it(
 
 def test_records_make_no_facts_stale_and_everything_else_does() -> None:
     records = {e.AccessTokenIssued, e.CredentialRefused, v.AuthorizationRequested, v.RefreshTokenIssued}
+    records |= {u.UpstreamSignInBegun, p.LogoutTokenDelivered, p.LogoutTokenUndelivered}
     assert {type(event) for event, _, _ in TOLD if not is_change(event)} == records
 
 

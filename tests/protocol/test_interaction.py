@@ -54,7 +54,7 @@ from doorward.protocol.refusal import Destination
 from doorward.protocol.session import SessionFacts
 
 TO = Destination(CALLBACK, "query", "af0ifjsldkj")
-BEFORE = a_user_grant()  # what the user allowed earlier: read
+BEFORE = a_user_grant(account_id="acme")  # what the user allowed earlier: read
 HERE = Browser("a session's digest", COOKIE, "192.0.2.1")
 
 
@@ -99,9 +99,7 @@ class TestBegin:
     def test_who_allowed_it_before_gets_a_code_at_once(self) -> None:
         event = issued(begin(known(None, signed_in(), BEFORE)))
         assert event.request is None
-        assert event.grant == replace(
-            BEFORE, id=event.grant.id, created_at=NOW, account_id="acme", auth_time=NOW - 60, acr="1"
-        )
+        assert event.grant == replace(BEFORE, id=event.grant.id, created_at=NOW, auth_time=NOW - 60, acr="1")
         assert event.code.grant_id == event.grant.id
         assert (event.code.expires_at, event.code.redeemed_at) == (NOW + 60, None)
 
@@ -209,12 +207,12 @@ class TestResume:
         first = resume(known(None, signed_in()), row).reply
         assert not any(line.is_new for line in first.scopes)
 
-    def test_it_warns_of_a_client_that_is_on_loopback_alone(self) -> None:
-        uris = ("http://127.0.0.1/cb", "http://[::1]/cb")
-        row = a_waiting_request(an_authorization(redirect_uri="http://127.0.0.1:1/cb"))
-        assert resume(known(a_public_app(redirect_uris=uris), signed_in()), row).reply.is_on_loopback
-        mixed = a_public_app(redirect_uris=(*uris, CALLBACK))
-        assert not resume(known(mixed, signed_in()), row).reply.is_on_loopback
+    def test_it_warns_where_the_answer_goes_to_loopback(self) -> None:
+        """Any program there chooses the address among those of the client, so its others say nothing."""
+        facts = known(a_public_app(redirect_uris=("http://127.0.0.1/cb", CALLBACK)), signed_in())
+        for uri, warns in (("http://127.0.0.1:1/cb", True), (CALLBACK, False)):
+            row = a_waiting_request(an_authorization(redirect_uri=uri))
+            assert resume(facts, row).reply.is_on_loopback is warns
 
     def test_who_signed_in_meanwhile_and_need_not_be_asked_goes_on(self) -> None:
         row = a_waiting_request()
@@ -296,6 +294,11 @@ class TestAnswer:
     def test_who_belongs_to_no_account_acts_for_none(self) -> None:
         facts = replace(known(None, signed_in()), accounts=())
         assert issued(answer(facts)).grant.account_id is None
+
+    def test_what_he_allowed_for_one_account_is_asked_anew_for_another(self) -> None:
+        """He may have left the account, or not have belonged to any."""
+        for before in ("left", None):
+            waits(begin(known(None, signed_in(), replace(BEFORE, account_id=before))), "/consent")
 
     def test_last_times_account_is_the_first_that_is_offered(self) -> None:
         before: Grant = replace(BEFORE, account_id="other")

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.protocol.given import NOW, POLICY, a_membership, a_moment, a_person, an_account, asked, refused
+from tests.protocol.given import (
+    NOW,
+    POLICY,
+    a_membership,
+    a_moment,
+    a_person,
+    a_user_grant,
+    an_account,
+    asked,
+    refused,
+)
 
 from doorward.protocol import membership
+from doorward.protocol.events import GrantRevoked
 from doorward.protocol.membership import CreateFacts, CreateMembership, Facts, UpdateMembership
 from doorward.protocol.people_events import MembershipChanged, MembershipCreated, MembershipDeleted
 
@@ -46,3 +57,11 @@ def test_a_membership_ends() -> None:
     )
     with refused("not_found"):
         membership.delete(asked(), Facts(None), POLICY, a_moment())
+
+
+def test_what_acted_for_the_account_in_his_name_ends_with_it() -> None:
+    """T056."""
+    acting, over = a_user_grant(account_id="acme"), a_user_grant(id="grant_v", account_id="acme", revoked_at=NOW - 1)
+    assert membership.delete(asked(), Facts(a_membership(), (acting, over)), POLICY, a_moment()).events == (
+        MembershipDeleted(a_membership()), GrantRevoked(replace(acting, revoked_at=NOW, version=2)),
+    )  # fmt: skip

@@ -10,7 +10,8 @@ METHODS = ["client_secret_basic", "client_secret_post"]
 
 
 def test_the_metadata_names_what_is_served() -> None:
-    assert document("https://auth.example.com", ["client_credentials"], ["/oauth/introspect", "/oauth/revoke"]) == {
+    served = ["/oauth/introspect", "/oauth/revoke", "/oauth/userinfo"]
+    assert document("https://auth.example.com", ["client_credentials"], served) == {
         "issuer": "https://auth.example.com",
         "authorization_endpoint": "https://auth.example.com/oauth/authorize",
         "token_endpoint": "https://auth.example.com/oauth/token",
@@ -23,8 +24,22 @@ def test_the_metadata_names_what_is_served() -> None:
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["consent", "login", "none", "select_account"],
         "authorization_response_iss_parameter_supported": True,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+        "acr_values_supported": ["1"],
+        "claim_types_supported": ["normal"],
+        "claims_supported": [
+            "iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "at_hash", "sid",
+            "name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile", "picture",
+            "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
+            "email", "email_verified", "address", "phone_number", "phone_number_verified",
+        ],
+        "claims_parameter_supported": True,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        "end_session_endpoint": "https://auth.example.com/oauth/logout",
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "revocations_endpoint": "https://auth.example.com/revocations",
         "revocations_stream_endpoint": "https://auth.example.com/revocations/stream",
         "revocations_jwks_uri": "https://auth.example.com/revocations/jwks",
@@ -34,13 +49,14 @@ def test_the_metadata_names_what_is_served() -> None:
         "introspection_endpoint_auth_methods_supported": METHODS,
         "revocation_endpoint": "https://auth.example.com/oauth/revoke",
         "revocation_endpoint_auth_methods_supported": [*METHODS, "none"],
-    }
+        "userinfo_endpoint": "https://auth.example.com/oauth/userinfo",
+    }  # fmt: skip
 
 
 def test_what_is_not_served_is_not_named() -> None:
     found = document("https://auth.example.com", [], [])
     assert found["grant_types_supported"] == []
-    assert not {name for name in found if name.startswith(("introspection_", "revocation_"))}
+    assert not {name for name in found if name.startswith(("introspection_", "revocation_", "userinfo_"))}
 
 
 @pytest.mark.parametrize("path", MEMBERS)

@@ -143,6 +143,7 @@ def test_the_name_localhost_has_any_port_only_where_the_client_says_so() -> None
         (CALLBACK, "https://client.example", "client.example", True, False),
         ("https://client.example:8443/cb?x=/y", "https://client.example:8443", "client.example:8443", True, False),
         ("http://127.0.0.1:1/cb", "http://127.0.0.1:1", "127.0.0.1:1", False, True),
+        ("http://[::1]:1/cb", "http:", "[::1]:1", False, True),
         ("com.example.app:/cb", "com.example.app:", "com.example.app", False, False),
     ],
 )

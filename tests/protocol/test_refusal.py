@@ -23,6 +23,7 @@ WIRE: tuple[tuple[type[Refusal], int, str], ...] = (
     (r.AccessDenied, 400, "access_denied"),
     (r.LoginRequired, 400, "login_required"),
     (r.ConsentRequired, 400, "consent_required"),
+    (r.UnmetAuthenticationRequirements, 400, "unmet_authentication_requirements"),
     (r.RequestNotSupported, 400, "request_not_supported"),
     (r.RequestUriNotSupported, 400, "request_uri_not_supported"),
     (r.UnsupportedGrantType, 400, "unsupported_grant_type"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.protocol.allowed import a_code, a_refresh_token, a_waiting_request
+from tests.protocol.elsewhere import a_sign_in, an_identity
 from tests.protocol.given import (
     CLIENT_SECRET,
     KEY,
@@ -15,6 +16,7 @@ from tests.protocol.given import (
     POLICY,
     a_client,
     a_grant,
+    a_logout_delivery,
     a_membership,
     a_password,
     a_session,
@@ -32,6 +34,7 @@ from tests.protocol.given import (
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
+from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import ResetLink, SetupLink
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
@@ -97,6 +100,13 @@ SILENT: tuple[Event, ...] = (
     p.MembershipChanged(a_membership()),
     p.MembershipDeleted(a_membership()),
     p.SessionStarted(a_session()),
+    u.UpstreamSignInBegun(a_sign_in()),
+    u.UpstreamSignInEnded(a_sign_in()),
+    u.IdentityAdded(an_identity()),
+    u.IdentityClaimed(an_identity()),
+    u.IdentityRemoved(an_identity()),
+    p.LogoutTokenDelivered(a_logout_delivery()),
+    p.LogoutTokenUndelivered(a_logout_delivery(), "status_500"),
     e.SetupLinkCreated(LINK),
     e.SetupLinkUsed(LINK),
     e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW),

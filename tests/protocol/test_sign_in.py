@@ -53,7 +53,7 @@ def test_whatever_is_wrong_has_one_answer_and_one_record(request_: Request, fact
 def test_the_session_that_the_browser_had_ends_with_it() -> None:
     """T140: nobody who planted a cookie, or knew the old one, is signed in by it."""
     here, elsewhere = a_session(id="here", digest="old"), a_session(id="elsewhere", digest="other")
-    decision = decide(replace(REQUEST, before="old"), Facts(a_person(), (here, elsewhere)))
+    decision = decide(replace(REQUEST, before="old"), Facts(a_person(), (here, elsewhere), (here,)))
     assert decision.events[1:] == (SessionEnded(replace(here, ended_at=NOW)),)
     assert decision.reply.session.id not in ("here", "elsewhere")
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.deployment import Doorward, deployed, served
+from tests.browsing import Browser, a_user, signed_in
+from tests.deployment import Doorward, Json, deployed, served
+from tests.receiver import Receiver, a_receiver
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +31,52 @@ def doorward(request: pytest.FixtureRequest) -> Doorward:
 
 
 @pytest.fixture(scope="session")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A client's own server, over TLS."""
+    with a_receiver(tmp_path_factory.mktemp("receiver")) as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def calling(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorward]:
+    """It may call that server, which is on this machine."""
+    outbound = {"outbound_networks": ("127.0.0.0/8", "::1/128"), "outbound_ca_file": receiver.ca_file}
+    with deployed(tmp_path_factory.mktemp("calling"), **outbound) as doorward:
+        yield doorward
+
+
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorward]:
     """The real server, over TLS."""
     with served(tmp_path_factory.mktemp("served")) as doorward:
         yield doorward
+
+
+@pytest.fixture(scope="session")
+def people() -> dict[str, Json]:
+    """One user of each deployment, since to choose a password takes its time."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def sessions() -> dict[str, dict[str, str]]:
+    """The cookies of a session of each of them."""
+    return {}
+
+
+@pytest.fixture
+def user(doorward: Doorward, people: dict[str, Json]) -> Json:
+    """Whoever ends more than his grants, his session say, makes a user of his own."""
+    where = str(doorward.directory)
+    if where not in people:
+        people[where] = a_user(doorward)
+    return people[where]
+
+
+@pytest.fixture
+def browser(doorward: Doorward, user: Json, sessions: dict[str, dict[str, str]]) -> Browser:
+    """He is signed in; what else it keeps is for one test."""
+    where = str(doorward.directory)
+    if where not in sessions:
+        sessions[where] = signed_in(doorward, user).cookies
+    return Browser(doorward, dict(sessions[where]))

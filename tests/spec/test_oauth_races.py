@@ -110,3 +110,33 @@ def active(doorward, token):
     """As an administrator asks."""
     headers = {"authorization": f"Bearer {doorward.admin_key}"}
     return doorward.http.post("/oauth/introspect", data={"token": token}, headers=headers).json()["active"]
+
+
+class TestRestart:
+    """T052, decision 6: what a retry gets is kept, sealed; neither a restart nor another worker changes it."""
+
+    @pytest.fixture
+    def retry(self, tmp_path):
+        """A refresh token that was rotated before the server was restarted, and its successor."""
+        # As long as it may be: what takes its time here are the two starts.
+        longest = {"DOORWARD__REFRESH_TOKEN_OVERLAP": "60"}
+        with served(tmp_path, "--workers", WORKERS, variables=longest) as doorward:
+            client = an_app(doorward)
+            first = tokens(signed_in(doorward, a_user(doorward)), client)
+            again = refresh(doorward, client, first["refresh_token"]).json()
+            admin_key = doorward.admin_key
+        port = int(doorward.issuer.rpartition(":")[2])
+        with served(tmp_path, "--workers", WORKERS, port=port, variables=longest) as doorward:
+            doorward.admin_key = admin_key
+            yield doorward, client, first["refresh_token"], again
+
+    def test_every_worker_gives_the_same_successor_after_it_and_a_replay_ends_all(self, retry):
+        doorward, client, first, again = retry
+        replies = doorward.at_once(RACERS, lambda _: refresh(doorward, client, first))
+        assert {reply.status_code for reply in replies} == {200}, [reply.text for reply in replies]
+        assert {reply.json()["refresh_token"] for reply in replies} == {again["refresh_token"]}
+        assert active(doorward, again["access_token"]) is True
+        assert refresh(doorward, client, again["refresh_token"]).status_code == 200
+        assert refresh(doorward, client, first).json()["reason"] == "refresh_token_replayed"
+        for token in (again["access_token"], *(reply.json()["access_token"] for reply in replies[:4])):
+            assert active(doorward, token) is False

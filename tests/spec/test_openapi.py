@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
+from contextlib import closing
+from sqlite3 import connect
 from typing import Any
 
 import pytest
@@ -71,6 +73,16 @@ def a_session(doorward):
     return doorward.v1("GET", f"/sessions?user={user['id']}").json()["items"][0]
 
 
+def an_identity(doorward):
+    """No setting of this deployment names an upstream, so that nobody could be linked to a login there."""
+    made, user = f"identity_{next(NUMBERS)}", a_user(doorward)["id"]
+    with closing(connect(doorward.directory / "doorward.db", timeout=30)) as database, database:
+        row = (made, user, "https://login.acme.example", made, 1_800_000_000)
+        columns = "id, user_id, issuer, subject, created_at"
+        database.execute(f"INSERT INTO identities ({columns}) VALUES (?, ?, ?, ?, ?)", row)
+    return {"id": made}
+
+
 def existing(doorward, path):
     """The id of a fresh entity of the kind that lives at this path."""
     kind = path.split("/")[1]
@@ -89,6 +101,7 @@ def existing(doorward, path):
         "memberships": lambda: doorward.create(
             "/memberships", user=a_user(doorward)["id"], account=doorward.an_account()["id"]
         ),
+        "identities": lambda: an_identity(doorward),
         "sessions": lambda: a_session(doorward),
         "admin-keys": lambda: doorward.create("/admin-keys", name="ci", scope="apis:read"),
     }[kind]()

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.browsing import a_code, a_public_app, a_user, address_of, an_app, asking, redeem, sent_back, signed_in
+from tests.browsing import a_code, a_public_app, address_of, an_app, asking, redeem, sent_back
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-
-
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
-@pytest.fixture
-def browser(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = signed_in(doorward, a_user(doorward))
-    return people[doorward.directory]
 
 
 @pytest.mark.parametrize("app", [an_app, a_public_app])

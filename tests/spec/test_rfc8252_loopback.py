@@ -3,19 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.browsing import a_public_app, a_user, address_of, allowed, asking, consent_page, redeem, sent_back, signed_in
-
-
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
-@pytest.fixture
-def browser(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = signed_in(doorward, a_user(doorward))
-    return people[doorward.directory]
+from tests.browsing import a_public_app, address_of, allowed, asking, consent_page, redeem, sent_back
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
@@ -53,6 +41,43 @@ def test_8_6_such_an_app_is_asked_for_every_time(doorward, browser):
         sent_back(browser.submit(page, answer="allow"), uri)
     told = sent_back(browser.get(address_of(asking(client, redirect_uri=uri, prompt="none"))), uri)
     assert told["error"] == "consent_required"
+
+
+def test_7_2_an_app_with_a_claimed_https_address_is_known_by_it(doorward, browser):
+    """§8.6: the identity of the client can be assured, so its user is not asked again."""
+    client = a_public_app(doorward)
+    assert "code" in allowed(browser, client)
+    assert "code" in sent_back(browser.get(address_of(asking(client, prompt="none"))))
+
+
+def test_8_1_public_clients_prove_that_the_code_is_theirs(doorward, browser):
+    """Authorization servers SHOULD reject authorization requests from native apps that don't use PKCE."""
+    client, uri = a_public_app(doorward, redirect_uris=["http://127.0.0.1/cb"]), "http://127.0.0.1:5000/cb"
+    told = sent_back(browser.get(address_of(asking(client, redirect_uri=uri, code_challenge=""))), uri)
+    assert told["error"] == "invalid_request"
+
+
+def test_8_4_the_type_of_the_client_is_recorded_and_its_addresses_are_complete(doorward, browser):
+    """Authorization servers MUST record the client type, and MUST reject URIs that don't exactly match."""
+    client = a_public_app(doorward, redirect_uris=["com.example.app:/cb", "http://127.0.0.1/cb"])
+    assert doorward.v1("GET", f"/clients/{client['client_id']}").json()["token_endpoint_auth_method"] == "none"
+    for uri in (
+        "com.example.app:/cb2", "com.example.app:/", "com.example.app://cb", "com.example.app.evil:/cb",
+        "COM.EXAMPLE.APP:/cb", "http://127.0.0.1/", "http://127.0.0.1:5000/cb?x=1", "http://127.0.0.1:5000/cb/",
+    ):  # fmt: skip
+        assert browser.get(address_of(asking(client, redirect_uri=uri))).status_code == 400
+
+
+def test_8_5_a_secret_makes_nobody_less_public(doorward, browser):
+    """A secret that is statically included in an app proves nothing, so a public client that shows one is refused."""
+    client = a_public_app(doorward)
+    shown = {**client, "client_secret": "dws_live_" + "0" * 50}
+    assert redeem(doorward, shown, "x").status_code == 401
+
+
+def test_8_10_each_answer_names_the_server_that_it_comes_from(doorward, browser):
+    client, uri = a_public_app(doorward, redirect_uris=["http://127.0.0.1/cb"]), "http://127.0.0.1:5000/cb"
+    assert allowed(browser, client, redirect_uri=uri)["iss"] == doorward.issuer
 
 
 def test_an_app_with_an_address_of_its_own_has_no_warning(doorward, browser):

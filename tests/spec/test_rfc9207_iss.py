@@ -6,27 +6,13 @@ import pytest
 from tests.browsing import (
     Browser,
     Page,
-    a_user,
     address_of,
     allowed,
     an_app,
     asking,
     consent_page,
     sent_back,
-    signed_in,
 )
-
-
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
-@pytest.fixture
-def browser(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = signed_in(doorward, a_user(doorward))
-    return people[doorward.directory]
 
 
 def issuer(doorward):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from joserfc import jwt as outside
 from joserfc.jwk import KeySet
+from tests.browsing import a_user, an_app, refresh, signed_in, tokens
 from tests.deployment import API, deployed
 from tests.verify.waiting import until
 
@@ -191,6 +192,77 @@ def test_the_tokens_of_a_stolen_signing_key_are_ended(tmp_path):
         # Signed by a key that still stands.
         until(lambda: (Reader(doorward).bits(place["uri"])[place["idx"] // 8] >> (place["idx"] % 8)) & 1)
         assert parse(fetch(doorward, token).text).header["kid"] != parse(token).header["kid"]
+
+
+# Users' tokens ------------------------------------------------------------------------------------------------
+
+
+def asking_users(doorward, **fields):
+    return an_app(doorward, api=doorward.an_api(status_list=True)["identifier"], **fields)
+
+
+def test_a_token_that_a_user_allowed_has_a_bit_and_so_has_each_that_is_refreshed(doorward, browser):
+    reader, client = Reader(doorward), asking_users(doorward)
+    first = tokens(browser, client)
+    second = refresh(doorward, client, first["refresh_token"]).json()
+    retried = refresh(doorward, client, first["refresh_token"]).json()
+    found = [status_of(got["access_token"]) for got in (first, second, retried)]
+    assert len({(place["uri"], place["idx"]) for place in found}) == 3
+    assert [reader.status(got["access_token"]) for got in (first, second, retried)] == [0, 0, 0]
+
+
+def test_of_a_client_of_two_apis_it_is_the_api_of_the_grant_that_decides(doorward, browser):
+    plain, wants = doorward.an_api()["identifier"], doorward.an_api(status_list=True)["identifier"]
+    client = an_app(doorward, api=plain)
+    doorward.v1("PATCH", f"/clients/{client['client_id']}", {"api": wants, "scope": "invoices:read"})
+    assert "status" not in parse(tokens(browser, client, resource=plain)["access_token"]).claims
+    assert Reader(doorward).status(tokens(browser, client, resource=wants)["access_token"]) == 0
+
+
+def of_the_pair(doorward, client, got, user):
+    return doorward.post("revoke", client, token=got["refresh_token"])
+
+
+def of_the_grant(doorward, client, got, user):
+    return doorward.v1("POST", "/revocations", {"grant": parse(got["access_token"]).claims["grant_id"]})
+
+
+def of_the_session(doorward, client, got, user):
+    return doorward.v1("POST", f"/sessions/{parse(got['access_token']).claims['sid']}/revoke")
+
+
+def of_the_user(doorward, client, got, user):
+    return doorward.v1("POST", f"/users/{user['id']}/disable")
+
+
+def of_his_account(doorward, client, got, user):
+    return doorward.v1("POST", f"/accounts/{parse(got['access_token']).claims['account']}/suspend")
+
+
+def of_his_membership(doorward, client, got, user):
+    (one,) = doorward.v1("GET", f"/memberships?user={user['id']}").json()["items"]
+    return doorward.v1("DELETE", f"/memberships/{one['id']}")
+
+
+def by_a_replay(doorward, client, got, user):
+    second = refresh(doorward, client, got["refresh_token"]).json()
+    third = refresh(doorward, client, second["refresh_token"])
+    assert refresh(doorward, client, got["refresh_token"]).json()["reason"] == "refresh_token_replayed"
+    return third
+
+
+@pytest.mark.parametrize(
+    "end", [of_the_pair, of_the_grant, of_the_session, of_the_user, of_his_account, of_his_membership, by_a_replay]
+)
+def test_the_end_of_whatever_it_hangs_on_sets_its_bit_and_no_other(doorward, browser, end):
+    user, reader, client = a_user(doorward), Reader(doorward), asking_users(doorward)
+    account = doorward.an_account()["id"]
+    doorward.create("/memberships", user=user["id"], account=account, role="owner")
+    got, other = tokens(signed_in(doorward, user), client), tokens(browser, client)
+    assert reader.status(got["access_token"]) == 0
+    assert end(doorward, client, got, user).status_code in (200, 204)
+    becomes(reader, got["access_token"], 1)
+    assert reader.status(other["access_token"]) == 0
 
 
 # How it is served ---------------------------------------------------------------------------------------------

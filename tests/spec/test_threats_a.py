@@ -429,3 +429,11 @@ class TestForms:
     def test_a_form_without_our_token_allows_nothing(self, browser, client, token):
         page = consent_page(browser, browser.get(address_of(asking(client))))
         assert browser.submit(page, answer="allow", csrf=token).status_code == 403
+
+
+def test_t015_what_is_left_of_a_scope_is_never_nothing(doorward, browser):
+    """For a client that may not refresh, `offline_access` is none."""
+    client = an_app(doorward, grant_types=["authorization_code"])
+    for more in ({}, {"prompt": "none"}):
+        told = sent_back(browser.get(address_of(asking(client, scope="offline_access", **more))))
+        assert (told["error"], "code" in told) == ("invalid_scope", False)

@@ -125,10 +125,24 @@ def test_a_grants_tokens_end_and_what_was_allowed_stays(people: Engine) -> None:
     assert commit(people, v.GrantTokensRevoked(over)) == ""
     assert commit(people, v.GrantTokensRevoked(over)) == "Stale"
     with people.connect() as connection:
-        assert grants.of_user(connection, "user_1", "client_1") == (over,)
+        assert grants.of_user(connection, "user_1") == (over,)
     assert commit(people, e.GrantRevoked(replace(over, revoked_at=NOW, version=3))) == ""
     with people.connect() as connection:
         assert grants.of_user(connection, "user_1") == ()
+
+
+def test_what_is_remembered_does_not_grow_with_every_sign_in(people: Engine) -> None:
+    """Of grants that allow the same, one is enough to know it: the newest that lives."""
+    for number, fields in enumerate(
+        ({}, {}, {"scope": scope("write")}, {"account_id": "other"}, {"api_id": None}, {}, {"revoked_at": NOW}, {})
+    ):
+        made = replace(GRANT, id=f"grant_{number}", created_at=NOW + number, **fields)
+        assert commit(people, v.CodeIssued(made, a_code(digest=str(number)))) == ""
+    with people.connect() as connection:
+        found = grants.remembered(connection, "user_1", "client_1")
+        assert [grant.id for grant in found] == ["grant_2", "grant_3", "grant_4", "grant_7"]
+        assert grants.remembered(connection, "user_1", "client_2") == ()
+        assert grants.remembered(connection, "user_2", "client_1") == ()
 
 
 def test_what_users_allowed_is_not_what_the_client_may(people: Engine) -> None:

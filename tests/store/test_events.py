@@ -45,7 +45,7 @@ from tests.store.committing import (
     settled,
 )  # fmt: skip
 
-from doorward.protocol import authorization_events
+from doorward.protocol import authorization_events, upstream_events
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
 from doorward.protocol.entities import OpaqueToken, ResetLink, SetupLink
@@ -133,9 +133,16 @@ def named(case: tuple[Event, Table, Any]) -> str:
 
 def test_every_event_is_tried_here() -> None:
     others = {e.ApiDeleted, e.TokenRevoked, e.SetupLinkUsed, e.CredentialRefused, p.PasswordChanged}
-    others |= {p.MembershipCreated, p.MembershipDeleted, e.EverythingRevoked}
+    others |= {
+        p.LogoutTokenDelivered,
+        p.LogoutTokenUndelivered,
+        p.MembershipCreated,
+        p.MembershipDeleted,
+        e.EverythingRevoked,
+    }
     # In a file of their own.
-    others |= {member for member in EVENTS if member.__module__ == authorization_events.__name__}
+    elsewhere = (authorization_events.__name__, upstream_events.__name__)
+    others |= {member for member in EVENTS if member.__module__ in elsewhere}
     turns = {e.SigningKeyActivated, e.SigningKeyRetired, e.SigningKeyRemoved, e.SigningKeyResealed, e.SecretsRotated}
     assert {type(case[0]) for case in (*CREATED, *CHANGED)} | others | turns == set(EVENTS)
 

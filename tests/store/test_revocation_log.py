@@ -47,7 +47,7 @@ from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
 from doorward.protocol.revocation_log import Entry, Placed
 from doorward.store import revocation_log, tables
-from doorward.store.revocation_log import EVERYONE, RETENTION, Heard, Tail, cut_off
+from doorward.store.revocation_log import EVERYONE, ISSUER, RETENTION, Heard, Tail, cut_off
 from doorward.store.store import Store
 
 OTHER_API = e.ApiCreated(another_api())
@@ -75,6 +75,11 @@ def settled(engine: Engine) -> Engine:
 
 
 def log(engine: Engine) -> list[tuple[str, str, str, str]]:
+    """What verifiers hear."""
+    return [entry for entry in kept_entries(engine) if entry[0] != ISSUER]
+
+
+def kept_entries(engine: Engine) -> list[tuple[str, str, str, str]]:
     return [
         (row["audience"], row["kind"], row["value"], row["effect"]) for row in rows(engine, tables.revocation_entries)
     ]
@@ -121,6 +126,30 @@ def test_each_audience_that_it_concerns_hears_of_it_and_no_other(
     heard = {api: behind(settled, api, since.position).entries for api in ("api_1", "api_2", "api_3")}
     assert [api for api, entries in heard.items() if entries] == ([*heard] if audiences == [""] else audiences)
     assert {placed.seq for entries in heard.values() for placed in entries} == {head(settled).seq}
+
+
+OF_THE_ISSUER = (
+    (DISABLED, "client"), (SUSPENDED, "account"), (p.UserUpdated(later(a_user(), state="disabled")), "user"),
+    (p.SessionEnded(a_session(ended_at=NOW)), "session"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("event", "kind"), OF_THE_ISSUER)
+def test_what_ends_tokens_for_the_issuer_itself_is_kept_though_no_verifier_hears_of_it(
+    engine: Engine, event: Event, kind: str
+) -> None:
+    """Decision 11: else what comes back would bring them back."""
+    without_api = e.ClientCreated(a_client().client, None, ())
+    alone = e.GrantCreated(a_user_grant(api_id=None))
+    assert commit(engine, ACCOUNT, API, without_api, SIGNED_IN[0], SIGNED_IN[1], alone) == ""
+    tailing = Tailing(engine)
+    assert commit(engine, event) == ""
+    assert [entry[:2] for entry in kept_entries(engine)] == [(ISSUER, kind)]
+    assert [heard.entries for heard in tailing.follow().heard] == [()]
+    assert behind(engine, "api_1", Position(1, 0)).entries == ()
+    (value,) = {entry[2] for entry in kept_entries(engine)}
+    with engine.connect() as connection:
+        assert cut_off(connection, [(kind, value)]) == head(engine).seq
 
 
 def test_an_account_concerns_the_apis_of_its_keys_too(settled: Engine) -> None:

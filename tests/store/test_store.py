@@ -301,6 +301,7 @@ def test_nobody_waits_for_a_silent_database(database: Database, monkeypatch: pyt
             async with silent(database):
                 with pytest.raises(Unavailable, match="does not answer"):
                     await committed(store, issued("in silence"))
+            monkeypatch.setattr(stores, "PATIENCE", 30.0)
             await committed(store, issued("afterwards"))
 
     asyncio.run(ask())

@@ -1,14 +1,18 @@
 """Settings: the order of their sources, and every refusal with its three ways out."""
 
 import base64
+import re
 import secrets
 import shutil
 import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from doorward.local_ca import new_authority
 from doorward.refusals import check
-from doorward.settings import StartRefused, load
+from doorward.settings import Settings, StartRefused, load
 
 
 @pytest.fixture(autouse=True)
@@ -165,3 +169,114 @@ def test_random_secrets_are_accepted_and_never_shown():
     settings = load({"master_key": value, "pepper": f'{{"2": "{value}"}}'})
     assert check(settings) == []
     assert value not in repr(settings)
+
+
+BROKEN = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("text", [None, "", "no certificate\n", BROKEN])
+def test_authorities_of_others_that_cannot_be_read_are_refused(tmp_path, text):
+    file = tmp_path / "others.pem"
+    if text is not None:
+        file.write_text(text)
+    assert "certificates to trust" in sentences(outbound_ca_file=file)
+
+
+def test_authorities_of_others_are_certificates(tmp_path):
+    file = tmp_path / "others.pem"
+    file.write_bytes(new_authority((), datetime.now(UTC))[0])
+    assert sentences(outbound_ca_file=file) == ""
+
+
+@pytest.mark.parametrize(
+    ("networks", "refused"),
+    [
+        (("10.20.0.0/16",), False),
+        (("127.0.0.0/8", "::1/128"), False),
+        (("0.0.0.0/0",), True),
+        (("10.0.0.0/8", "::/0"), True),
+    ],
+)
+def test_inner_networks_are_named_and_not_all_of_them(networks, refused):
+    assert ("names every address" in sentences(outbound_networks=networks)) is refused
+
+
+def test_inner_networks_come_from_the_environment_too(monkeypatch):
+    monkeypatch.setenv("DOORWARD__OUTBOUND_NETWORKS", "10.20.0.0/16, fd00:1::/32")
+    assert load().outbound_networks == ("10.20.0.0/16", "fd00:1::/32")
+    monkeypatch.setenv("DOORWARD__OUTBOUND_NETWORKS", "clients.example")
+    with pytest.raises(StartRefused, match="outbound_networks"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("smtps://user:p%40ss@mail.example.com", False),
+        ("smtp://mail.example.com:587", False),
+        ("smtp://localhost:25/", False),
+        ("http://mail.example.com", True),
+        ("mail.example.com:25", True),
+        ("smtps://", True),
+        ("smtps://mail.example.com/inbox", True),
+        ("smtp://mail.example.com?starttls=no", True),
+    ],
+)
+def test_a_mail_server_is_named_by_its_url(url, refused):
+    assert ("not the address of a mail server" in sentences(smtp_url=url)) is refused
+
+
+def test_whom_letters_trust_must_be_readable_certificates(tmp_path):
+    url = "smtps://mail.example.com"
+    assert "mail server" in sentences(smtp_url=url, smtp_ca_file=tmp_path / "none.pem")
+    (tmp_path / "none.pem").write_text("no certificate")
+    assert "mail server" in sentences(smtp_url=url, smtp_ca_file=tmp_path / "none.pem")
+
+
+@pytest.mark.parametrize("sender", ["", "nobody", "a@b\r\nBcc: all@example.com", "A <a@example.com>"])
+def test_a_sender_is_one_address(sender):
+    with pytest.raises(StartRefused, match="smtp_from"):
+        load({"smtp_from": sender})
+
+
+def test_the_url_of_the_mail_server_is_never_shown():
+    settings = load({"smtp_url": "smtps://user:canary@mail.example.com"})
+    assert "canary" not in repr(settings)
+
+
+def test_a_file_of_leaked_passwords_must_be_readable(tmp_path):
+    assert "leaked passwords" in sentences(leaked_passwords=tmp_path / "none.txt")
+    (tmp_path / "none.txt").write_text("password\n")
+    assert sentences(leaked_passwords=tmp_path / "none.txt") == ""
+
+
+@pytest.mark.parametrize(("name", "refused"), [("logo.svg", False), ("LOGO.PNG", False), ("logo.html", True)])
+def test_a_logo_is_a_readable_image(tmp_path, name, refused):
+    assert "logo" in sentences(logo=tmp_path / name), "it is not there"
+    (tmp_path / name).write_text("x")
+    assert bool(sentences(logo=tmp_path / name)) is refused
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"accent_color": "red"},
+        {"display_name": ""},
+        {"display_name": "x" * 51},
+        {"session_lifetime": 10},
+        {"session_idle_lifetime": 10**9},
+    ],
+)
+def test_what_pages_and_sessions_cannot_have_is_refused_by_name(flags):
+    with pytest.raises(StartRefused) as refused:
+        load(flags)
+    assert next(iter(flags)) in str(refused.value)
+
+
+@pytest.mark.parametrize("page", ["pages.md", "signing-in.md"])
+def test_the_pages_about_people_name_settings_that_there_are(page):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+    blocks = "".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
+    named = set(re.findall(r"^(\w+) = ", blocks, re.MULTILINE)) | set(re.findall(r"`(\w+_lifetime|\w+_file)`", text))
+    assert named
+    assert named <= Settings.model_fields.keys()

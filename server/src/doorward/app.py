@@ -20,10 +20,13 @@ from doorward.protocol import (
     api_key,
     client,
     feed,
+    first_sign_in,
     grant,
+    identity,
     interaction,
     introspection,
     key_check,
+    logout,
     membership,
     password,
     revocation,
@@ -32,8 +35,10 @@ from doorward.protocol import (
     setup,
     sign_in,
     signing_key,
+    upstream_sign_in,
     usage,
     user,
+    userinfo,
     verifier,
 )  # fmt: skip
 from doorward.protocol import connected_apps as apps
@@ -51,6 +56,7 @@ from doorward.store import (
     codes,
     grants,
     idempotency,
+    identities,
     memberships,
     refresh_tokens,
     revocations,
@@ -59,6 +65,7 @@ from doorward.store import (
     signing_keys,
     tables,
     tokens,
+    upstream_sign_ins,
     users,
     verifiers,
 )  # fmt: skip
@@ -82,6 +89,7 @@ GRANT_TYPES: Mapping[str, Exchange[Any, Any, Any]] = {
 ENDPOINTS: Mapping[str, Exchange[Any, Any, Any]] = {
     "/oauth/introspect": Exchange(introspection.parse, tokens.introspection_facts, introspection.decide),
     "/oauth/revoke": Exchange(revocation.parse, tokens.revocation_facts, revocation.decide),
+    "/oauth/userinfo": Exchange(userinfo.parse, tokens.userinfo_facts, userinfo.decide),
 }
 
 # Reads: nothing is decided but who may hear.
@@ -100,6 +108,16 @@ SETUP_CHECK: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts
 
 # What people do on their pages; slow work is done between two of these, and arrives in the second as a fact.
 SIGN_IN: Exchange[Any, Any, session.Started] = Exchange(sign_in.Request, sessions.sign_in_facts, sign_in.decide)
+# Elsewhere: the browser leaves, and comes back; in between the upstream is asked, which takes its time.
+UPSTREAM: Mapping[str, Exchange[Any, Any, Any]] = {
+    "begin": Exchange(upstream_sign_in.Begin, upstream_sign_ins.begin_facts, upstream_sign_in.begin),
+    "arrive": Exchange(upstream_sign_in.Arrive, upstream_sign_ins.arrive_facts, upstream_sign_in.arrive),
+    "sign in": Exchange(first_sign_in.Request, identities.first_sign_in_facts, first_sign_in.decide),
+}
+UNLINK: Exchange[Any, Any, None] = Exchange(identity.Unlink, identities.unlink_facts, identity.unlink)
+LOGOUT: Exchange[Any, Any, logout.Done | logout.Question] = Exchange(
+    logout.Request, sessions.logout_facts, logout.decide
+)
 SESSION_END: Exchange[Any, Any, int] = Exchange(session.End, sessions.end_facts, session.end_own)
 PASSWORD_RESET: Exchange[Any, Any, Any] = Exchange(password.Reset, sessions.reset_facts, password.reset)
 RESET_LINK: Exchange[Any, Any, password.Offered | None] = Exchange(password.Ask, users.ask_facts, password.ask)
@@ -221,6 +239,8 @@ ROUTES = (
     Route("POST",   "/memberships",            "memberships:write", membership.CreateMembership, membership.MembershipObject, memberships.create_facts, membership.create, 201),
     Route("PATCH",  "/memberships/{id}",       "memberships:write", membership.UpdateMembership, membership.MembershipObject, memberships.facts, membership.update),
     Route("DELETE", "/memberships/{id}",       "memberships:write", admin.Nothing,           None,                       memberships.facts,        membership.delete,     204),
+    Route("POST",   "/identities",             "identities:write", identity.CreateIdentity,  identity.IdentityObject,    identities.create_facts,  identity.create,       201),
+    Route("DELETE", "/identities/{id}",        "identities:write", admin.Nothing,            None,                       identities.facts,         identity.delete,       204),
     Route("POST",   "/sessions/{id}/revoke",   "sessions:write",   admin.Nothing,            session.SessionObject,      sessions.facts,           session.revoke),
     Route("POST",   "/revocations",            "admin",            revoke.Revoke,            revoke.RevocationObject,    revocations.facts,        revoke.decide),
 )  # fmt: skip
@@ -233,6 +253,7 @@ RESOURCES = (
     Resource("/clients",      "clients:read",      client.ClientObject,          tables.clients,      clients.by_id,           _plain(client.show),        BY_ACCOUNT),
     Resource("/users",        "users:read",        user.UserObject,              tables.users,        users.by_reference,      _plain(user.show),          {"username": ("canonical", _canonical)}),
     Resource("/memberships",  "memberships:read",  membership.MembershipObject,  tables.memberships,  memberships.by_id,       _plain(membership.show),    {**BY_ACCOUNT, **BY_USER}),
+    Resource("/identities",   "identities:read",   identity.IdentityObject,      tables.identities,   identities.by_id,        identity.show,              BY_USER),
     Resource("/sessions",     "sessions:read",     session.SessionObject,        tables.sessions,     sessions.by_id,          _plain(session.show),       BY_USER),
     Resource("/grants",       "grants:read",        grant.GrantObject,            tables.grants,       grants.by_id,            _plain(grant.show),         {**BY_API, **BY_USER, "client": ("client_id", _same)}),
     Resource("/verifiers",    "verifiers:read",    verifier.VerifierObject,      tables.verifiers,    verifiers.by_id,         verifier.show,              BY_API),

@@ -18,7 +18,8 @@ from doorward.store.memory import Reader
 from doorward.store.rows import Stale
 from doorward.store.store import Store
 
-ATTEMPTS = 3
+# Of those who change one thing at once, one wins each time.
+ATTEMPTS = 10
 
 Request = TypeVar("Request")
 Facts = TypeVar("Facts")

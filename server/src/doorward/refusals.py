@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import ssl
 import stat
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_network
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from doorward.protocol.upstream import BY_EMAIL
 from doorward.settings import PREFIX, Refusal, Settings, decode_secret, is_loopback, pepper_texts
 
 LOGO_SUFFIXES = (".svg", ".png", ".webp", ".jpg")
@@ -162,12 +166,121 @@ def _mail(settings: Settings) -> Refusal | None:
     )
 
 
+def _mail_trust(settings: Settings) -> Refusal | None:
+    file = settings.smtp_ca_file
+    if file is None or _is_certificates(file):
+        return None
+    return Refusal(
+        "the certificates to trust of the mail server cannot be read",
+        ("name a file of certificates in PEM", "let this user read it", "leave smtp_ca_file out"),
+    )
+
+
 def _leaked_passwords(settings: Settings) -> Refusal | None:
     if settings.leaked_passwords is None or os.access(settings.leaked_passwords, os.R_OK):
         return None
     return Refusal(
         "the file of leaked passwords cannot be read",
         ("create the file", "let this user read it", "leave leaked_passwords out"),
+    )
+
+
+def _outbound_ca(settings: Settings) -> Refusal | None:
+    file = settings.outbound_ca_file
+    if file is None or _is_certificates(file):
+        return None
+    return Refusal(
+        "the certificates to trust where the server calls others cannot be read",
+        ("name a file of certificates in PEM", "let this user read it", "leave outbound_ca_file out"),
+    )
+
+
+def _is_certificates(file: Path) -> bool:
+    try:
+        return bool(ssl.create_default_context(cafile=file).get_ca_certs())
+    except (OSError, ValueError):
+        return False
+
+
+def _outbound_networks(settings: Settings) -> Refusal | None:
+    if all(ip_network(network).prefixlen for network in settings.outbound_networks):
+        return None
+    return Refusal(
+        "outbound_networks names every address: whoever registers a client could have any machine called",
+        (
+            "name the networks that clients' servers are in, such as 10.20.0.0/16",
+            "reach those clients by public addresses",
+            "leave outbound_networks out: public addresses are called without it",
+        ),
+    )
+
+
+def _upstream_kinds(settings: Settings) -> Refusal | None:
+    for name, one in settings.upstream.items():
+        is_provider, is_page = bool(one.client_id), one.page is not None
+        if is_provider == is_page or (is_provider and "openid" not in one.scopes):
+            return Refusal(
+                f"the upstream {name} is neither an OpenID provider nor a sign-in page of one's own",
+                (
+                    f"of a provider, give client_id in [upstream.{name}], and openid among its scopes",
+                    "of a page of one's own, give page and keys_file instead",
+                    f"leave the table [upstream.{name}] out",
+                ),
+            )
+    return None
+
+
+def _upstream_plaintext(settings: Settings) -> Refusal | None:
+    for name, one in settings.upstream.items():
+        for url in filter(None, (one.issuer, one.page)):
+            parts = urlsplit(url)
+            if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+                return Refusal(
+                    f"the upstream {name} would be reached in the clear, or is no URL",
+                    (
+                        f"name it by its https address in [upstream.{name}]",
+                        "for trials on this machine, use http://localhost",
+                        f"leave the table [upstream.{name}] out",
+                    ),
+                )
+    return None
+
+
+def _upstream_secrets(settings: Settings) -> Refusal | None:
+    for name, one in settings.upstream.items():
+        if (one.client_secret_file and one.secret is None) or (one.page is not None and not one.public_keys()):
+            return Refusal(
+                f"the secret or the keys of the upstream {name} cannot be read or used",
+                (
+                    "name files that this user may read",
+                    "give a page's public keys as a JWKS or in PEM, for ES256 or RS256, without their private halves",
+                    f"leave the table [upstream.{name}] out",
+                ),
+            )
+    return None
+
+
+def _upstream_addresses(settings: Settings) -> Refusal | None:
+    for name, one in settings.upstream.items():
+        if one.first_sign_in in BY_EMAIL and not one.email_domains:
+            return Refusal(
+                f"the upstream {name} lets people in by e-mail addresses that nothing says it may vouch for",
+                (
+                    f'name its own domains: email_domains = ["example.com"] in [upstream.{name}]',
+                    'of a provider that verifies every address and gives none twice: email_domains = ["*"]',
+                    'link each user yourself: first_sign_in = "existing", and `doorward users link`',
+                ),
+            )
+    return None
+
+
+def _upstream_issuers(settings: Settings) -> Refusal | None:
+    issuers = [one.issuer.rstrip("/") for one in settings.upstream.values()]
+    if len(set(issuers)) == len(issuers) and settings.issuer not in issuers:
+        return None
+    return Refusal(
+        "two upstreams have one issuer, or one has our own: whose login it is could not be told",
+        ("give each its own issuer", "leave one of the tables out", "name another issuer of ours: --issuer"),
     )
 
 
@@ -197,6 +310,14 @@ CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
     _database,
     _example_secrets,
     _mail,
+    _mail_trust,
     _leaked_passwords,
     _logo,
+    _outbound_ca,
+    _outbound_networks,
+    _upstream_kinds,
+    _upstream_plaintext,
+    _upstream_secrets,
+    _upstream_addresses,
+    _upstream_issuers,
 )

@@ -26,10 +26,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from doorward.upstream_settings import UpstreamSettings
+
 PREFIX = "DOORWARD__"
 # What the last `serve` was told, kept in the data directory so that the command line names the same issuer.
 SERVED_FILE = "served.json"
 REMEMBERED = ("issuer", "host", "port", "no_tls", "tls_cert", "tls_key", "host_names", "brand", "database")
+UPSTREAM_NAME = r"^[a-z][a-z0-9_]{0,30}$"
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
@@ -90,11 +93,12 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
 class Settings(BaseSettings):
-    """One flat table: every name is a key of doorward.toml and `DOORWARD__NAME`; most are flags too."""
+    """Every name is a key of doorward.toml and `DOORWARD__NAME`; most are flags too. Each upstream is a table."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True,
+        hide_input_in_errors=True,
+    )  # fmt: skip
 
     data_dir: Path = Field(
         Path("doorward-data"), description="Database, keys and certificates; private to one user (0700)."
@@ -120,7 +124,8 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) instead of the local CA's; reloaded live.")
     tls_key: Path | None = Field(None, description="Its private key (PEM); reloaded live.")
     behind_proxy: Annotated[Words, AfterValidator(_networks)] = Field(
-        (), description="Networks of proxies whose X-Forwarded-Proto is believed; nobody else's is."
+        (),
+        description="Networks of proxies whose X-Forwarded-Proto and X-Forwarded-For are believed; nobody else's are.",
     )
     host_names: Annotated[Words, AfterValidator(_names)] = Field(
         (), description="More names for the local certificate; the local CA can sign for no others."
@@ -167,8 +172,21 @@ class Settings(BaseSettings):
         description="smtps://user:password@host, or smtp://... with STARTTLS; sends links to reset a password.",
     )
     smtp_url_file: Path | None = Field(None, description="A file that holds smtp_url.")
-    smtp_from: str | None = Field(None, description="The sender of those letters; by default no-reply@ the issuer.")
+    smtp_from: str | None = Field(
+        None,
+        pattern=r"^[^\s@<>]+@[^\s@<>]+$",
+        description="The sender of those letters; by default no-reply@ the issuer.",
+    )
     smtp_ca_file: Path | None = Field(None, description="Whom to trust instead of the system's authorities (PEM).")
+    outbound_networks: Annotated[Words, AfterValidator(_networks)] = Field(
+        (), description="Internal networks that clients' own addresses may lie in; none else is ever called."
+    )
+    outbound_ca_file: Path | None = Field(
+        None, description="Whom to trust, beside the system's authorities, where the server calls others (PEM)."
+    )
+    upstream: dict[Annotated[str, Field(pattern=UPSTREAM_NAME)], UpstreamSettings] = Field(
+        default_factory=dict, repr=False, description="Where people have logins already; a table each."
+    )
     master_key: SecretStr | None = Field(
         None,
         description='Base64url, or {"1": "...", "2": "..."} by version; the same for all nodes. Default: a file.',
@@ -226,14 +244,20 @@ def _build(flags: Mapping[str, Any], file: Mapping[str, Any], served: Mapping[st
     try:
         return Layered(**flags)
     except ValidationError as error:
-        raise StartRefused(*(_misread(str(e["loc"][0]), e["msg"]) for e in error.errors() if e["loc"])) from None
+        raise StartRefused(*(_misread(_name_of(e["loc"]), e["msg"]) for e in error.errors() if e["loc"])) from None
+
+
+def _name_of(location: tuple[int | str, ...]) -> str:
+    """Of a table within, down to its key; of a list, no further than its name."""
+    return ".".join(map(str, location if location[0] == "upstream" else location[:1]))
 
 
 def _misread(name: str, message: str) -> Refusal:
     text = message.removeprefix("Value error, ")
+    flag = f"correct --{name.replace('_', '-')}, if it was given"
     ways = (
-        f"correct --{name.replace('_', '-')}, if it was given",
-        f"correct {PREFIX}{name.upper()} in the environment",
+        flag if "." not in name else f"leave the table {name.rpartition('.')[0]} out",
+        f"correct {PREFIX}{name.upper().replace('.', '__')} in the environment",
         f"correct {name} in doorward.toml, or leave it out for the default",
     )
     return Refusal(f"the setting {name} is not usable: {text[:1].lower()}{text[1:]}", ways)
@@ -242,7 +266,8 @@ def _misread(name: str, message: str) -> Refusal:
 def _refuse_unknown_environment() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        within = name.upper().startswith(f"{PREFIX}UPSTREAM__")
+        if name.upper().startswith(PREFIX) and name.upper() not in known and not within:
             raise StartRefused(_misread(name.upper().removeprefix(PREFIX).lower(), "there is no such setting"))
 
 

@@ -138,6 +138,21 @@ class Signer:
         assert key.purpose == "token", "each key signs for one purpose"
         return self._whole("statuslist+jwt", claims, key)
 
+    def id_token(self, claims: Mapping[str, Any], key: SigningKey) -> str:
+        """The compact JWS of what a client is told of a user (OpenID Connect Core §2)."""
+        assert key.purpose == "token", "each key signs for one purpose"
+        return self._whole("JWT", claims, key)
+
+    def sign_in_request(self, claims: Mapping[str, Any], key: SigningKey) -> str:
+        """The compact JWS by which a browser is handed over to a sign-in page of the company's own."""
+        assert key.purpose == "token", "each key signs for one purpose"
+        return self._whole("sign-in-request+jwt", claims, key)
+
+    def logout_token(self, claims: Mapping[str, Any], key: SigningKey) -> str:
+        """The compact JWS that tells a client of the end of a session (OpenID Connect Back-Channel Logout §2.4)."""
+        assert key.purpose == "token", "each key signs for one purpose"
+        return self._whole("logout+jwt", claims, key)
+
     def _whole(self, typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:
         header = _encode({"typ": typ, "alg": key.algorithm, "kid": key.id}).encode()
         signing_input = jwt.b64url(header) + b"." + jwt.b64url(_encode(claims).encode())

@@ -16,7 +16,6 @@ from tests.protocol.given import (
     a_grant,
     a_moment,
     a_secret,
-    a_signing_key,
     a_user,
     a_user_grant,
     an_account,
@@ -24,6 +23,7 @@ from tests.protocol.given import (
     credentials,
     refused,
     scope,
+    signing_keys,
 )
 
 from doorward.protocol.authorization_events import CodeRedeemed, RefreshTokenIssued
@@ -49,7 +49,7 @@ def redeem(
     request = authorization_code.parse(shown or credentials(), a_form(**{n: v for n, v in given.items() if v}))
     kept = a_code() if code is None else code
     known = kept if kept.digest == request.digest else None
-    facts = authorization_code.Facts(client or an_app(), known, of or granted(), (a_signing_key(),))
+    facts = authorization_code.Facts(client or an_app(), known, of or granted(), signing_keys())
     return authorization_code.decide(request, facts, POLICY, a_moment(now))
 
 
@@ -253,3 +253,24 @@ def test_code_and_verifier_are_in_no_repr() -> None:
     request = authorization_code.parse(PUBLIC, a_form(code=CODE, code_verifier=VERIFIER))
     assert CODE not in repr(request)
     assert VERIFIER not in repr(request)
+
+
+class TestIdToken:
+    """OpenID Connect Core §3.1.3.3: with the scope `openid` one comes with the access token."""
+
+    def redeemed(self, allowed: str, **fields: Any) -> TokenResponse:
+        of = granted(grant=a_user_grant(scope=scope(allowed), auth_time=NOW - 60, acr="1"))
+        return redeem(a_code(scope=scope(allowed), **fields), of).reply
+
+    def test_it_is_about_who_allowed_it_and_has_the_requests_nonce(self) -> None:
+        made = self.redeemed("read openid", nonce="n-0S6_WzA2Mj").id_token
+        assert made is not None
+        assert (made.claims["sub"], made.claims["aud"], made.claims["nonce"]) == ("user_1", "client_1", "n-0S6_WzA2Mj")
+
+    def test_it_tells_the_session_whoever_may_act_while_the_user_is_away(self) -> None:
+        made = self.redeemed("openid offline_access read").id_token
+        assert made is not None
+        assert made.claims["sid"] == "session_1"
+
+    def test_without_the_scope_there_is_none(self) -> None:
+        assert self.redeemed("read", nonce="n").id_token is None

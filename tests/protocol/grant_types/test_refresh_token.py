@@ -17,13 +17,13 @@ from tests.protocol.given import (
     a_grant,
     a_moment,
     a_secret,
-    a_signing_key,
     a_user,
     a_user_grant,
     an_account,
     credentials,
     refused,
     scope,
+    signing_keys,
 )
 
 from doorward.protocol.authorization_events import RefreshTokenRotated
@@ -49,7 +49,7 @@ def refresh(
     now: int = NOW, seed: object = 0, **form: str,
 ) -> Decision[TokenResponse]:  # fmt: skip
     request = refresh_token.parse(shown or credentials(), a_form(refresh_token=text, **form))
-    facts = refresh_token.Facts(client or an_app(), known, successor, of, (a_signing_key(),))
+    facts = refresh_token.Facts(client or an_app(), known, successor, of, signing_keys())
     return refresh_token.decide(request, facts, POLICY, a_moment(now, seed))
 
 
@@ -96,6 +96,18 @@ def test_the_first_of_a_family_has_both_lifetimes() -> None:
     assert made.refresh_token.ends_at == NOW + POLICY.refresh_token_lifetime  # type: ignore[union-attr]
 
 
+def test_a_retry_does_not_outlive_the_family() -> None:
+    """T057: the overlap is no way around its end, and who comes after both is a replay as ever."""
+    soon = replace(KEPT, ends_at=NOW + 3)
+    event = rotation(refresh(soon))
+    assert refresh(event.refresh_token, successor=event.successor, now=NOW + 2).reply.refresh_token
+    note = CredentialRefused("refresh_token", KEPT.id, "grant_invalid")
+    with refused("invalid_grant", reason="grant_invalid", events=(note,)):
+        refresh(event.refresh_token, successor=event.successor, now=NOW + 3)
+    with refused("invalid_grant", reason="refresh_token_replayed", events=replay(NOW + 11)):
+        refresh(event.refresh_token, successor=event.successor, now=NOW + 11)
+
+
 class TestRetry:
     """T052, decision 6."""
 
@@ -122,13 +134,13 @@ class TestRetry:
         with refused("invalid_grant", reason="refresh_token_replayed", events=replay(NOW)):
             refresh(old)
 
-    def test_with_an_overlap_of_nothing_only_the_same_second_is_left(self) -> None:
+    def test_with_an_overlap_of_nothing_there_is_no_retry_even_in_the_same_second(self) -> None:
         _, old, new = rotated()
         strict = replace(POLICY, refresh_token_overlap=0)
         request = refresh_token.parse(credentials(), a_form(refresh_token=REFRESH_TOKEN))
-        facts = refresh_token.Facts(an_app(), old, new, OF, (a_signing_key(),))
+        facts = refresh_token.Facts(an_app(), old, new, OF, signing_keys())
         with pytest.raises(Refusal) as caught:
-            refresh_token.decide(request, facts, strict, a_moment(NOW + 1))
+            refresh_token.decide(request, facts, strict, a_moment(NOW))
         assert caught.value.reason == "refresh_token_replayed"
 
     def test_a_grant_that_was_ended_on_purpose_is_dead_within_the_overlap(self) -> None:
@@ -268,3 +280,27 @@ def test_the_resource_is_that_of_the_grant() -> None:
 def test_the_token_is_in_no_repr() -> None:
     request = refresh_token.parse(credentials(), a_form(refresh_token=REFRESH_TOKEN))
     assert REFRESH_TOKEN not in repr(request) + repr(refresh())
+
+
+class TestIdToken:
+    """OpenID Connect Core §12.2."""
+
+    of = granted(grant=a_user_grant(scope=scope("read openid"), auth_time=NOW - 60, acr="1"))
+    known = a_refresh_token(scope=scope("read openid"))
+
+    def test_it_tells_of_the_same_sign_in_and_has_no_nonce(self) -> None:
+        made = refresh(self.known, self.of, now=NOW + 500).reply.id_token
+        assert made is not None
+        assert made.claims == {
+            "iss": POLICY.issuer, "sub": "user_1", "aud": "client_1", "iat": NOW + 500, "exp": NOW + 800,
+            "auth_time": NOW - 60, "acr": "1", "sid": "session_1",
+        }  # fmt: skip
+
+    def test_a_token_of_less_scope_has_none(self) -> None:
+        assert refresh(self.known, self.of, scope="read").reply.id_token is None
+
+    def test_a_retry_gets_one_too(self) -> None:
+        first = refresh(self.known, self.of)
+        event = rotation(first)
+        again = refresh(event.refresh_token, self.of, successor=event.successor, now=NOW + 5)
+        assert again.reply.id_token is not None

@@ -24,6 +24,12 @@ class Advice:
     reason: str
     makes: str | None
     account: str = ""
+    redirect_uri: str = ""
+
+    @property
+    def is_for_people(self) -> bool:
+        """Its client sends users to sign in, and they come back to an address of its own."""
+        return bool(self.redirect_uri)
 
 
 ADVICE = {
@@ -45,13 +51,17 @@ ADVICE = {
         "other people's apps, on behalf of your users",
         "OAuth authorization code with PKCE, and the user's consent",
         "The user decides what the app may do, sees it among the connected apps, and can end it there.",
-        None,
+        "client",
+        "app",
+        "https://localhost:8001/callback",
     ),
     Caller.own_app: Advice(
         "your own single-page or mobile app",
         "OpenID Connect: authorization code with PKCE, as a public client",
         "Such an app can keep no secret, so the sign-in is bound to it by PKCE and its refresh tokens rotate.",
-        None,
+        "public client",
+        "own",
+        "https://localhost:8002/",
     ),
     Caller.mcp: Advice(
         "AI tools, over MCP",

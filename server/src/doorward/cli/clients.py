@@ -241,6 +241,8 @@ def show_one(title: str, client: Object, json: bool) -> None:
             ("grant types", " ".join(client["grant_types"])),
             ("sends it by", SENT.get(client["token_endpoint_auth_method"], client["token_endpoint_auth_method"])),
             ("sends users to", client["redirect_uris"]),
+            ("after sign-out to", client["post_logout_redirect_uris"]),
+            ("hears of sign-out at", client["backchannel_logout_uri"]),
             ("asks users", _asks(client)),
             ("may call", [f"{grant['api']}  {grant['scope']}  ({grant['grant_id']})" for grant in client["apis"]]),
             ("last used", [f"{full(one['last_used_at'])}  {one['api']}" for one in client["apis"] if one["uses"]]),

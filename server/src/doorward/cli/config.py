@@ -153,8 +153,8 @@ def _origins(settings: Settings, chosen: Local) -> dict[str, str]:
     sources: tuple[tuple[str, Mapping[str, Any]], ...] = (
         (f"the last serve ({SERVED_FILE})", json.loads(served.read_text("utf-8")) if served.is_file() else {}),
         (str(file), tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}),
-        ("environment", {name.upper().removeprefix(PREFIX).lower(): value for name, value in os.environ.items()
-                         if value and name.upper().startswith(PREFIX)}),
+        ("environment", {name.upper().removeprefix(PREFIX).lower().partition("__")[0]: value
+                         for name, value in os.environ.items() if value and name.upper().startswith(PREFIX)}),
         ("--data-dir", {"data_dir": chosen.data_dir} if chosen.data_dir else {}),
     )  # fmt: skip
     return {name: origin for origin, values in sources for name in values}
@@ -168,6 +168,8 @@ def _shown(settings: Settings, name: str) -> Any:
     if name == "database" and not value.startswith("sqlite:"):
         parts = urlsplit(value)
         return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    if name == "upstream":
+        return {named: one.model_dump(mode="json", exclude_unset=True) for named, one in value.items()}
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
@@ -176,6 +178,6 @@ def _shown(settings: Settings, name: str) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if value is None or value == []:
+    if value is None or value == [] or value == {}:
         return "-"
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    return ", ".join(value) if isinstance(value, list | dict) else str(value)

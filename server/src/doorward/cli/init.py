@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import secrets
 import shlex
 import sys
 from dataclasses import dataclass, field
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import typer
 
@@ -58,6 +61,7 @@ class Given:
     api: str | None
     name: str | None
     account: str | None
+    redirect_uri: str | None = None
     scope: list[str] = field(default_factory=list)
 
 
@@ -69,6 +73,7 @@ class Made:
     credential: Object = field(repr=False)
     call: str = field(repr=False)
     check: str = ""
+    after: tuple[tuple[str, str], ...] = ()
 
     @property
     def scope(self) -> str:
@@ -87,6 +92,9 @@ def init(
         list[str] | None, typer.Option(metavar="NAME=SENTENCE", help="What is allowed there. Repeatable.")
     ] = None,
     account: Annotated[str | None, typer.Option(metavar="ID", help="Whose calls they are; made if it is new.")] = None,
+    redirect_uri: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where users come back to, for apps and own-app.")
+    ] = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -103,7 +111,7 @@ def init(
         _advise(advice)
     if advice.makes is None:
         _not_offered(caller, advice, json)
-    given = Given(api, name, account, scope or [])
+    given = Given(api, name, account, redirect_uri, scope or [])
     again = command(context.find_root().params)
     made = run(context, lambda admin: _make(admin, advice, given, questions, again), making=True, start_here=True)
     if json:
@@ -133,7 +141,8 @@ def _answer(caller: Caller, advice: Advice) -> Object:
 
 
 def _found(made: Made) -> Object:
-    return {"api": made.api, "account": made.account, made.kind: made.credential, "call": made.call}
+    redeem = {"redeem": made.after[-1][1]} if made.after else {}
+    return {"api": made.api, "account": made.account, made.kind: made.credential, "call": made.call, **redeem}
 
 
 async def _make(admin: AdminApi, advice: Advice, given: Given, questions: Questions, command: str) -> Made:
@@ -142,6 +151,7 @@ async def _make(admin: AdminApi, advice: Advice, given: Given, questions: Questi
     api = await _api(admin, given, questions)
     account_id = questions.text(given.account, "Whose calls they are, as an account's id", advice.account)
     account = await _existing(admin, f"/accounts/{segment(account_id)}")
+    came_back = _came_back(given, questions, advice)
     questions.agreed(f"Make {_plan(api, account_id, account, advice)}?")
     if "id" not in api:
         api = await admin.create("/apis", api)
@@ -153,8 +163,45 @@ async def _make(admin: AdminApi, advice: Advice, given: Given, questions: Questi
         key = await admin.create("/keys", body)
         call = f"printf %s {shlex.quote(key['key'])} | {command} keys verify -"
         return Made(api, account, "key", key, call, check)
-    client = await admin.create("/clients", body | {"name": f"{account['id']} client"})
+    body |= {"name": f"{account['id']} client"}
+    if advice.is_for_people:
+        return await _make_app(admin, advice, body | {"redirect_uris": [came_back]}, api, account, (command, check))
+    client = await admin.create("/clients", body)
     return Made(api, account, "client", client, _token_call(admin, client), check)
+
+
+async def _make_app(
+    admin: AdminApi, advice: Advice, body: Object, api: Object, account: Object, commands: tuple[str, str]
+) -> Made:
+    """A client that people sign in for. Our own asks them nothing; one without a secret names itself alone."""
+    body |= {"grant_types": ["authorization_code", "refresh_token"]}
+    if advice.makes != "client":
+        body |= {"token_endpoint_auth_method": "none", "first_party": True}
+    client = await admin.create("/clients", body)
+    command, check = commands
+    verifier = secrets.token_urlsafe(32)
+    user = f"{command} users create ada"
+    redeem = _redeem_call(admin, client, verifier)
+    after = (("Somebody who signs in, if there is nobody yet", user), ("With the code that comes back", redeem))
+    return Made(api, account, "client", client, _authorize_address(admin, client, verifier), check, after)
+
+
+def _authorize_address(admin: AdminApi, client: Object, verifier: str) -> str:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    asked = {
+        "response_type": "code", "client_id": client["client_id"], "redirect_uri": client["redirect_uris"][0],
+        "scope": f"openid {client['apis'][0]['scope']}", "state": secrets.token_urlsafe(12),
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), "code_challenge_method": "S256",
+    }  # fmt: skip
+    return f"{admin.address}/oauth/authorize?{urlencode(asked, quote_via=quote)}"
+
+
+def _redeem_call(admin: AdminApi, client: Object, verifier: str) -> str:
+    form = f"-d grant_type=authorization_code -d code=CODE -d code_verifier={verifier}"
+    to = shlex.quote(admin.address + "/oauth/token")
+    if client.get("client_secret"):
+        return _as_client(admin, client, f"{form} {to}")
+    return f"curl {_trust(admin)}-d client_id={client['client_id']} {form} {to}"
 
 
 async def _api(admin: AdminApi, given: Given, questions: Questions) -> Object:
@@ -166,6 +213,12 @@ async def _api(admin: AdminApi, given: Given, questions: Questions) -> Object:
     name = questions.text(given.name, "Its name for people", urlsplit(identifier).hostname or identifier)
     words = given.scope or [questions.text(None, "A scope and what it means, as NAME=SENTENCE", SCOPE)]
     return {"identifier": identifier, "name": name, "scopes": pairs(words, "--scope", SCOPE)}
+
+
+def _came_back(given: Given, questions: Questions, advice: Advice) -> str:
+    if not advice.is_for_people:
+        return ""
+    return questions.text(given.redirect_uri, "Where users come back to", advice.redirect_uri)
 
 
 async def _existing(admin: AdminApi, path: str) -> Object | None:
@@ -189,12 +242,16 @@ def _plan(api: Object, account_id: str, account: Object | None, advice: Advice) 
 
 def _token_call(admin: AdminApi, client: Object) -> str:
     """The secret goes through a pipe: as an argument of curl, every user of the machine could read it."""
+    return _as_client(admin, client, f"-d grant_type=client_credentials {shlex.quote(admin.address + '/oauth/token')}")
+
+
+def _as_client(admin: AdminApi, client: Object, words: str) -> str:
     user = f'user = "{client["client_id"]}:{client["client_secret"]}"'
-    trust = f"--cacert {shlex.quote(str(admin.ca_file))} " if admin.ca_file else ""
-    return (
-        f"printf %s {shlex.quote(user)} |\n"
-        f"curl {trust}-K - -d grant_type=client_credentials {shlex.quote(admin.address + '/oauth/token')}"
-    )
+    return f"printf %s {shlex.quote(user)} |\ncurl {_trust(admin)}-K - {words}"
+
+
+def _trust(admin: AdminApi) -> str:
+    return f"--cacert {shlex.quote(str(admin.ca_file))} " if admin.ca_file else ""
 
 
 def _show(made: Made) -> None:
@@ -206,8 +263,8 @@ def _show(made: Made) -> None:
             ("account", made.account["id"]),
             ("scope", made.scope),
             ("client_id", made.credential.get("client_id")),
-            ("key" if made.kind == "key" else "client_secret", str(secret)),
-            ("", output.SHOWN_ONCE),
+            ("key" if made.kind == "key" else "client_secret", secret),
+            ("", output.SHOWN_ONCE if secret else None),
         )
     )
     for title, text in _next(made):
@@ -218,8 +275,10 @@ def _show(made: Made) -> None:
 def _next(made: Made) -> tuple[tuple[str, str], ...]:
     credential = "KEY" if made.kind == "key" else "TOKEN"
     sent = f"curl -H 'Authorization: Bearer {credential}' {shlex.quote(made.api['identifier'])}"
+    first = "Open it in a browser, while the server runs" if made.after else "Fetch a token, while the server runs"
     return (
-        ("Try it" if made.kind == "key" else "Fetch a token, while the server runs", made.call),
+        ("Try it" if made.kind == "key" else first, made.call),
+        *made.after,
         ("The caller sends it like this", sent),
         ("The API checks it with what this prints", made.check),
     )

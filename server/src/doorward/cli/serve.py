@@ -48,7 +48,7 @@ Certificate = Annotated[
 Key = Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key (PEM).")]
 NoTls = Annotated[bool, typer.Option("--no-tls", help="Plain HTTP; refused beyond loopback.")]
 Proxies = Annotated[
-    list[str] | None, typer.Option(metavar="CIDR", help="Believe X-Forwarded-Proto from there. Repeatable.")
+    list[str] | None, typer.Option(metavar="CIDR", help="Believe X-Forwarded-Proto and -For from there. Repeatable.")
 ]
 HostNames = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="One more name of the local certificate. Repeatable.")

@@ -17,6 +17,7 @@ app = noun(
     """
 doorward users create ada --email ada@example.com --account acme
 doorward users reset-password ada
+doorward users link ada --upstream acme --subject 00u1a2b3
 doorward users disable ada
 """,
 )
@@ -100,6 +101,57 @@ def reset_password(context: typer.Context, user: User, json: Json = False) -> No
         return
     output.heading("A link to choose a new password")
     output.fields((("link", made["link"]), ("expires", full(made["expires_at"])), ("", NOTE)))
+
+
+Upstream = Annotated[str, typer.Option(metavar="NAME", help="As the settings name it.")]
+Login = Annotated[str, typer.Argument(metavar="LOGIN_ID", help="See `doorward users logins`.")]
+
+
+@app.command()
+def link(
+    context: typer.Context,
+    user: User,
+    upstream: Upstream,
+    subject: Annotated[str | None, typer.Option(metavar="SUB", help="Who he is there: `sub` of its tokens.")] = None,
+    email: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Or invite whoever first shows this address there.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let a user sign in by a login that he has elsewhere."""
+    body = given(user=user, upstream=upstream, subject=subject, email=email)
+    made = run(context, lambda api: api.create("/identities", body))
+    if json:
+        output.show_json(made)
+        return
+    title = f"Linked a login at {upstream}" if subject else f"Invited {email} at {upstream}"
+    output.heading(title)
+    expires = None if made["expires_at"] is None else full(made["expires_at"])
+    output.fields((("id", made["id"]), ("user", made["user"]), ("subject", made["subject"]), ("expires", expires)))
+
+
+@app.command()
+def logins(
+    context: typer.Context, user: User, json: Json = False, limit: Limit = lists.LIMIT, cursor: Cursor = None
+) -> None:
+    """List the logins elsewhere by which a user signs in."""
+    header = ("ID", "UPSTREAM", "SUBJECT", "EMAIL", "STATE", "CREATED")
+    lists.show(context, "/identities", header, _login, json=json, limit=limit, cursor=cursor, user=user)
+
+
+@app.command()
+def unlink(context: typer.Context, login_id: Login, json: Json = False) -> None:
+    """Take a login elsewhere, or an invitation, from its user."""
+    run(context, lambda api: api.delete(f"/identities/{segment(login_id)}"))
+    if json:
+        output.show_json({"id": login_id, "unlinked": True})
+        return
+    output.say(f"Unlinked {login_id}: it opens nothing here any more.")
+
+
+def _login(login: Object) -> tuple[str, ...]:
+    where, subject, email = login["upstream"] or login["issuer"], login["subject"] or "-", login["email"] or "-"
+    return login["id"], where, subject, email, login["state"], clock(login["created_at"])
 
 
 NOTE = "works once; whoever opens it chooses the password, so give it to nobody else"

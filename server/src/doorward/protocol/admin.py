@@ -11,7 +11,7 @@ from doorward_verify.scope import Scope
 
 NOUNS = (
     "apis", "accounts", "keys", "clients", "verifiers", "admin-keys", "signing-keys", "audit", "requests",
-    "users", "memberships", "sessions", "grants",
+    "users", "memberships", "identities", "sessions", "grants",
 )  # fmt: skip
 SCOPES = frozenset(
     {

@@ -7,10 +7,10 @@ GET /oauth/authorize?response_type=code&client_id=...&redirect_uri=...&code_chal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from doorward.protocol import consent, pkce, redirect_uri
+from doorward.protocol import claims, consent, pkce, redirect_uri, sign_in
 from doorward.protocol.client import ClientFacts, GrantFacts
 from doorward.protocol.entities import JSON
 from doorward.protocol.form import REPEATABLE
@@ -23,11 +23,11 @@ from doorward.protocol.refusal import (
     RequestNotSupported,
     RequestUriNotSupported,
     UnauthorizedClient,
+    UnmetAuthenticationRequirements,
     UnsupportedResponseType,
 )
 from doorward.protocol.scope import requested
 from doorward_verify import scope as scopes
-from doorward_verify import strict_json
 from doorward_verify.scope import Scope
 
 GRANT_TYPE = "authorization_code"
@@ -36,6 +36,7 @@ PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 TEXT_LIMIT = 2048
 HINT_LIMIT = 200
 OURS = "client_id", "redirect_uri"
+SETS = "scope", "prompt", "subjects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ def parameters(pairs: Iterable[tuple[str, str]]) -> Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """What a client asked for, once it passed every check; kept as JSON while a browser is on its way."""
+    """What a client asked for, once it passed every check; kept as JSON while a browser is on its way.
+
+    `subjects` are the users of whom alone it wants to hear, where it named any.
+    """
 
     client_id: str
     redirect_uri: str
@@ -77,9 +81,10 @@ class Authorization:
     nonce: str | None = None
     prompt: Scope = frozenset()
     max_age: int | None = None
-    claims: Mapping[str, JSON] = field(default_factory=dict)
+    claims: claims.Asked = field(default_factory=dict)
     login_hint: str | None = None
     ui_locales: str | None = None
+    subjects: frozenset[str] = frozenset()
 
     @property
     def destination(self) -> Destination:
@@ -87,11 +92,12 @@ class Authorization:
 
     def kept(self) -> dict[str, JSON]:
         values: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {**values, "scope": sorted(self.scope), "prompt": sorted(self.prompt), "claims": dict(self.claims)}
+        sets = {name: sorted(getattr(self, name)) for name in SETS}
+        return {**values, **sets, "claims": dict(self.claims)}
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Authorization:
-        return replace(cls(**kept), scope=frozenset(kept["scope"]), prompt=frozenset(kept["prompt"]))
+        return cls(**{**kept, **{name: frozenset(kept[name]) for name in SETS if name in kept}})
 
 
 def check(asked: Parameters, client: ClientFacts | None) -> Authorization:
@@ -130,12 +136,12 @@ def _destination(asked: Parameters) -> Destination:
 
 def _passed(asked: Parameters, client: ClientFacts) -> Authorization:
     target = _target(asked, client)
-    max_age = asked.get("max_age")
+    max_age, named = asked.get("max_age"), _claims(asked)
     return Authorization(
         client.client.id, asked.get("redirect_uri") or "", asked.get("response_mode") or RESPONSE_MODES[0],
         asked.get("code_challenge") or "", _scope(asked, client), None if target is None else target.api.id,
         asked.get("state"), asked.get("nonce"), _prompt(asked), None if max_age is None else int(max_age),
-        _claims(asked), _hint(asked, "login_hint"), _hint(asked, "ui_locales"),
+        named, _hint(asked, "login_hint"), _hint(asked, "ui_locales"), claims.subjects(named),
     )  # fmt: skip
 
 
@@ -243,9 +249,11 @@ def _scope(asked: Parameters, client: ClientFacts) -> Scope:
     wanted = requested(text)
     if wanted is None:
         wanted = most - consent.OIDC.keys()
+    if "refresh_token" not in client.client.grant_types:
+        wanted -= {"offline_access"}
     if not wanted or not wanted <= most:
         raise InvalidScope("scope exceeds what the client may ask for")
-    return wanted if "refresh_token" in client.client.grant_types else wanted - {"offline_access"}
+    return wanted
 
 
 def _its_prompt_makes_sense(asked: Parameters, client: ClientFacts | None) -> None:
@@ -268,15 +276,17 @@ def _its_claims_are_an_object(asked: Parameters, client: ClientFacts | None) -> 
     _claims(asked)
 
 
-def _claims(asked: Parameters) -> Mapping[str, JSON]:
-    """OpenID Connect Core §5.5, as it came; who answers it knows what to make of it."""
+def _claims(asked: Parameters) -> claims.Asked:
     text = asked.get("claims")
     try:
-        if text is not None and "\\u0000" in text:
-            raise ValueError
-        return {} if text is None else strict_json.parse(text.encode())
+        return {} if text is None else claims.read(text)
     except ValueError:
-        raise InvalidRequest("claims is not a json object") from None
+        raise InvalidRequest("claims is not a request for claims") from None
+
+
+def _its_acr_can_be_reached(asked: Parameters, client: ClientFacts | None) -> None:
+    if not any(claims.reaches(_claims(asked), acr) for acr in sign_in.ACRS):
+        raise UnmetAuthenticationRequirements("nobody can sign in here as strongly as asked")
 
 
 PAGE, CLIENT = "page", "client"
@@ -298,4 +308,5 @@ CHECKS: tuple[tuple[Callable[[Parameters, ClientFacts | None], None], str], ...]
     (_its_prompt_makes_sense,        CLIENT),  # T016
     (_its_max_age_is_a_number,       CLIENT),
     (_its_claims_are_an_object,      CLIENT),
+    (_its_acr_can_be_reached,        CLIENT),
 )  # fmt: skip

@@ -6,22 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, ApiKey, Client, Grant, Membership, Usage
+from doorward.protocol.entities import Api, ApiKey, Client, Grant, Membership
 from doorward.protocol.events import ApiKeyRevoked, GrantRevoked
 from doorward.protocol.membership import MANAGERS
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import NotFound
+from doorward_verify.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """One grant with what it is for; without an api it opens nothing but who the user is."""
+    """What grants allow that allow the same; without an api it opens nothing but who the user is."""
 
-    grant: Grant
     client: Client
     api: Api | None
-    usage: Usage
+    scope: Scope
+    since: int
+    last_used_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,9 @@ def apps(allowed: tuple[Allowed, ...]) -> tuple[App, ...]:
 
 
 def _app(allowed: list[Allowed]) -> App:
-    scopes = {
-        name: one.api.scopes.get(name, "") if one.api else "" for one in allowed for name in sorted(one.grant.scope)
-    }
-    used = [one.usage.last_used_at for one in allowed if one.usage.last_used_at is not None]
-    return App(allowed[0].client, scopes, min(one.grant.created_at for one in allowed), max(used, default=None))
+    scopes = {name: one.api.scopes.get(name, "") if one.api else "" for one in allowed for name in sorted(one.scope)}
+    used = [one.last_used_at for one in allowed if one.last_used_at is not None]
+    return App(allowed[0].client, scopes, min(one.since for one in allowed), max(used, default=None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,10 @@ def allowed(granted: GrantFacts | None) -> Scope:
     return of_api | OIDC.keys()
 
 
-def remembered(grants: Iterable[Grant], api_id: str | None) -> Scope:
-    """Decision 8: the union of what he allowed this client there and has not ended."""
-    live = (grant.scope for grant in grants if grant.revoked_at is None and grant.api_id == api_id)
-    return frozenset().union(*live)
+def remembered(grants: Iterable[Grant], api_id: str | None, account_id: str | None) -> Scope:
+    """Decision record 10: the union of what he allowed this client there and has not ended, for this account alone."""
+    there = (grant for grant in grants if (grant.api_id, grant.account_id) == (api_id, account_id))
+    return frozenset().union(*(grant.scope for grant in there if grant.revoked_at is None))
 
 
 def is_needed(client: Client, uri: str, scope: Scope, known: Scope) -> bool:

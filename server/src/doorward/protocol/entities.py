@@ -333,6 +333,18 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class LogoutDelivery:
+    """A client that has yet to hear that a session ended; `next_at` is when it is tried again, if this try fails."""
+
+    session_id: str
+    client_id: str
+    user_id: str
+    created_at: int
+    next_at: int
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ResetLink:
     """A one-time permission to choose a new password; `digest` is SHA-256 of what the link carries."""
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from doorward.protocol import authorization_events as authorization
 from doorward.protocol import people_events as people
+from doorward.protocol import upstream_events as upstreams
 from doorward.protocol.entities import (
     JSON,
     Account,
@@ -276,11 +277,17 @@ Event = (
     | people.UserEvent
     | people.MembershipEvent
     | people.SessionEvent
+    | people.LogoutEvent
+    | upstreams.UpstreamSignInEvent
+    | upstreams.IdentityEvent
     | DeploymentEvent
     | CredentialRefused
 )
 
-RECORDS = (AccessTokenIssued, CredentialRefused, authorization.AuthorizationRequested, authorization.RefreshTokenIssued)
+RECORDS = (
+    AccessTokenIssued, CredentialRefused, authorization.AuthorizationRequested, authorization.RefreshTokenIssued,
+    upstreams.UpstreamSignInBegun, people.LogoutTokenDelivered, people.LogoutTokenUndelivered,
+)  # fmt: skip
 
 
 def is_change(event: Event) -> bool:
@@ -321,6 +328,8 @@ def entity_id(event: Event) -> str:
         case CredentialRefused():
             return event.credential_id
         case _:
+            if isinstance(event, upstreams.OfUpstreams):
+                return upstreams.touched(event)
             return people.touched(event) if isinstance(event, people.OfPeople) else authorization.touched(event)
 
 
@@ -360,6 +369,8 @@ def particulars(event: Event) -> Mapping[str, JSON]:
         case EverythingRevoked():
             return {}
         case _:
+            if isinstance(event, upstreams.OfUpstreams):
+                return upstreams.told(event)
             return people.told(event) if isinstance(event, people.OfPeople) else authorization.told(event)
 
 

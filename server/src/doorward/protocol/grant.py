@@ -44,7 +44,8 @@ class Shown:
 class UserGrantFacts:
     """A user's grant with all that it hangs on; `api` is None where it is for the issuer itself.
 
-    `acts_for_account` says that the account it names, if any, is active and still one of the user's.
+    `acts_for_account` says that the account it names, if any, is active and still one of the user's; `amr` is how he
+    signed in, for as long as his session is known.
     """
 
     grant: Grant
@@ -52,11 +53,14 @@ class UserGrantFacts:
     api: Api | None = None
     acts_for_account: bool = True
     session_has_ended: bool = False
+    amr: tuple[str, ...] = ()
 
     @property
     def refs(self) -> tuple[str, ...]:
-        api = (f"api/{self.api.id}",) if self.api else ()
-        return f"grant/{self.grant.id}", f"user/{self.user.id}", f"session/{self.grant.session_id}", *api
+        grant = self.grant
+        also = (("api", self.api and self.api.id), ("account", grant.account_id))
+        named = (f"{noun}/{id_}" for noun, id_ in also if id_)
+        return f"grant/{grant.id}", f"user/{self.user.id}", f"session/{grant.session_id}", *named
 
 
 def why_ended(facts: UserGrantFacts, client: ClientFacts) -> str | None:

@@ -2,6 +2,9 @@
 
 303 /login?request=authorization_...    303 /consent?request=...    303 redirect_uri?code=...&state=...&iss=...
 
+A client may want to hear of one user alone (id_token_hint, `sub` in claims), or of a strong sign-in alone (`acr` in
+claims): it hears of no other (OpenID Connect Core §3.1.2.2).
+
 A request that has to wait is a row; the address bar holds its id alone, and only the browser that began it may go on,
 since it must show the cookie that it got for it (T005, T036).
 """
@@ -13,7 +16,7 @@ import hmac
 import re
 from dataclasses import dataclass, field, replace
 
-from doorward.protocol import authorization, consent, redirect_uri, session
+from doorward.protocol import authorization, claims, consent, id_token, redirect_uri, session
 from doorward.protocol.authorization import Authorization, Parameters
 from doorward.protocol.authorization_events import AuthorizationDenied, AuthorizationRequested, CodeIssued
 from doorward.protocol.client import ClientFacts
@@ -21,16 +24,28 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Account, AuthorizationRequest, Client, Code, Grant
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
-from doorward.protocol.refusal import AccessDenied, ConsentRequired, Destination, InvalidRequest, LoginRequired, Refusal
+from doorward.protocol.refusal import (
+    AccessDenied,
+    ConsentRequired,
+    Destination,
+    InvalidRequest,
+    LoginRequired,
+    Refusal,
+    UnmetAuthenticationRequirements,
+)
 from doorward.protocol.session import SessionFacts
 from doorward.protocol.sign_in import SlowDown
 from doorward_verify import jwt
+from doorward_verify.errors import DoorwardError
 from doorward_verify.scope import Scope
 
 LOGIN, CONSENT = "/login", "/consent"
+HINT = "id_token_hint"
 # Begun and not finished, everywhere and from one address.
 WAITING_LIMIT, WAITING_HERE_LIMIT = 100_000, 1_000
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
+# Clocks differ, and a sign-in elsewhere takes its time.
+FRESH_LEEWAY = 60
 SIGNS_IN_ANEW = frozenset({"login", "select_account"})
 
 
@@ -64,9 +79,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
+    """`keys` are there for a hint: those that sign, and those that did and are still published."""
+
     known: Known
     waiting: int = 0
     waiting_here: int = 0
+    keys: jwt.Keys = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,7 @@ def begin(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Dec
     asked = authorization.check(request.asked, facts.known.client)
     if request.crossed:
         return Decision(ComeAgain())
+    asked = _hinted(asked, request.asked.get(HINT), facts.keys, policy)
     known = _now(facts.known, policy, moment)
     anew = _signs_in(asked, known, moment)
     if not anew and not _is_asked(asked, known):
@@ -176,6 +195,7 @@ def resume(
     known = _now(facts.known, policy, moment)
     if _is_stale(waiting, known):
         return Decision(Page(LOGIN, waiting.id, asked.ui_locales))
+    _check_who(waiting, asked, known)
     if not _is_asked(asked, known):
         return _issue(asked, known, asked.scope, _account(asked, known), policy, moment, waiting)
     return Decision(_question(waiting, asked, known))
@@ -187,6 +207,7 @@ def answer(request: Answered, facts: WaitingFacts, policy: Policy, moment: Momen
     known = _now(facts.known, policy, moment)
     if _is_stale(waiting, known):
         return Decision(Page(LOGIN, waiting.id, asked.ui_locales))
+    _check_who(waiting, asked, known)
     chosen = asked.scope & (request.scope | consent.ALWAYS)
     if not request.allows or not chosen - {"offline_access"}:
         raise _denied(waiting, asked, known)
@@ -194,6 +215,22 @@ def answer(request: Answered, facts: WaitingFacts, policy: Policy, moment: Momen
     if request.account_id is not None and request.account_id not in own:
         raise InvalidRequest("the account is not one of the user's")
     return _issue(asked, known, chosen, request.account_id or _account(asked, known), policy, moment, waiting)
+
+
+def _hinted(asked: Authorization, text: str | None, keys: jwt.Keys, policy: Policy) -> Authorization:
+    """T020: a hint is an ID token that we gave this client, whatever its age."""
+    if text is None:
+        return asked
+    try:
+        hint = id_token.read(text, keys, policy.issuer)
+    except DoorwardError:
+        hint = None
+    if hint is None or hint.client_id != asked.client_id:
+        refusal = InvalidRequest("id_token_hint is no id token of this client", reason="id_token_hint_invalid")
+        raise _told(refusal, asked)
+    if asked.subjects and hint.subject not in asked.subjects:
+        raise _told(InvalidRequest("id_token_hint and claims name different users"), asked)
+    return replace(asked, subjects=frozenset({hint.subject}))
 
 
 def _now(known: Known, policy: Policy, moment: Moment) -> Known:
@@ -213,15 +250,38 @@ def _client(known: Known) -> Client:
 
 def _signs_in(asked: Authorization, known: Known, moment: Moment) -> bool:
     """`max_age=0` is `prompt=login` by another name (OpenID Connect Core §3.1.2.1)."""
-    if known.session is None or asked.prompt & SIGNS_IN_ANEW:
+    if known.session is None or asked.prompt & SIGNS_IN_ANEW or not _fits(asked, known.session):
         return True
     age = moment.now - known.session.session.auth_time
     return asked.max_age is not None and (asked.max_age == 0 or age > asked.max_age)
 
 
+def _is_he(asked: Authorization, now: SessionFacts) -> bool:
+    return not asked.subjects or now.user.id in asked.subjects
+
+
+def _fits(asked: Authorization, now: SessionFacts) -> bool:
+    return _is_he(asked, now) and claims.reaches(asked.claims, now.session.acr)
+
+
+def _check_who(waiting: AuthorizationRequest, asked: Authorization, known: Known) -> None:
+    """After a sign-in that the client can have no answer of, its request is over."""
+    now = _session(known)
+    if _fits(asked, now):
+        return
+    over = (AuthorizationDenied(waiting, now.user.id),)
+    if _is_he(asked, now):
+        raise _told(UnmetAuthenticationRequirements("the sign-in was not as strong as asked", events=over), asked)
+    raise _told(AccessDenied("another user than the one asked for signed in", reason="user_other", events=over), asked)
+
+
 def _is_asked(asked: Authorization, known: Known) -> bool:
-    before = consent.remembered(known.grants, asked.api_id)
+    before = _remembered(asked, known)
     return "consent" in asked.prompt or consent.is_needed(_client(known), asked.redirect_uri, asked.scope, before)
+
+
+def _remembered(asked: Authorization, known: Known) -> Scope:
+    return consent.remembered(known.grants, asked.api_id, _account(asked, known))
 
 
 def _account(asked: Authorization, known: Known) -> str | None:
@@ -274,21 +334,28 @@ def _resumed(request: Resumed, facts: WaitingFacts, moment: Moment) -> tuple[Aut
 
 
 def _is_stale(waiting: AuthorizationRequest, known: Known) -> bool:
-    """Each sign-in has a session of its own, so that no older one passes for it (T150)."""
-    return known.session is None or known.session.session.id == waiting.session_id
+    """Each sign-in has a session of its own, so that no older one passes for it (T150); nor does an older sign-in.
+
+    Who came from elsewhere may have a fresh session, and have signed in there long ago.
+    """
+    asked = Authorization.of(waiting.asked)
+    age = 0 if "login" in asked.prompt else asked.max_age
+    if known.session is None or known.session.session.id == waiting.session_id:
+        return True
+    return age is not None and known.session.session.auth_time < waiting.created_at - age - FRESH_LEEWAY
 
 
 def _question(waiting: AuthorizationRequest, asked: Authorization, known: Known) -> Question:
-    client, before = _client(known), consent.remembered(known.grants, asked.api_id)
+    client, before = _client(known), _remembered(asked, known)
     granted = authorization.granted_at(known.client, asked.api_id) if known.client else None
     lines = tuple(
         Asked(name, consent.sentence(name, granted), bool(before) and name not in before, name in consent.ALWAYS)
         for name in sorted(asked.scope, key=lambda name: (name in consent.OIDC, name))
     )
-    on_loopback = all(map(redirect_uri.is_loopback, client.redirect_uris))
     return Question(
         waiting.id, client, _session(known).user.username, redirect_uri.host(asked.redirect_uri),
-        redirect_uri.origin(asked.redirect_uri), lines, known.accounts, _account(asked, known), on_loopback,
+        redirect_uri.origin(asked.redirect_uri), lines, known.accounts, _account(asked, known),
+        redirect_uri.is_loopback(asked.redirect_uri),
     )  # fmt: skip
 
 
@@ -300,7 +367,7 @@ def _issue(
     now, text = _session(known), jwt.b64url_encode(moment.random(32))
     grant = Grant(
         moment.id("grant"), asked.client_id, asked.api_id, scope, moment.now, user_id=now.user.id,
-        account_id=account_id, session_id=now.session.id, auth_time=now.session.auth_time, acr=now.session.acr,
+        account_id=account_id, session_id=now.session.id, auth_time=now.session.auth_time or None, acr=now.session.acr,
         claims=asked.claims,
     )  # fmt: skip
     code = Code(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from doorward.protocol import grant
 from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Account, Membership
+from doorward.protocol.entities import Account, Grant, Membership
 from doorward.protocol.moment import Moment
 from doorward.protocol.people_events import MembershipChanged, MembershipCreated, MembershipDeleted
 from doorward.protocol.policy import Policy
@@ -50,7 +51,10 @@ class CreateFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
+    """`grants` are those by which clients act for this account in the user's name."""
+
     membership: Membership | None
+    grants: tuple[Grant, ...] = ()
 
 
 def create(
@@ -75,7 +79,10 @@ def update(asked: Asked[UpdateMembership], facts: Facts, policy: Policy, moment:
 
 
 def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[None]:
-    return Decision(None, (MembershipDeleted(current(facts.membership, asked, "membership")),))
+    """Who leaves an account takes along whatever acts for it in his name (T056)."""
+    gone = MembershipDeleted(current(facts.membership, asked, "membership"))
+    ended = [event for one in facts.grants for event in grant.end(one, moment)]
+    return Decision(None, (gone, *ended))
 
 
 def show(membership: Membership) -> MembershipObject:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from doorward.protocol.entities import JSON, Membership, Password, ResetLink, Session, User
+from doorward.protocol.entities import JSON, LogoutDelivery, Membership, Password, ResetLink, Session, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,34 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """`ended_at` of the session says when."""
+    """`ended_at` of the session says when. Clients that have tokens of it, and want to hear of that, will be told."""
 
     entity: ClassVar[str] = "session"
     session: Session
 
 
+@dataclass(frozen=True, slots=True)
+class LogoutTokenDelivered:
+    """A record: the client knows that the session ended."""
+
+    entity: ClassVar[str] = "session"
+    delivery: LogoutDelivery
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutTokenUndelivered:
+    """A record: the client was tried for the last time; `reason` is one word."""
+
+    entity: ClassVar[str] = "session"
+    delivery: LogoutDelivery
+    reason: str
+
+
 UserEvent = UserCreated | UserUpdated | PasswordChanged | ResetLinkCreated
 MembershipEvent = MembershipCreated | MembershipChanged | MembershipDeleted
 SessionEvent = SessionStarted | SessionEnded
-OfPeople = UserEvent | MembershipEvent | SessionEvent
+LogoutEvent = LogoutTokenDelivered | LogoutTokenUndelivered
+OfPeople = UserEvent | MembershipEvent | SessionEvent | LogoutEvent
 
 
 def touched(event: OfPeople) -> str:
@@ -96,6 +114,8 @@ def touched(event: OfPeople) -> str:
             return event.session.user_id
         case SessionEnded():
             return event.session.id
+        case LogoutTokenDelivered() | LogoutTokenUndelivered():
+            return event.delivery.session_id
 
 
 def told(event: OfPeople) -> Mapping[str, JSON]:
@@ -111,3 +131,11 @@ def told(event: OfPeople) -> Mapping[str, JSON]:
             return {"account": event.membership.account_id, "role": event.membership.role}
         case SessionStarted() | SessionEnded():
             return {"session": event.session.id, "user": event.session.user_id, "address": event.session.address}
+        case LogoutTokenDelivered():
+            return _of_delivery(event.delivery)
+        case LogoutTokenUndelivered():
+            return {**_of_delivery(event.delivery), "reason": event.reason}
+
+
+def _of_delivery(delivery: LogoutDelivery) -> Mapping[str, JSON]:
+    return {"client_id": delivery.client_id, "user_id": delivery.user_id, "attempts": delivery.attempts}

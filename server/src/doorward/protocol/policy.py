@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from doorward.protocol.secret import Pepper
+from doorward.protocol.upstream import Upstream
 
 DAY = 86_400
 
@@ -35,3 +37,5 @@ class Policy:
     refresh_token_lifetime: int = 90 * DAY
     refresh_token_idle_lifetime: int = 30 * DAY
     refresh_token_overlap: int = 10
+    invitation_lifetime: int = 14 * DAY
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)

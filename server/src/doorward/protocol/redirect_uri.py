@@ -98,9 +98,12 @@ def proves_its_client(uri: str) -> bool:
 
 
 def origin(uri: str) -> str:
-    """For `form-action` (decision 32); of a private-use scheme there is no more than the scheme."""
+    """For `form-action` (decision 32): the scheme alone where a policy can name no more.
+
+    A private-use scheme has no host; an IPv6 address is no host-source (CSP3 §2.3.1), and browsers ignore it.
+    """
     web = _WEB.fullmatch(uri)
-    return f"{web[1]}://{web[2]}" if web else uri.partition(":")[0] + ":"
+    return f"{web[1]}://{web[2]}" if web and not web[2].startswith("[") else uri.partition(":")[0] + ":"
 
 
 def host(uri: str) -> str:

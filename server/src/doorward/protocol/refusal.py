@@ -103,6 +103,13 @@ class ConsentRequired(Refusal):
     default_reason = "consent_required"
 
 
+class UnmetAuthenticationRequirements(Refusal):
+    """OpenID Connect Core §5.5.1.1, by its own error code: the user did not sign in as strongly as asked."""
+
+    error = "unmet_authentication_requirements"
+    default_reason = "authentication_unmet"
+
+
 class RequestNotSupported(Refusal):
     """OpenID Connect Core §3.1.2.6: no request objects."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
+from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import JSON
 from doorward.protocol.moment import Position
 
@@ -90,6 +91,9 @@ Untold = (
     # What a person signs in with, and where, hits no token; the sessions that end with it are told one by one.
     | p.UserCreated | p.PasswordChanged | p.ResetLinkCreated | p.MembershipCreated
     | p.MembershipChanged | p.MembershipDeleted | p.SessionStarted
+    # Who heard that a session ended changes nothing of that.
+    | p.LogoutTokenDelivered | p.LogoutTokenUndelivered
+    | u.OfUpstreams
 )  # fmt: skip
 
 

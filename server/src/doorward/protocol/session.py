@@ -20,6 +20,8 @@ from doorward.protocol.policy import Policy
 # Who signs in once more is signed out where that was longest ago.
 LIVE_LIMIT = 50
 TEXT_LIMIT = 200
+# An `auth_time` that nobody told.
+UNKNOWN = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,13 @@ def live(facts: SessionFacts | None, policy: Policy, now: int) -> SessionFacts |
 
 def start(
     user: User, amr: tuple[str, ...], acr: str, browser: Browser, live: tuple[Session, ...], policy: Policy,
-    moment: Moment,
+    moment: Moment, auth_time: int | None = None,
 ) -> Decision[Started]:  # fmt: skip
-    """A fresh id and cookie at each sign-in, whatever the browser had before."""
+    """A fresh id and cookie at each sign-in, whatever the browser had before. `auth_time`: if it was elsewhere."""
     cookie = moment.base62(43)
     made = Session(
-        moment.id("session"), digest(cookie), user.id, moment.now, amr, acr, moment.now,
-        moment.now + policy.session_lifetime, browser.user_agent[:TEXT_LIMIT], browser.address[:TEXT_LIMIT],
+        moment.id("session"), digest(cookie), user.id, moment.now if auth_time is None else auth_time, amr, acr,
+        moment.now, moment.now + policy.session_lifetime, browser.user_agent[:TEXT_LIMIT], browser.address[:TEXT_LIMIT],
     )  # fmt: skip
     surplus = live[: max(0, len(live) - LIVE_LIMIT + 1)]
     return Decision(Started(made, cookie), (SessionStarted(made), *end(surplus, moment)))

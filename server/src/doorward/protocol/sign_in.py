@@ -23,6 +23,7 @@ from doorward.protocol.user import UserFacts, canonical
 PASSWORD = ("pwd",)
 # RFC 8176 has the name of the method; one factor is the least of the classes.
 ACR = "1"
+ACRS = (ACR,)
 
 
 class SignInRefused(Refusal):
@@ -53,8 +54,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
+    """`here` is the session that the browser had: another user's perhaps."""
+
     user: UserFacts | None = None
     live: tuple[Session, ...] = ()
+    here: tuple[Session, ...] = ()
 
 
 def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Decision[Started]:
@@ -67,7 +71,7 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     if not request.checked.holds(known.password):
         raise _refused(known.user.id, "the password is wrong")
     started = session.start(known.user, PASSWORD, ACR, request.browser, _others(request, facts), policy, moment)
-    replaced = session.end((one for one in facts.live if one.digest == request.before), moment)
+    replaced = session.end(facts.here, moment)
     return Decision(started.reply, (*started.events, *replaced))
 
 

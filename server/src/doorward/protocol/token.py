@@ -55,10 +55,19 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class IdToken:
+    """An ID token's claims, but for the hash of the access token, which is signed first."""
+
+    claims: Claims
+    signing_key: SigningKey
+
+
+@dataclass(frozen=True, slots=True)
 class TokenResponse:
     """`token` is an opaque token's text; a JWT is made from the claims by `sign.py` before the commit.
 
-    `claims` are those that the client's next token for the same grant and scope has too.
+    `claims` are those that the client's next token for the same grant and scope has too. `id_token` is there where a
+    user was asked for the scope `openid` (OpenID Connect Core §3.1.3.3).
     """
 
     claims: Claims
@@ -68,6 +77,7 @@ class TokenResponse:
     scope: str
     token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
+    id_token: IdToken | None = None
 
 
 def choose(grants: tuple[GrantFacts, ...], resources: tuple[str, ...]) -> GrantFacts:
@@ -87,7 +97,7 @@ def signing_key(keys: tuple[SigningKey, ...], algorithm: str) -> SigningKey:
     for key in keys:
         if key.algorithm == algorithm and key.state == "active":
             return key
-    raise TemporarilyUnavailable("there is no active signing key for this api")
+    raise TemporarilyUnavailable(f"there is no active signing key for {algorithm}")
 
 
 def issue(

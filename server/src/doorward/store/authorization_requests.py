@@ -10,7 +10,7 @@ from doorward.protocol import interaction as protocol
 from doorward.protocol.authorization import Authorization
 from doorward.protocol.authorization_events import AuthorizationDenied, AuthorizationEvent, AuthorizationRequested
 from doorward.protocol.entities import AuthorizationRequest
-from doorward.store import clients, grants, rows, sessions
+from doorward.store import clients, grants, rows, sessions, signing_keys
 from doorward.store.memory import Reader
 from doorward.store.tables import authorization_requests as requests
 
@@ -29,7 +29,9 @@ def shown(connection: Connection, request_id: str, cookie: str) -> Authorization
 def begin_facts(read: Reader, request: protocol.Request) -> protocol.Facts:
     """Clients are known by their id alone here, so that what strangers send costs little."""
     known = _known(read, request.asked.get("client_id") or "", request.browser)
-    return protocol.Facts(known, _waiting(read.connection), _waiting(read.connection, request.browser.address))
+    keys = signing_keys.known(read) if request.asked.get(protocol.HINT) else {}
+    here = _waiting(read.connection, request.browser.address)
+    return protocol.Facts(known, _waiting(read.connection), here, keys)
 
 
 def resume_facts(read: Reader, request: protocol.Resumed) -> protocol.WaitingFacts:
@@ -49,7 +51,7 @@ def _known(read: Reader, client_id: str, browser: protocol.Browser) -> protocol.
     if found is None or client is None:
         return protocol.Known(client)
     read.rely(*found.refs)
-    before = grants.of_user(read.connection, found.user.id, client_id)
+    before = grants.remembered(read.connection, found.user.id, client_id)
     # Each of them may be ended by its user while he is asked.
     read.rely(*(f"grant/{grant.id}" for grant in before))
     return protocol.Known(client, found, before, grants.accounts_of(read.connection, found.user.id))

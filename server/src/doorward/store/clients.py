@@ -34,6 +34,12 @@ def by_id(connection: Connection, client_id: str) -> ClientFacts | None:
     return ClientFacts(client, account, secrets_of(connection, client_id), _grants(connection, client_id))
 
 
+def shown(connection: Connection, id_: str) -> Client | None:
+    """The client alone, as its users see it; a deleted one is gone."""
+    client = rows.find(connection, clients, Client, id_)
+    return None if client is None or client.state == DELETED else client
+
+
 def secrets_of(connection: Connection, owner_id: str) -> tuple[Secret, ...]:
     owned = select(secrets).where(secrets.c.owner_id == owner_id)
     found = connection.execute(owned.order_by(secrets.c.created_at))

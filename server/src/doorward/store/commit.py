@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
+from doorward.protocol import upstream_events as u
 from doorward.store import (
     accounts,
     admin_keys,
@@ -19,12 +20,15 @@ from doorward.store import (
     codes,
     deployment,
     grants,
+    identities,
+    logout_deliveries,
     memberships,
     refresh_tokens,
     sessions,
     setup_links,
     signing_keys,
     tokens,
+    upstream_sign_ins,
     users,
     verifiers,
 )
@@ -65,7 +69,7 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             _apply_of_people(connection, event, now)
 
 
-def _apply_of_people(connection: Connection, event: a.Authorizing | p.OfPeople, now: int) -> None:
+def _apply_of_people(connection: Connection, event: a.Authorizing | p.OfPeople | u.OfUpstreams, now: int) -> None:
     match event:
         case a.GrantTokensRevoked():
             grants.apply(connection, event)
@@ -81,5 +85,11 @@ def _apply_of_people(connection: Connection, event: a.Authorizing | p.OfPeople, 
             memberships.apply(connection, event)
         case p.SessionStarted() | p.SessionEnded():
             sessions.apply(connection, event)
+        case p.LogoutTokenDelivered() | p.LogoutTokenUndelivered():
+            logout_deliveries.apply(connection, event)
+        case u.UpstreamSignInBegun() | u.UpstreamSignInEnded():
+            upstream_sign_ins.apply(connection, event)
+        case u.IdentityAdded() | u.IdentityClaimed() | u.IdentityRemoved():
+            identities.apply(connection, event)
         case _:
             assert_never(event)

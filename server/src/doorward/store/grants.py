@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from doorward.protocol.admin import Asked
 from doorward.protocol.authorization_events import GrantTokensRevoked
-from doorward.protocol.entities import Account, Api, Grant, User
+from doorward.protocol.entities import Account, Api, Grant, Session, User
 from doorward.protocol.events import GrantChanged, GrantCreated, GrantEvent, GrantRevoked
 from doorward.protocol.grant import Shown, UserGrantFacts
 from doorward.store import rows, usage
@@ -24,13 +24,24 @@ def by_id(connection: Connection, grant_id: str) -> Shown | None:
     return Shown(grant, api, usage.of(connection, "grant", grant.id))
 
 
-def of_user(connection: Connection, user_id: str, client_id: str | None = None) -> tuple[Grant, ...]:
-    """What a user allows, or allows one client, now; the oldest first."""
+def of_user(connection: Connection, user_id: str) -> tuple[Grant, ...]:
+    """What a user allows now; the oldest first."""
     live = (grants.c.user_id == user_id) & grants.c.revoked_at.is_(None)
     query = select(grants).where(live).order_by(grants.c.created_at, grants.c.id)
-    if client_id is not None:
-        query = query.where(grants.c.client_id == client_id)
     return tuple(Grant(**row._mapping) for row in connection.execute(query))
+
+
+def remembered(connection: Connection, user_id: str, client_id: str) -> tuple[Grant, ...]:
+    """Of what a user allows a client now, the newest grant of each scope, api and account.
+
+    Every silent authorization makes another grant, and a single-page application makes one every few minutes.
+    """
+    live = (grants.c.user_id == user_id) & (grants.c.client_id == client_id) & grants.c.revoked_at.is_(None)
+    alike = (grants.c.api_id, grants.c.account_id, grants.c.scope)
+    newest = func.row_number().over(partition_by=alike, order_by=(grants.c.created_at.desc(), grants.c.id))
+    ranked = select(grants.c.id, newest.label("place")).where(live).subquery()
+    query = select(grants).join(ranked, ranked.c.id == grants.c.id).where(ranked.c.place == 1)
+    return tuple(Grant(**row._mapping) for row in connection.execute(query.order_by(grants.c.created_at, grants.c.id)))
 
 
 def with_its_user(connection: Connection, grant_id: str) -> UserGrantFacts | None:
@@ -40,9 +51,9 @@ def with_its_user(connection: Connection, grant_id: str) -> UserGrantFacts | Non
     if grant is None or user is None:
         return None
     api = rows.find(connection, apis, Api, grant.api_id) if grant.api_id else None
-    ended = select(sessions.c.id).where(sessions.c.id == grant.session_id, sessions.c.ended_at.is_not(None))
-    has_ended = connection.execute(ended).first() is not None
-    return UserGrantFacts(grant, user, api, _acts_for_account(connection, grant), has_ended)
+    session = rows.find(connection, sessions, Session, grant.session_id) if grant.session_id else None
+    has_ended, amr = (session.ended_at is not None, session.amr) if session else (False, ())
+    return UserGrantFacts(grant, user, api, _acts_for_account(connection, grant), has_ended, amr)
 
 
 def granted(read: Reader, grant_id: str) -> UserGrantFacts | None:

@@ -10,7 +10,7 @@ from doorward.protocol import membership as protocol
 from doorward.protocol.admin import Asked
 from doorward.protocol.entities import Membership
 from doorward.protocol.people_events import MembershipChanged, MembershipCreated, MembershipDeleted, MembershipEvent
-from doorward.store import accounts, rows, users
+from doorward.store import accounts, grants, rows, users
 from doorward.store.memory import Reader
 from doorward.store.tables import memberships
 
@@ -29,9 +29,12 @@ def create_facts(read: Reader, asked: Asked[protocol.CreateMembership]) -> proto
 
 def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
     found = by_id(read.connection, asked.id)
-    if found is not None:
-        read.rely(f"user/{found.user_id}")
-    return protocol.Facts(found)
+    if found is None:
+        return protocol.Facts(None)
+    of_user = grants.of_user(read.connection, found.user_id)
+    acting = tuple(grant for grant in of_user if grant.account_id == found.account_id)
+    read.rely(f"user/{found.user_id}", *(f"grant/{grant.id}" for grant in acting))
+    return protocol.Facts(found, acting)
 
 
 def apply(connection: Connection, event: MembershipEvent) -> None:

@@ -18,6 +18,8 @@ from doorward.store.tables import journal as journal_table
 from doorward.store.tables import revocation_entries as log
 
 EVERYONE = ""
+# Tokens for the issuer itself have no verifier that hears of their end: here it stays, so that they are cut off too.
+ISSUER = "issuer"
 # An entry stays for so long after it means nothing any more, so that whoever resumes misses none.
 RETENTION = REACH
 
@@ -44,7 +46,8 @@ def _audiences(connection: Connection, found: Entry) -> list[str]:
     query = _APIS_OF.get(found.kind)
     if query is None:
         return [EVERYONE]
-    return [api_id for api_id in connection.execute(query(found.value)).scalars() if api_id is not None]
+    named = connection.execute(query(found.value)).scalars()
+    return [api_id or ISSUER for api_id in named if api_id is not None or found.effect == DEAD]
 
 
 def _of_client(client_id: str) -> Any:
@@ -60,14 +63,13 @@ def _of_account(account_id: str) -> Any:
 
 
 def _of_user(user_id: str) -> Any:
-    """A grant without an api opens nothing that a verifier guards."""
-    return select(grants.c.api_id).where(grants.c.user_id == user_id, grants.c.api_id.is_not(None)).distinct()
+    return select(grants.c.api_id).where(grants.c.user_id == user_id).distinct()
 
 
 def _of_session(session_id: str) -> Any:
     """The tokens of a session are those of its user."""
     of_user = select(grants.c.api_id).join(sessions, sessions.c.user_id == grants.c.user_id)
-    return of_user.where(sessions.c.id == session_id, grants.c.api_id.is_not(None)).distinct()
+    return of_user.where(sessions.c.id == session_id).distinct()
 
 
 _APIS_OF: dict[str, Callable[[str], Any]] = {
@@ -143,7 +145,8 @@ class Tail:
 
 
 def _entries(connection: Connection, after: int, until: int) -> tuple[tuple[str, Placed], ...]:
-    query = select(log).where(log.c.seq > after, log.c.seq <= until).order_by(log.c.seq)
+    told = (log.c.seq > after) & (log.c.seq <= until) & (log.c.audience != ISSUER)
+    query = select(log).where(told).order_by(log.c.seq)
     return tuple((found.audience, _one(found)) for found in connection.execute(query))
 
 

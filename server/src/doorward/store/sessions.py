@@ -6,14 +6,14 @@ from typing import assert_never
 
 from sqlalchemy import Connection, insert, select, update
 
-from doorward.protocol import password, sign_in
+from doorward.protocol import logout, password, sign_in
 from doorward.protocol import session as protocol
 from doorward.protocol.admin import Asked
 from doorward.protocol.entities import Session
 from doorward.protocol.people_events import SessionEnded, SessionEvent, SessionStarted
 from doorward.protocol.session import SessionFacts
 from doorward.protocol.user import canonical
-from doorward.store import rows, users
+from doorward.store import clients, logout_deliveries, rows, signing_keys, users
 from doorward.store.memory import Reader
 from doorward.store.tables import passwords, session_uses, sessions
 from doorward.store.tables import users as user_table
@@ -48,7 +48,16 @@ def sign_in_facts(read: Reader, request: sign_in.Request) -> sign_in.Facts:
     user = users.by_username(read.connection, request.username)
     if user is None:
         return sign_in.Facts()
-    return sign_in.Facts(user, users.live_sessions(read, user.user.id))
+    return sign_in.Facts(user, users.live_sessions(read, user.user.id), here(read, request.before))
+
+
+def here(read: Reader, digest: str | None) -> tuple[Session, ...]:
+    """The session that this browser had, whosever it is, if it has not ended."""
+    found = rows.find(read.connection, sessions, Session, digest, by="digest") if digest else None
+    if found is None or found.ended_at is not None:
+        return ()
+    read.rely(f"session/{found.id}")
+    return (found,)
 
 
 def known_password(connection: Connection, username: str) -> str | None:
@@ -75,6 +84,14 @@ def touch(connection: Connection, session: Session, now: int) -> None:
 
 def end_facts(read: Reader, request: protocol.End) -> protocol.EndFacts:
     return protocol.EndFacts(users.live_sessions(read, request.user_id))
+
+
+def logout_facts(read: Reader, request: logout.Request) -> logout.Facts:
+    known = by_digest(read.connection, request.session) if request.session else None
+    read.rely(*(known.refs if known else ()))
+    keys = signing_keys.known(read)
+    named = logout.client_named(request.asked, keys, read.policy.issuer)
+    return logout.Facts(read(clients.by_id, named) if named else None, known, keys)
 
 
 def reset_facts(read: Reader, request: password.Reset) -> password.ResetFacts:
@@ -108,5 +125,6 @@ def apply(connection: Connection, event: SessionEvent) -> None:
             ended = update(sessions).where(live).values(ended_at=event.session.ended_at)
             if connection.execute(ended).rowcount != 1:
                 raise rows.Stale
+            logout_deliveries.owe(connection, event.session)
         case _:
             assert_never(event)

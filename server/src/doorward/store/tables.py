@@ -211,7 +211,7 @@ listed_tokens = Table(
 
 Index("uq_listed_tokens_idx", listed_tokens.c.list_id, listed_tokens.c.idx, unique=True)
 
-# What verifiers hear, by the journal row that caused it; an audience is an api's id, or empty for all of them.
+# What verifiers hear, by the journal row that caused it; an audience is an api's id, the issuer, or empty for all.
 revocation_entries = Table(
     "revocation_entries", metadata, Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("audience", String(200), primary_key=True), Column("kind", String(32), primary_key=True),
@@ -256,10 +256,35 @@ session_uses = Table(
     "session_uses", metadata, _id(), _at("last_seen_at"), _at("expires_at", index=True),
 )  # fmt: skip
 
+# Clients that have yet to hear that a session ended (OpenID Connect Back-Channel Logout).
+logout_deliveries = Table(
+    "logout_deliveries", metadata, Column("session_id", String(200), primary_key=True),
+    Column("client_id", String(200), primary_key=True), _text("user_id"), _at("created_at"),
+    _at("next_at", index=True), Column("attempts", Integer, nullable=False),
+)  # fmt: skip
+
 reset_links = Table(
     "reset_links", metadata, Column("digest", String(64), primary_key=True),
     _text("user_id", ForeignKey("users.id"), index=True), _at("expires_at", index=True), _at("created_at"),
     _at("used_at", nullable=True),
+)  # fmt: skip
+
+# Logins elsewhere that are users' here; without a subject an invitation. Addresses are looked for whatever their case.
+identities = Table(
+    "identities", metadata, _id(), _text("user_id", ForeignKey("users.id"), index=True), _text("issuer"),
+    _text("subject", nullable=True), _text("email", nullable=True), _at("created_at"),
+    _at("expires_at", nullable=True),
+)  # fmt: skip
+
+Index("uq_identities_subject", identities.c.issuer, identities.c.subject, unique=True)
+Index("ix_identities_email", func.lower(identities.c.email))
+Index("ix_users_email_lower", func.lower(users.c.email))
+
+# Browsers that are signing in elsewhere; `proof` is of what may be shown once.
+upstream_sign_ins = Table(
+    "upstream_sign_ins", metadata, _id(), _text("upstream"), _text("digest"), _text("request_id"),
+    _text("address", index=True), Column("max_age", BigInteger, nullable=True), _at("created_at"),
+    _at("expires_at", index=True), _at("ended_at", nullable=True), _text("proof", nullable=True, unique=True),
 )  # fmt: skip
 
 # How often somebody tried to sign in, by the digest of what is counted: an account, an address, a password.

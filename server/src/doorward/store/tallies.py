@@ -35,6 +35,7 @@ from doorward.store.tables import (
     session_uses,
     sessions,
     status_lists,
+    upstream_sign_ins,
 )
 from doorward.store.writer import Unavailable
 
@@ -150,6 +151,7 @@ ENDED = (
     (status_lists, TOKEN_LEEWAY),
     (revocation_entries, RETENTION),
     (authorization_requests, 0),
+    (upstream_sign_ins, 0),
     (codes, CODE_RETENTION),
     (refresh_tokens, REFRESH_TOKEN_RETENTION),
     (attempts, 0),

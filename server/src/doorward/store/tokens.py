@@ -7,7 +7,7 @@ from typing import assert_never
 from sqlalchemy import Connection, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from doorward.protocol import introspection, revocation
+from doorward.protocol import introspection, revocation, userinfo
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.credential import ApiKeyFacts, Presented, RefreshTokenFacts, TokenFacts
@@ -132,6 +132,13 @@ def revocation_facts(read: Reader, request: revocation.Request) -> revocation.Fa
     keys = signing_keys.known(read)
     client = read(clients.by_id, request.credentials.client_id)
     return revocation.Facts(client, token(read, request.about, keys), keys)
+
+
+def userinfo_facts(read: Reader, request: userinfo.Request) -> userinfo.Facts:
+    keys = signing_keys.known(read)
+    # Of the kinds that have more facts than these none opens anything here.
+    known = token(read, request.about, keys) if request.about.kind in ("jwt", "opaque") else None
+    return userinfo.Facts(known if isinstance(known, TokenFacts) else None, keys)
 
 
 def apply(connection: Connection, event: TokenEvent, now: int) -> None:

@@ -4,6 +4,7 @@ GET  /account
 POST /account/apps       client, csrf                    every grant of this app ends at once
 POST /account/keys       key, csrf
 POST /account/sessions   session or all, csrf
+POST /account/logins     login, csrf                     it opens nothing here any more
 POST /account/password   current, password, csrf
 """
 
@@ -16,17 +17,17 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 from starlette.routing import Route
 
-from doorward.app import DISCONNECT, KEY_END, PASSWORD_CHANGE, SESSION_END
+from doorward.app import DISCONNECT, KEY_END, PASSWORD_CHANGE, SESSION_END, UNLINK
 from doorward.exchange import run
-from doorward.protocol import connected_apps, consent, password, session
+from doorward.protocol import connected_apps, consent, identity, password, session
 from doorward.protocol.entities import Api, ApiKey, Usage
 from doorward.protocol.form import Form
-from doorward.protocol.reasons import REASONS
-from doorward.protocol.refusal import Refusal, TemporarilyUnavailable, Unprocessable
+from doorward.protocol.refusal import Conflict, Refusal, TemporarilyUnavailable, Unprocessable
 from doorward.protocol.session import SessionFacts
 from doorward.protocol.sign_in import SlowDown
+from doorward.protocol.upstream import Identity
 from doorward.store import connected_apps as shown
-from doorward.store import sessions
+from doorward.store import identities, sessions, users
 from doorward.web import forms
 from doorward.web.browsers import named
 from doorward.web.hashed import acceptable, compared, hashed
@@ -34,7 +35,7 @@ from doorward.web.incoming import Incoming
 from doorward.web.page import page, see_other
 from doorward.web.page_routes import page_route
 from doorward.web.refused import refuse
-from doorward.web.refused_page import retry_after
+from doorward.web.refused_page import said
 from doorward.web.replies import Reply
 from doorward.web.runtime import Runtime
 from doorward.web.sign_in import admitted, session_of, settled
@@ -45,6 +46,7 @@ DONE = {
     "app": "The app is disconnected: it can do nothing for you any more.",
     "key": "The key is revoked.",
     "session": "The session has ended.",
+    "login": "The login opens nothing here any more.",
     "sessions": "Every other session has ended.",
     "password": "Your password is changed.",
 }
@@ -56,6 +58,7 @@ def routes(runtime: Runtime) -> list[Route]:
         page_route(runtime, "/account/apps", post=_signed_in(_disconnect)),
         page_route(runtime, "/account/keys", post=_signed_in(_end_key)),
         page_route(runtime, "/account/sessions", post=_signed_in(_end_sessions)),
+        page_route(runtime, "/account/logins", post=_signed_in(_unlink)),
         page_route(runtime, "/account/password", post=_signed_in(_change_password)),
     ]
 
@@ -79,20 +82,24 @@ async def show(incoming: Incoming) -> Reply:
     return await _page(incoming, found, DONE.get(incoming.query().get("done") or "", ""))
 
 
-async def _page(incoming: Incoming, found: SessionFacts, done: str = "", refusal: Refusal | None = None) -> Reply:
+async def _page(
+    incoming: Incoming, found: SessionFacts, done: str = "", refusal: Refusal | None = None, above: bool = False
+) -> Reply:
+    """`above`: what was refused is said at the top of the page, else where the password is changed."""
     csrf = forms.shown(incoming)
-    status, more = (200, []) if refusal is None else (refusal.status, retry_after(refusal))
-    store = incoming.runtime.store
+    refused, store = said(refusal), incoming.runtime.store
     accounts = [one.account_id for one in found.memberships]
     seen = await store.read(partial(_seen, user_id=found.user.id, accounts=accounts))
     live = [one for one in seen.sessions if session.live(one, store.policy, store.now()) is not None]
     return page(
-        incoming, "account.html", status, more=[*csrf.headers, *more], csrf=csrf.token, user=found.user,
-        apps=connected_apps.apps(seen.allowed), keys=seen.keys, here=found.session.id,
+        incoming, "account.html", refused.status, more=[*csrf.headers, *refused.headers], csrf=csrf.token,
+        user=found.user, apps=connected_apps.apps(seen.allowed), keys=seen.keys, here=found.session.id,
         managed={one.account_id for one in found.memberships if connected_apps.may_manage(one, one.account_id)},
-        sessions=sorted(live, key=lambda one: -one.last_seen_at), named=named, memberships=found.memberships,
-        oidc=consent.OIDC, done=done, said="" if refusal is None else REASONS[refusal.reason].sentence,
-        shortest=password.SHORTEST,
+        sessions=sorted(live, key=lambda one: (one.session.id != found.session.id, -one.last_seen_at)), named=named,
+        memberships=found.memberships,
+        logins=[(one, identity.title(one, store.policy)) for one in seen.logins if one.subject is not None],
+        oidc=consent.OIDC, done=done, said=refused, above=above,
+        shortest=password.SHORTEST, has_password=seen.has_password, by_mail=incoming.runtime.mail is not None,
     )  # fmt: skip
 
 
@@ -102,11 +109,16 @@ class Seen(NamedTuple):
     allowed: tuple[connected_apps.Allowed, ...]
     keys: tuple[tuple[ApiKey, Api, Usage], ...]
     sessions: tuple[SessionFacts, ...]
+    logins: tuple[Identity, ...]
+    has_password: bool
 
 
 def _seen(connection: Connection, user_id: str, accounts: list[str]) -> Seen:
     keys = shown.keys_of(connection, accounts)
-    return Seen(shown.allowed_by(connection, user_id), keys, sessions.of_user(connection, user_id))
+    allowed, logins = shown.allowed_by(connection, user_id), identities.of_user(connection, user_id)
+    user = users.by_id(connection, user_id)
+    has_password = user is not None and user.password is not None
+    return Seen(allowed, keys, sessions.of_user(connection, user_id), logins, has_password)
 
 
 async def _disconnect(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
@@ -127,6 +139,16 @@ async def _end_sessions(incoming: Incoming, found: SessionFacts, form: Form) -> 
     request = session.End(found.user.id, None if every else (form.required("session"),), found.session.id)
     await run(SESSION_END, request, incoming.runtime.store, lambda _: None, incoming.context)
     return see_other(f"/account?done={'sessions' if every else 'session'}")
+
+
+async def _unlink(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
+    request = identity.Unlink(found.user.id, form.required("login"))
+    try:
+        await run(UNLINK, request, incoming.runtime.store, lambda _: None, incoming.context)
+    except Conflict as refusal:
+        refused = await _page(incoming, found, refusal=refusal, above=True)
+        return refuse(refusal, incoming, lambda _, __: refused)
+    return see_other("/account?done=login")
 
 
 async def _change_password(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:

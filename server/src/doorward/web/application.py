@@ -34,10 +34,12 @@ from doorward.web import (
     account,
     admin,
     authorize,
+    client_logos,
     consent,
     discovery,
     feed,
     key_checks,
+    logout,
     metrics,
     oauth,
     operations,
@@ -46,8 +48,11 @@ from doorward.web import (
     sign_in,
     status_lists,
     upkeep,
+    upstream_sign_in,
     usage,
+    userinfo,
 )  # fmt: skip
+from doorward.web.back_channel import BackChannel
 from doorward.web.incoming import Incoming
 from doorward.web.metrics import Metrics
 from doorward.web.opening import UNREACHABLE, open_store
@@ -109,6 +114,7 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
     if node:
         made.passwords.measure(store.read_now(sessions.any_password))
         regularly.append(Upkeep(store, made.signer).look_regularly())
+        regularly.append(BackChannel(store, made.signer, made.fetch).look_regularly())
     beside = [asyncio.create_task(work) for work in regularly]
     try:
         yield made
@@ -161,6 +167,7 @@ def application(made: Runtime, issuer: str) -> Application:
         **feed.applications(made),
         **status_lists.applications(made),
         **usage.applications(made),
+        **userinfo.applications(made),
     }
     routes = [*pages.routes(made), *_people(made), status_lists.mount(made), Mount("/v1", admin.application(made))]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
@@ -168,8 +175,8 @@ def application(made: Runtime, issuer: str) -> Application:
 
 
 def _people(made: Runtime) -> list[Route]:
-    asked = (*authorize.routes(made), *consent.routes(made))
-    return [*sign_in.routes(made), *reset.routes(made), *account.routes(made), *asked]
+    asked = (*authorize.routes(made), *consent.routes(made), *client_logos.routes(made), *upstream_sign_in.routes(made))
+    return [*sign_in.routes(made), *logout.routes(made), *reset.routes(made), *account.routes(made), *asked]
 
 
 def _is_local(issuer: str) -> bool:

@@ -31,12 +31,10 @@ QUERY_LIMIT = 8 * 1024
 
 
 def routes(runtime: Runtime) -> list[Route]:
-    return [page_route(runtime, PATH, get=authorize, post=authorize)]
+    return [page_route(runtime, PATH, get=authorize, post=authorize, head=False)]
 
 
 async def authorize(incoming: Incoming) -> Reply:
-    # HEAD would give a code to nobody.
-    incoming.allow("GET", "POST")
     pairs = form.pairs(incoming.scope["query_string"])
     if incoming.method == "POST":
         pairs += await incoming.pairs()
@@ -45,7 +43,7 @@ async def authorize(incoming: Incoming) -> Reply:
     request = interaction.Request(authorization.parameters(pairs), browser, crossed)
 
     def render(answer: Response | Page | ComeAgain) -> Reply:
-        return _again(pairs) if isinstance(answer, ComeAgain) else onward(answer, incoming)
+        return again(PATH, pairs) if isinstance(answer, ComeAgain) else onward(answer, incoming)
 
     return await told(incoming, PATH, request, render)
 
@@ -94,9 +92,9 @@ def _respond(incoming: Incoming, to: Destination, issuer: str, said: Mapping[str
     return see_other(f"{to.redirect_uri}{mark}{urlencode(members, quote_via=quote, safe='')}")
 
 
-def _again(pairs: list[tuple[str, str]]) -> Reply:
+def again(path: str, pairs: list[tuple[str, str]]) -> Reply:
     """From another site a browser sends our cookies with a GET alone (SameSite=Lax)."""
     query = urlencode(pairs, quote_via=quote, safe="")
     if len(query) > QUERY_LIMIT:
         raise InvalidRequest("the request is too long")
-    return see_other(f"{PATH}?{query}")
+    return see_other(f"{path}?{query}")

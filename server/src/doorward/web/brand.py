@@ -22,6 +22,11 @@ class Brand:
     logo_type: str = ""
     sheet: str = ""
 
+    @property
+    def is_ours(self) -> bool:
+        """Nobody chose a look: ours has a sign of its own, which would fit no other."""
+        return self.name == Brand().name and self.logo is None and not self.sheet
+
 
 def colour(text: str) -> Colour:
     """Of `#rrggbb`; raises ValueError for everything else."""

@@ -23,12 +23,10 @@ TICKED = "scope."
 
 
 def routes(runtime: Runtime) -> list[Route]:
-    return [page_route(runtime, PATH, get=show, post=answer)]
+    return [page_route(runtime, PATH, get=show, post=answer, head=False)]
 
 
 async def show(incoming: Incoming) -> Reply:
-    # HEAD would give a code to nobody.
-    incoming.allow("GET", "POST")
     request = Resumed(incoming.query().get("request") or "", await browser_of(incoming))
 
     def render(found: Response | Page | Question) -> Reply:

@@ -1,4 +1,4 @@
-"""What everyone may read: server metadata (RFC 8414 §3) and signing keys (RFC 7517 §5), with an ETag."""
+"""What everyone may read: metadata (RFC 8414 §3, OpenID Connect Discovery §4) and keys (RFC 7517 §5), with an ETag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from doorward.store import signing_keys
 from doorward.store.memory import Reader
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse_as_oauth
-from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, send_reply
+from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, preflight, send_reply
 from doorward.web.runtime import Runtime
 
 Document = Callable[[], Awaitable[bytes]]
@@ -39,6 +39,7 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
 
     return {
         "/.well-known/oauth-authorization-server": _public(runtime, server_metadata),
+        "/.well-known/openid-configuration": _public(runtime, server_metadata),
         "/.well-known/jwks.json": _public(runtime, jwks),
         "/revocations/jwks": _public(runtime, feed_jwks),
     }
@@ -52,6 +53,9 @@ def _published(read: Reader, find: Find) -> list[dict[str, object]]:
 def _public(runtime: Runtime, document: Document) -> ASGIApp:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive, runtime)
+        if incoming.method == "OPTIONS":
+            await send_reply(send, preflight("GET", "HEAD"), incoming)
+            return
         try:
             incoming.allow("GET", "HEAD")
             reply = _cacheable(await document(), incoming, runtime.policy.jwks_max_age)

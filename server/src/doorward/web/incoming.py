@@ -60,6 +60,7 @@ class Incoming:
 
     @property
     def address(self) -> str:
+        """The caller's; through a believed proxy the one that X-Forwarded-For tells (web/forwarded.py)."""
         client = self.scope.get("client")
         return client[0] if client else ""
 

@@ -14,22 +14,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import ENDPOINTS, GRANT_TYPES
 from doorward.exchange import run
-from doorward.protocol import client_authentication
+from doorward.protocol import client_authentication, id_token
 from doorward.protocol.form import Form
 from doorward.protocol.introspection import Introspection
 from doorward.protocol.refusal import UnsupportedGrantType
-from doorward.protocol.token import TokenResponse
+from doorward.protocol.token import IdToken, TokenResponse
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse_as_oauth
-from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, compact, send_reply
+from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, compact, preflight, send_reply
 from doorward.web.runtime import Runtime
 
-PREFLIGHT = [
-    ANY_ORIGIN,
-    (b"access-control-allow-methods", b"POST"),
-    (b"access-control-allow-headers", b"authorization, content-type"),
-    (b"access-control-max-age", b"600"),
-]
 log = logging.getLogger("doorward.oauth")
 Answer = Callable[[Incoming, Form], Awaitable[Reply]]
 
@@ -47,7 +41,7 @@ def _endpoint(runtime: Runtime, answer: Answer, *origin: tuple[bytes, bytes]) ->
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive, runtime)
         if origin and incoming.method == "OPTIONS":
-            await send_reply(send, Reply(204, b"", PREFLIGHT), incoming)
+            await send_reply(send, preflight("POST"), incoming)
             return
         try:
             incoming.allow("POST")
@@ -88,7 +82,12 @@ def _token_members(response: TokenResponse, runtime: Runtime) -> dict[str, Any]:
         "expires_in": response.expires_in,
         "scope": response.scope,
         **({} if response.refresh_token is None else {"refresh_token": response.refresh_token}),
+        **({} if response.id_token is None else {"id_token": _id_token(response.id_token, text, runtime)}),
     }
+
+
+def _id_token(issued: IdToken, access_token: str, runtime: Runtime) -> str:
+    return runtime.signer.id_token(id_token.bound(issued, access_token), issued.signing_key)
 
 
 async def _introspect(incoming: Incoming, form: Form) -> Reply:

@@ -41,6 +41,7 @@ def templates() -> Environment:
     environment.filters["prose"] = _prose
     environment.filters["visible"] = visible
     environment.filters["day"] = partial(_at, "%Y-%m-%d")
+    environment.filters["minute"] = partial(_at, "%Y-%m-%d %H:%M UTC")
     environment.filters["moment"] = partial(_at, "%Y-%m-%dT%H:%M:%SZ")
     return environment
 

@@ -19,9 +19,14 @@ Answer = Callable[[Incoming], Awaitable[Reply]]
 ALL = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def page_route(runtime: Runtime, path: str, *, get: Answer | None = None, post: Answer | None = None) -> Route:
-    """One path; a method that it does not have is refused as a page too (T014: no CORS, whatever asks)."""
-    answers = {"GET": get, "HEAD": get, "POST": post}
+def page_route(
+    runtime: Runtime, path: str, *, get: Answer | None = None, post: Answer | None = None, head: bool = True
+) -> Route:
+    """One path; a method that it does not have is refused as a page too (T014: no CORS, whatever asks).
+
+    Without `head` a GET is more than a look: it may give a code, which HEAD would give to nobody.
+    """
+    answers = {"GET": get, "HEAD": get if head else None, "POST": post}
     offered = tuple(method for method, answer in answers.items() if answer is not None)
 
     async def endpoint(request: Request) -> Response:

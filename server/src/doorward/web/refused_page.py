@@ -1,6 +1,11 @@
-"""A refusal as a page: its sentence, what helps, the request id; never a way elsewhere (page400 of the threats)."""
+"""A refusal as a page: its sentence, what helps, the request id; never a way elsewhere (page400 of the threats).
+
+Or as a few words above a form that is shown again.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 from doorward.protocol.reasons import REASONS
 from doorward.protocol.refusal import Refusal
@@ -8,6 +13,28 @@ from doorward.web.incoming import Incoming
 from doorward.web.page import page
 from doorward.web.refused import refuse
 from doorward.web.replies import Headers, Reply
+
+SLOW_DOWN = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What stands above a form; `wait` is in seconds, and takes the place of what else would help."""
+
+    sentence: str = ""
+    fix: str = ""
+    wait: int = 0
+    status: int = 200
+    headers: Headers = field(default_factory=list)
+
+
+def said(refusal: Refusal | None) -> Said:
+    """Nothing where nothing was refused."""
+    if refusal is None:
+        return Said()
+    reason = REASONS[refusal.reason]
+    wait = int(dict(refusal.fields).get("retry_after", "0")) if refusal.status == SLOW_DOWN else 0
+    return Said(reason.sentence, reason.fix, wait, refusal.status, retry_after(refusal))
 
 
 def refused_page(fault: Exception, incoming: Incoming) -> Reply:

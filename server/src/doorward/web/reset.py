@@ -18,7 +18,6 @@ from doorward.app import PASSWORD_RESET, RESET_LINK
 from doorward.exchange import run
 from doorward.protocol import password, sign_in
 from doorward.protocol.entities import User
-from doorward.protocol.reasons import REASONS
 from doorward.protocol.refusal import NotFound, Refusal, TemporarilyUnavailable, Unprocessable
 from doorward.protocol.sign_in import Attempt, SlowDown
 from doorward.store import attempts
@@ -29,7 +28,7 @@ from doorward.web.incoming import Incoming
 from doorward.web.page import page
 from doorward.web.page_routes import page_route
 from doorward.web.refused import refuse
-from doorward.web.refused_page import retry_after
+from doorward.web.refused_page import said
 from doorward.web.replies import Reply
 from doorward.web.runtime import Runtime
 
@@ -52,12 +51,10 @@ async def show(incoming: Incoming) -> Reply:
 
 def _form(incoming: Incoming, token: str = "", refusal: Refusal | None = None, done: str = "") -> Reply:
     csrf = forms.shown(incoming)
-    status, more = (200, []) if refusal is None else (refusal.status, retry_after(refusal))
-    said = "" if refusal is None else REASONS[refusal.reason].sentence
-    fix = "" if refusal is None else REASONS[refusal.reason].fix
+    above = said(refusal)
     return page(
-        incoming, "reset.html", status, more=[*csrf.headers, *more], csrf=csrf.token, token=token, said=said, fix=fix,
-        done=done, by_mail=incoming.runtime.mail is not None, shortest=password.SHORTEST,
+        incoming, "reset.html", above.status, more=[*csrf.headers, *above.headers], csrf=csrf.token, token=token,
+        said=above, done=done, by_mail=incoming.runtime.mail is not None, shortest=password.SHORTEST,
     )  # fmt: skip
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from doorward.fetch import Fetch
 from doorward.passwords import Passwords
 from doorward.protocol import password
 from doorward.protocol.policy import Policy
@@ -12,11 +14,16 @@ from doorward.protocol.secret import Pepper
 from doorward.settings import Settings
 from doorward.sign import Keyring, Signer
 from doorward.store.store import Store
+from doorward.upstream_settings import upstreams
 from doorward.web import mail
 from doorward.web.brand import LOGO_TYPES, Brand, sheet
 from doorward.web.fan_out import FanOut
+from doorward.web.logos import Logos
 from doorward.web.mail import Mail
 from doorward.web.metrics import Metrics
+
+if TYPE_CHECKING:
+    from doorward.web.providers import Provider
 
 REQUEST_IDS, CURSORS, REPLIES = "request ids", "cursors", "idempotent replies"
 
@@ -35,6 +42,9 @@ class Runtime:
     brand: Brand = field(default_factory=Brand)
     mail: Mail | None = None
     leaked: frozenset[str] = field(default=frozenset(), repr=False)
+    fetch: Fetch = field(default_factory=Fetch)
+    logos: Logos = field(default_factory=lambda: Logos(Fetch()))
+    providers: Mapping[str, Provider] = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:
@@ -57,15 +67,27 @@ def policy(settings: Settings, peppers: Mapping[int, bytes], pepper_version: int
         refresh_token_lifetime=settings.refresh_token_lifetime,
         refresh_token_idle_lifetime=settings.refresh_token_idle_lifetime,
         refresh_token_overlap=settings.refresh_token_overlap,
+        upstreams=upstreams(settings.upstream),
     )
 
 
 def runtime(store: Store, keyring: Keyring, metrics: Metrics, node: int, settings: Settings) -> Runtime:
     signer = Signer(keyring)
+    fetch = Fetch(settings.outbound_networks, settings.outbound_ca_file)
     return Runtime(
         store, signer, metrics, FanOut(store, signer, metrics), node, keyring,
         brand=_brand(settings), mail=mail.configured(settings), leaked=_leaked(settings),
+        fetch=fetch, logos=Logos(fetch), providers=_providers(settings),
     )  # fmt: skip
+
+
+def _providers(settings: Settings) -> Mapping[str, Provider]:
+    """Authlib is imported where somebody needs it."""
+    if not settings.upstream:
+        return {}
+    from doorward.web import providers
+
+    return providers.configured(settings)
 
 
 def _leaked(settings: Settings) -> frozenset[str]:

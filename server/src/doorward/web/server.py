@@ -1,7 +1,7 @@
 """The server: its sockets, its limits on what a connection may do, and one worker's run (RFC 9112).
 
 uvicorn does HTTP; this adds the limits that an open network needs: 16 KiB of headers (431), 10 s for them,
-10 s for a body (408), 30 s for a client that does not read, and whose X-Forwarded-Proto is believed.
+10 s for a body (408), 30 s for a client that does not read, and whose X-Forwarded-Proto and -For are believed.
 """
 
 import asyncio
@@ -27,6 +27,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from doorward.settings import Refusal, StartRefused, address_of
+from doorward.web import forwarded
+from doorward.web.forwarded import Network
 
 HEADER_LIMIT = 16 * 1024
 HEADER_TIMEOUT = 10.0
@@ -37,21 +39,10 @@ HANDSHAKE_TIMEOUT = 10.0
 GRACE = 8
 LINGER = 1.0
 BACKLOG = 2048
-FORWARDING = frozenset(
-    (
-        b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-real-ip",
-    )
-)
 # Set in the scope when a believed proxy says that some hop was plain HTTP; a missing header is no evidence.
 IN_THE_CLEAR = "doorward.in_the_clear"
 UNTRUSTED = "a forwarding header came from this machine, and --behind-proxy does not name it"
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Application = AbstractAsyncContextManager[ASGIApp]
 log = logging.getLogger("doorward.server")
 
@@ -189,7 +180,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self._believed:
             self._believe()
-        elif self._suspicious and not FORWARDING.isdisjoint([name for name, _ in self.headers]):
+        elif self._suspicious and not forwarded.FIELDS.isdisjoint([name for name, _ in self.headers]):
             self._refuse(400, "invalid_request", UNTRUSTED)
             return
         self._phase = Phase.BODY
@@ -221,6 +212,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if hops:
             self.scope["scheme"] = "https" if all(hop == b"https" for hop in hops) else "http"
             self.scope[IN_THE_CLEAR] = self.scope["scheme"] == "http"  # type: ignore[literal-required]
+        caller = forwarded.caller(self.headers, self.trusted)
+        if caller is not None:
+            self.scope["client"] = (caller, 0)
 
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -1,4 +1,4 @@
-"""`/login` and `/logout`: a session in this browser begins, and ends (T140, T141, T144 to T146).
+"""`/login`: a session in this browser begins (T140, T141, T144 to T146).
 
 GET  /login?request=ID          the id of an authorization request, which is kept on the server
 POST /login                     username, password, request, csrf      -> 303 to where it goes on
@@ -13,12 +13,11 @@ from functools import partial
 
 from starlette.routing import Route
 
-from doorward.app import SESSION_END, SIGN_IN
+from doorward.app import SIGN_IN
 from doorward.exchange import run
 from doorward.protocol import redirect_uri, session, sign_in
 from doorward.protocol.authorization import Authorization
 from doorward.protocol.form import Form
-from doorward.protocol.reasons import REASONS
 from doorward.protocol.refusal import Refusal, TemporarilyUnavailable
 from doorward.protocol.session import Browser, SessionFacts, Started
 from doorward.protocol.sign_in import SlowDown
@@ -30,7 +29,7 @@ from doorward.web.incoming import Incoming
 from doorward.web.page import page, see_other
 from doorward.web.page_routes import page_route
 from doorward.web.refused import refuse
-from doorward.web.refused_page import retry_after
+from doorward.web.refused_page import said
 from doorward.web.replies import Reply
 from doorward.web.runtime import Runtime
 
@@ -42,10 +41,7 @@ PASSWORD_LIMIT = 1024
 
 
 def routes(runtime: Runtime) -> list[Route]:
-    return [
-        page_route(runtime, "/login", get=show, post=enter),
-        page_route(runtime, "/logout", get=ask, post=leave),
-    ]
+    return [page_route(runtime, "/login", get=show, post=enter)]
 
 
 async def session_of(incoming: Incoming) -> SessionFacts | None:
@@ -66,7 +62,7 @@ async def session_of(incoming: Incoming) -> SessionFacts | None:
 
 async def show(incoming: Incoming) -> Reply:
     """For an authorization request it is shown to whoever is signed in too: he may be another, or must again."""
-    request = _named(incoming.query())
+    request = named(incoming.query())
     if not request and await session_of(incoming) is not None:
         return see_other("/account")
     asked = await _asked(incoming, request)
@@ -81,7 +77,7 @@ async def _asked(incoming: Incoming, request: str) -> Authorization | None:
     return await incoming.runtime.store.read(partial(authorization_requests.shown, request_id=request, cookie=cookie))
 
 
-def _named(form: Form) -> str:
+def named(form: Form) -> str:
     """Only ids that the server kept lead anywhere: there is no address to be sent to (T144)."""
     given = form.get("request") or ""
     return given if _REQUEST.fullmatch(given) else ""
@@ -94,17 +90,23 @@ def _form(
     """Who need not be asked is sent on to the client at once: the page names it as where its form leads, too."""
     csrf = forms.shown(incoming)
     leads_to = ("'self'", *((redirect_uri.origin(asked.redirect_uri),) if asked else ()))
-    status, more = (200, []) if refusal is None else (refusal.status, retry_after(refusal))
-    said = "" if refusal is None else REASONS[refusal.reason].sentence
+    above = said(refusal)
     return page(
-        incoming, "login.html", status, form_action=leads_to, more=[*csrf.headers, *more],
-        csrf=csrf.token, request=request, username=username, said=said, by_mail=incoming.runtime.mail is not None,
+        incoming, "login.html", above.status, form_action=leads_to, more=[*csrf.headers, *above.headers],
+        csrf=csrf.token, request=request, username=username, said=above, by_mail=incoming.runtime.mail is not None,
+        upstreams=tuple(incoming.runtime.policy.upstreams.values()),
     )  # fmt: skip
+
+
+async def shown_again(incoming: Incoming, request: str, refusal: Refusal) -> Reply:
+    """After a sign-in elsewhere that did not work: another way may."""
+    asked = await _asked(incoming, request)
+    return refuse(refusal, incoming, lambda refusal, incoming: _form(incoming, request, "", refusal, asked))
 
 
 async def enter(incoming: Incoming) -> Reply:
     form = await forms.received(incoming)
-    username, request = form.get("username") or "", _named(form)
+    username, request = form.get("username") or "", named(form)
     try:
         started = await _signed_in(incoming, username[:200], (form.get("password") or "")[:PASSWORD_LIMIT])
     except (sign_in.SignInRefused, SlowDown, TemporarilyUnavailable) as refusal:
@@ -152,20 +154,3 @@ async def admitted(incoming: Incoming, username: str, password: str) -> Admitted
     if counted.wait:
         raise SlowDown("too many attempts to sign in", fields=(("retry_after", str(counted.wait)),))
     return counted
-
-
-async def ask(incoming: Incoming) -> Reply:
-    """A link alone signs nobody out (T141)."""
-    csrf = forms.shown(incoming)
-    found = await session_of(incoming)
-    return page(incoming, "logout.html", more=csrf.headers, csrf=csrf.token, user=None if found is None else found.user)
-
-
-async def leave(incoming: Incoming) -> Reply:
-    """A second time is no error (T151)."""
-    await forms.received(incoming)
-    found = await session_of(incoming)
-    if found is not None:
-        ended = SESSION_END.parse(found.user.id, (found.session.id,))
-        await run(SESSION_END, ended, incoming.runtime.store, lambda _: None, incoming.context)
-    return see_other("/login", [forms.drop_cookie(forms.SESSION)])

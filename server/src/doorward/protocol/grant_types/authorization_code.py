@@ -69,7 +69,9 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
         raise _replayed(granted, moment)
     _check(request, code, granted, facts.client, moment)
     scope = refresh_token.narrowed(code.scope, granted, facts.client)
-    issued = refresh_token.issue(facts.client, granted, scope, facts.signing_keys, policy, moment, facts.place)
+    issued = refresh_token.issue(
+        facts.client, granted, scope, facts.signing_keys, policy, moment, facts.place, code.nonce
+    )
     redeemed = CodeRedeemed(replace(code, redeemed_at=moment.now))
     if refresh_token.GRANT_TYPE not in client.grant_types:
         return Decision(issued.reply, (redeemed, *issued.events))

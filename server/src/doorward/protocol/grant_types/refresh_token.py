@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from doorward.protocol import authorization, client_authentication, consent, grant, token
+from doorward.protocol import authorization, client_authentication, consent, grant, id_token, token
 from doorward.protocol import secret as secrets
 from doorward.protocol.authorization_events import RefreshTokenIssued, RefreshTokenRotated
 from doorward.protocol.client import ClientFacts, GrantFacts
@@ -87,9 +87,11 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     its_own = is_it(request.refresh_token, known, policy)
     if known is None or granted is None or not its_own or known.client_id != client.id:
         raise InvalidGrant("the refresh token is unknown")
-    _check(known, granted, facts.client, moment)
+    if grant.why_ended(granted, facts.client) is not None:
+        raise InvalidGrant("what the user allowed has ended", reason="grant_ended", events=_noted(known, "grant_ended"))
     if known.rotated_at is not None and not _is_retried(known, facts.successor, policy, moment):
         raise _replayed(granted, moment)
+    _check_age(known, moment)
     if not grant.is_for(granted, request.resources):
         raise InvalidTarget("the refresh token is for another resource")
     scope = _scope(request, known, granted, facts.client)
@@ -100,18 +102,17 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     return Decision(replace(issued.reply, refresh_token=rotated.reply), (*rotated.events, *issued.events))
 
 
-def _check(known: RefreshToken, granted: UserGrantFacts, client: ClientFacts, moment: Moment) -> None:
-    """T057: decided when it is used. Of a token that was rotated its successor's life counts, in its own turn."""
-    if grant.why_ended(granted, client) is not None:
-        raise InvalidGrant("what the user allowed has ended", reason="grant_ended", events=_noted(known, "grant_ended"))
-    if moment.now >= min(known.expires_at, known.ends_at) and known.rotated_at is None:
+def _check_age(known: RefreshToken, moment: Moment) -> None:
+    """T057: decided when it is used. One that was rotated is idle no more, but its family ends all the same."""
+    ends_at = known.ends_at if known.rotated_at is not None else min(known.expires_at, known.ends_at)
+    if moment.now >= ends_at:
         raise InvalidGrant("the refresh token is too old", events=_noted(known, "grant_invalid"))
 
 
 def _is_retried(known: RefreshToken, successor: RefreshToken | None, policy: Policy, moment: Moment) -> bool:
-    """T052: the answer may have been lost, but whoever used the successor has heard it."""
-    late = moment.now - (known.rotated_at or 0) > policy.refresh_token_overlap
-    return not late and successor is not None and successor.rotated_at is None
+    """T052: the answer may have been lost, but whoever used the successor has heard it. An overlap of 0 is none."""
+    overlap, age = policy.refresh_token_overlap, moment.now - (known.rotated_at or 0)
+    return 0 < overlap >= age and successor is not None and successor.rotated_at is None
 
 
 def _replayed(granted: UserGrantFacts, moment: Moment) -> InvalidGrant:
@@ -145,14 +146,19 @@ def narrowed(scope: Scope, granted: UserGrantFacts, client: ClientFacts) -> Scop
 
 def issue(
     client: ClientFacts, granted: UserGrantFacts, scope: Scope, keys: tuple[SigningKey, ...], policy: Policy,
-    moment: Moment, place: Place | None,
+    moment: Moment, place: Place | None, nonce: str | None = None,
 ) -> Decision[TokenResponse]:  # fmt: skip
-    """An access token in the user's name. Who may act while the user is away is not tied to his session."""
+    """An access token in the user's name. Who may act while the user is away is not tied to his session.
+
+    With the scope `openid` an ID token comes with it.
+    """
     of_user = granted.grant
     sid = None if "offline_access" in of_user.scope else of_user.session_id
     subject = Subject(granted.user.id, of_user.account_id, of_user.auth_time, of_user.acr, sid)
     at = GrantFacts(of_user, granted.api or token.issuer_api(policy))
-    return token.issue(client, at, scope, keys, policy, moment, place, subject)
+    issued = token.issue(client, at, scope, keys, policy, moment, place, subject)
+    about_him = id_token.issue(client.client, granted, scope, nonce, keys, policy, moment)
+    return replace(issued, reply=replace(issued.reply, id_token=about_him))
 
 
 def first(of_user: Grant, policy: Policy, moment: Moment) -> Decision[str]:

@@ -5,9 +5,13 @@ const part = (id) => document.getElementById(id);
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 history.replaceState(null, "", location.pathname);
 part(token ? "ask" : "missing").hidden = false;
+// What the page says in the reader's language.
+const words = part("status").dataset;
 
-function say(text, failed = false) {
+// The server explains itself in English, whatever the page speaks.
+function say(text, failed = false, language = document.documentElement.lang) {
   part("status").textContent = text;
+  part("status").lang = language;
   part("status").classList.toggle("failed", failed);
 }
 
@@ -26,13 +30,13 @@ function show(answer) {
   part("ask").hidden = true;
   part("done").hidden = false;
   part("key").value = answer.key;
-  part("id").textContent = answer.id ? `Id ${answer.id}` : "";
+  part("id").textContent = answer.id ?? "";
   if (answer.expires_at) {
-    const day = new Date(answer.expires_at * 1000).toLocaleDateString(undefined, { dateStyle: "long" });
-    part("expires").textContent = ` · expires ${day}`;
+    const day = new Date(answer.expires_at * 1000).toLocaleDateString(document.documentElement.lang, { dateStyle: "long" });
+    part("expires").textContent = ` · ${words.expires} ${day}`;
   }
   part("commands").textContent = commands();
-  part("title").textContent = "Your admin key";
+  part("title").textContent = words.title;
   part("title").focus();
   say("");
 }
@@ -40,7 +44,7 @@ function show(answer) {
 async function create(event) {
   event.preventDefault();
   part("create").disabled = true;
-  say("Creating the administrator…");
+  say(words.creating);
   try {
     const reply = await fetch("/setup", {
       method: "POST",
@@ -53,14 +57,14 @@ async function create(event) {
     if (reply.status === 422 || reply.status === 409) {
       // The link is still good: what was typed can be corrected.
       part("create").disabled = false;
-      return say(answer.detail, true);
+      return say(answer.detail, true, "en");
     }
-    const reason = answer.detail || answer.title || "The link was not accepted.";
-    say(answer.request_id ? `${reason} (${answer.request_id})` : reason, true);
+    const reason = answer.detail || answer.title || words.refused;
+    say(answer.request_id ? `${reason} (${answer.request_id})` : reason, true, answer.title ? "en" : undefined);
     part("missing").hidden = false;
     part("ask").hidden = true;
   } catch {
-    say("The server did not answer. Is it running? Try again.", true);
+    say(words.silent, true);
     part("create").disabled = false;
   }
 }
@@ -69,13 +73,13 @@ async function copy(button) {
   const source = part(button.dataset.copy);
   try {
     await navigator.clipboard.writeText(source.value ?? source.textContent);
-    button.textContent = "Copied";
-    say("Copied.");
-    setTimeout(() => { button.textContent = "Copy"; say(""); }, 2000);
+    button.textContent = words.copied;
+    say(words.copied);
+    setTimeout(() => { button.textContent = words.copyLabel; say(""); }, 2000);
   } catch {
     if (source.select) source.select();
     else getSelection().selectAllChildren(source);
-    say("Press Ctrl+C or ⌘C to copy.");
+    say(words.press);
   }
 }
 
