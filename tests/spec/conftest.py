@@ -75,8 +75,9 @@ def user(doorward: Doorward, people: dict[str, Json]) -> Json:
 
 @pytest.fixture
 def browser(doorward: Doorward, user: Json, sessions: dict[str, dict[str, str]]) -> Browser:
-    """He is signed in; what else it keeps is for one test."""
+    """He is signed in, anew where another test ended that; what else it keeps is for one test."""
     where = str(doorward.directory)
-    if where not in sessions:
+    kept = Browser(doorward, dict(sessions.get(where, {})))
+    if kept.get("/account").status_code != 200:
         sessions[where] = signed_in(doorward, user).cookies
     return Browser(doorward, dict(sessions[where]))
