@@ -317,7 +317,10 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A browser in which a user signed in; `id` is the `sid`, `digest` is SHA-256 of what its cookie carries."""
+    """A browser in which a user signed in; `id` is the `sid`, `digest` is SHA-256 of what its cookie carries.
+
+    `auth_time` is 0 where a login elsewhere did not say when.
+    """
 
     id: str
     digest: str = field(repr=False)

@@ -44,8 +44,6 @@ HINT = "id_token_hint"
 # Begun and not finished, everywhere and from one address.
 WAITING_LIMIT, WAITING_HERE_LIMIT = 100_000, 1_000
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
-# Clocks differ, and a sign-in elsewhere takes its time.
-FRESH_LEEWAY = 60
 SIGNS_IN_ANEW = frozenset({"login", "select_account"})
 
 
@@ -193,7 +191,7 @@ def resume(
     """/consent: after the sign-in, and whenever the browser comes back to it."""
     waiting, asked = _resumed(request, facts, moment)
     known = _now(facts.known, policy, moment)
-    if _is_stale(waiting, known):
+    if _is_stale(waiting, asked, known):
         return Decision(Page(LOGIN, waiting.id, asked.ui_locales))
     _check_who(waiting, asked, known)
     if not _is_asked(asked, known):
@@ -205,7 +203,7 @@ def answer(request: Answered, facts: WaitingFacts, policy: Policy, moment: Momen
     """The consent page's form. No is an answer too; of yes, what he chose of what was asked for."""
     waiting, asked = _resumed(request.resumed, facts, moment)
     known = _now(facts.known, policy, moment)
-    if _is_stale(waiting, known):
+    if _is_stale(waiting, asked, known):
         return Decision(Page(LOGIN, waiting.id, asked.ui_locales))
     _check_who(waiting, asked, known)
     chosen = asked.scope & (request.scope | consent.ALWAYS)
@@ -333,16 +331,15 @@ def _resumed(request: Resumed, facts: WaitingFacts, moment: Moment) -> tuple[Aut
     return waiting, asked
 
 
-def _is_stale(waiting: AuthorizationRequest, known: Known) -> bool:
+def _is_stale(waiting: AuthorizationRequest, asked: Authorization, known: Known) -> bool:
     """Each sign-in has a session of its own, so that no older one passes for it (T150); nor does an older sign-in.
 
     Who came from elsewhere may have a fresh session, and have signed in there long ago.
     """
-    asked = Authorization.of(waiting.asked)
     age = 0 if "login" in asked.prompt else asked.max_age
     if known.session is None or known.session.session.id == waiting.session_id:
         return True
-    return age is not None and known.session.session.auth_time < waiting.created_at - age - FRESH_LEEWAY
+    return age is not None and known.session.session.auth_time < waiting.created_at - age - session.FRESH_LEEWAY
 
 
 def _question(waiting: AuthorizationRequest, asked: Authorization, known: Known) -> Question:

@@ -22,6 +22,8 @@ LIVE_LIMIT = 50
 TEXT_LIMIT = 200
 # An `auth_time` that nobody told.
 UNKNOWN = 0
+# How much older than was asked a sign-in may be: clocks differ, and one elsewhere takes its time.
+FRESH_LEEWAY = 60
 
 
 @dataclass(frozen=True, slots=True)

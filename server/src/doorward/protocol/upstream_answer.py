@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from doorward.protocol import id_token as ours
+from doorward.protocol import session
 from doorward.protocol.upstream import SUBJECT_LIMIT, Told, Upstream
 from doorward.protocol.upstream import told as told_by
 from doorward.protocol.upstream_sign_in import Expected, UpstreamFailed
@@ -25,8 +26,6 @@ REQUEST_TYPE, ASSERTION_TYPE = "sign-in-request+jwt", "sign-in-assertion+jwt"
 LEEWAY = 10
 ASSERTION_LIFETIME = 300
 JTI_LIMIT = 200
-# A provider may round, or ask for the password a moment before it says so.
-FRESH_LEEWAY = 60
 
 
 def failed(detail: str) -> NoReturn:
@@ -147,7 +146,7 @@ def told(claims: Mapping[str, Any], expected: Expected) -> Told:
     """Who it is, once he signed in as freshly as was asked (§3.1.2.1)."""
     found = told_by(expected.upstream, str(claims[expected.upstream.claims.sub]), claims)
     if expected.max_age is not None:
-        since = expected.begun_at - expected.max_age - FRESH_LEEWAY
+        since = expected.begun_at - expected.max_age - session.FRESH_LEEWAY
         if found.auth_time is None or found.auth_time < since:
             raise UpstreamFailed("the other sign-in did not ask the user again", reason="upstream_not_fresh")
     return found

@@ -17,10 +17,8 @@ from doorward.protocol.entities import LogoutDelivery
 from doorward.protocol.moment import Moment
 from doorward.sign import Signer
 from doorward.store import logout_deliveries
-from doorward.store.rows import Stale
 from doorward.store.store import Store
-from doorward.store.writer import Unavailable
-from doorward.web.upkeep import BY_SCHEDULE, LOOK
+from doorward.web.upkeep import BY_SCHEDULE, regularly
 
 log = logging.getLogger("doorward.logout")
 
@@ -33,14 +31,7 @@ class BackChannel:
 
     async def look_regularly(self) -> None:
         """Until it is cancelled, whatever comes in between."""
-        while True:
-            await asyncio.sleep(LOOK)
-            try:
-                await self.look()
-            except (Stale, Unavailable):
-                continue
-            except Exception as fault:
-                log.error("clients were not told of logouts: %s", type(fault).__name__)
+        await regularly(self.look, "clients were not told of logouts")
 
     async def look(self) -> None:
         """Each of those that are due is tried at once, and by itself: a slow client makes no other one wait."""

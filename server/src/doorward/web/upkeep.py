@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from doorward.protocol import signing_key
 from doorward.protocol.entities import SigningKey
@@ -52,6 +52,18 @@ def fresh(signer: Signer, keys: Iterable[SigningKey], moment: Moment) -> tuple[S
     )
 
 
+async def regularly(look: Callable[[], Awaitable[None]], failed: str) -> None:
+    """Looks each second; who was slower than another worker, or finds no database, looks again. Never returns."""
+    while True:
+        await asyncio.sleep(LOOK)
+        try:
+            await look()
+        except (Stale, Unavailable):
+            continue
+        except Exception as fault:
+            log.error("%s: %s", failed, type(fault).__name__)
+
+
 class Upkeep:
     """Lives on the worker's loop."""
 
@@ -61,14 +73,7 @@ class Upkeep:
 
     async def look_regularly(self) -> None:
         """Until it is cancelled, whatever comes in between."""
-        while True:
-            await asyncio.sleep(LOOK)
-            try:
-                await self.look()
-            except (Stale, Unavailable):
-                continue
-            except Exception as fault:
-                log.error("signing keys were not looked after: %s", type(fault).__name__)
+        await regularly(self.look, "signing keys were not looked after")
 
     async def look(self) -> None:
         """Raises Stale when another worker was quicker."""
