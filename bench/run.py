@@ -20,6 +20,7 @@ import in_process
 import load
 import machine
 import report
+import scanner_speed
 import starting
 import verifier_speed
 from figures import Figure
@@ -61,7 +62,9 @@ def measured(told: Generator[None, str]) -> Results:
             verifier = verifier_speed.run(doorward)
         told.send("signing and verifying in this process")
         compared = in_process.run()
-    return Results(described, over_http, compared, verifier, [*starts, *memory(idle, busy)])
+        told.send("looking for leaks")
+        scanned = scanner_speed.run()
+    return Results(described, over_http, compared, verifier, [*starts, *memory(idle, busy), *scanned])
 
 
 def memory(idle: float, busy: float) -> list[Figure]:

@@ -28,6 +28,7 @@ from doorward.protocol.entities import (
     ApiKey,
     Client,
     Grant,
+    Leak,
     LogoutDelivery,
     Membership,
     Password,
@@ -180,6 +181,12 @@ def a_session(**fields: Any) -> Session:
 
 def a_logout_delivery(**fields: Any) -> LogoutDelivery:
     return replace(LogoutDelivery("session_1", "client_1", "user_1", NOW, NOW), **fields)
+
+
+def a_leak(**fields: Any) -> Leak:
+    id_ = api_key.parse(KEY).id
+    made = Leak(f"leak_{id_}", "api_key", id_, "key_1", "acme", "revoked", "github", ("a fork",), EARLIER, EARLIER)
+    return replace(made, **fields)
 
 
 def a_user_grant(**fields: Any) -> Grant:

@@ -20,6 +20,7 @@ from tests.protocol.given import (
     NOW,
     a_client,
     a_grant,
+    a_leak,
     a_logout_delivery,
     a_membership,
     a_password,
@@ -37,6 +38,7 @@ from tests.protocol.given import (
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
+from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import ResetLink, SetupLink
@@ -62,6 +64,10 @@ SIGNED_IN = {"session": "session_1", "user": "user_1", "address": "192.0.2.1"}
 INVOICES = {"identifier": "https://api.example.com", "name": "invoices"}
 
 # event, what it touches, what the audit log keeps
+LEAKED = {
+    "credential": "api_key", "credential_id": a_leak().credential_id, "owner": "key_1", "account": "acme",
+    "outcome": "revoked", "origin": "github", "locations": ["a fork"],
+}  # fmt: skip
 TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (e.ApiCreated(an_api()), "api/api_1", INVOICES),
     (e.ApiUpdated(an_api()), "api/api_1", INVOICES),
@@ -127,6 +133,10 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (u.IdentityAdded(an_invitation()), "user/user_1", {**LINKED, "identity": "identity_2", "subject": None}),
     (u.IdentityClaimed(an_identity()), "user/user_1", LINKED),
     (u.IdentityRemoved(an_identity()), "user/user_1", LINKED),
+    (k.LeakReported(a_leak()), f"leak/{a_leak().id}", LEAKED),
+    (k.LeakUpdated(a_leak(locations=())), f"leak/{a_leak().id}", {**LEAKED, "locations": []}),
+    (k.ClientSecretRevoked(a_client().client, SECRET), "client/client_1", {"account": "acme", "secret": SECRET.id}),
+    (k.DecoyTried(an_api_key()), "api_key/key_1", {"account": "acme", "api": "api_1"}),
     (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",
@@ -150,7 +160,7 @@ def test_an_event_names_what_it_touches_and_what_is_kept_of_it(
 
 def test_records_make_no_facts_stale_and_everything_else_does() -> None:
     records = {e.AccessTokenIssued, e.CredentialRefused, v.AuthorizationRequested, v.RefreshTokenIssued}
-    records |= {u.UpstreamSignInBegun, p.LogoutTokenDelivered, p.LogoutTokenUndelivered}
+    records |= {k.DecoyTried, u.UpstreamSignInBegun, p.LogoutTokenDelivered, p.LogoutTokenUndelivered}
     assert {type(event) for event, _, _ in TOLD if not is_change(event)} == records
 
 

@@ -16,6 +16,7 @@ from tests.protocol.given import (
     POLICY,
     a_client,
     a_grant,
+    a_leak,
     a_logout_delivery,
     a_membership,
     a_password,
@@ -33,6 +34,7 @@ from tests.protocol.given import (
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
+from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import ResetLink, SetupLink
@@ -54,6 +56,11 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
     (e.GrantChanged(GRANT), Entry("grant", "grant_api_1", "changed", ASK, "api_1")),
     (e.ClientUpdated(a_client(state="disabled").client), Entry("client", "client_1", "dead", CUT)),
     (e.ClientUpdated(a_client(name="renamed").client), Entry("client", "client_1", "changed", ASK)),
+    # What a leaked secret of it gave is dead; what the client gets with another one is younger.
+    (
+        k.ClientSecretRevoked(a_client().client, kept(CLIENT_SECRET, "client_1")),
+        Entry("client", "client_1", "dead", CUT),
+    ),
     (e.ClientDeleted(a_client(state="deleted").client), Entry("client", "client_1", "dead", CUT)),
     (e.AccountUpdated(an_account(state="suspended")), Entry("account", "acme", "dead", CUT)),
     (e.AccountUpdated(an_account()), Entry("account", "acme", "changed", ASK)),
@@ -107,6 +114,9 @@ SILENT: tuple[Event, ...] = (
     u.IdentityRemoved(an_identity()),
     p.LogoutTokenDelivered(a_logout_delivery()),
     p.LogoutTokenUndelivered(a_logout_delivery(), "status_500"),
+    k.LeakReported(a_leak()),
+    k.LeakUpdated(a_leak()),
+    k.DecoyTried(an_api_key()),
     e.SetupLinkCreated(LINK),
     e.SetupLinkUsed(LINK),
     e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW),

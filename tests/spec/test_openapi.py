@@ -83,6 +83,11 @@ def an_identity(doorward):
     return {"id": made}
 
 
+def a_leak(doorward):
+    doorward.v1("POST", "/leaks", {"reports": [{"token": doorward.a_key()["key"]}]})
+    return doorward.v1("GET", "/leaks").json()["items"][-1]
+
+
 def existing(doorward, path):
     """The id of a fresh entity of the kind that lives at this path."""
     kind = path.split("/")[1]
@@ -103,6 +108,7 @@ def existing(doorward, path):
         ),
         "identities": lambda: an_identity(doorward),
         "sessions": lambda: a_session(doorward),
+        "leaks": lambda: a_leak(doorward),
         "admin-keys": lambda: doorward.create("/admin-keys", name="ci", scope="apis:read"),
     }[kind]()
     return made.get("id") or made["client_id"]

@@ -45,7 +45,7 @@ from tests.store.committing import (
     settled,
 )  # fmt: skip
 
-from doorward.protocol import authorization_events, upstream_events
+from doorward.protocol import authorization_events, leak_events, upstream_events
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
 from doorward.protocol.entities import OpaqueToken, ResetLink, SetupLink
@@ -141,7 +141,7 @@ def test_every_event_is_tried_here() -> None:
         e.EverythingRevoked,
     }
     # In a file of their own.
-    elsewhere = (authorization_events.__name__, upstream_events.__name__)
+    elsewhere = (authorization_events.__name__, leak_events.__name__, upstream_events.__name__)
     others |= {member for member in EVENTS if member.__module__ in elsewhere}
     turns = {e.SigningKeyActivated, e.SigningKeyRetired, e.SigningKeyRemoved, e.SigningKeyResealed, e.SecretsRotated}
     assert {type(case[0]) for case in (*CREATED, *CHANGED)} | others | turns == set(EVENTS)

@@ -26,6 +26,8 @@ from doorward.protocol import (
     interaction,
     introspection,
     key_check,
+    leak,
+    leak_report,
     logout,
     membership,
     password,
@@ -57,6 +59,7 @@ from doorward.store import (
     grants,
     idempotency,
     identities,
+    leaks,
     memberships,
     refresh_tokens,
     revocations,
@@ -102,6 +105,11 @@ FEED: Mapping[str, Exchange[Any, Any, Any]] = {
 USAGE: Mapping[str, Exchange[Any, Any, Any]] = {
     "/usage": Exchange(usage.parse, verifiers.usage_facts, usage.decide),
 }
+
+# Of any origin, several at once: what is ours ends.
+LEAKS: Exchange[tuple[leak.Report, ...], leak.BatchFacts, tuple[leak.Outcome, ...]] = Exchange(
+    tuple, leaks.facts, leak.decide
+)
 
 SETUP: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.use)
 SETUP_CHECK: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.check)
@@ -242,6 +250,7 @@ ROUTES = (
     Route("POST",   "/identities",             "identities:write", identity.CreateIdentity,  identity.IdentityObject,    identities.create_facts,  identity.create,       201),
     Route("DELETE", "/identities/{id}",        "identities:write", admin.Nothing,            None,                       identities.facts,         identity.delete,       204),
     Route("POST",   "/sessions/{id}/revoke",   "sessions:write",   admin.Nothing,            session.SessionObject,      sessions.facts,           session.revoke),
+    Route("POST",   "/leaks",                  "leaks:write",      leak_report.ReportLeaks,  leak_report.ReportedObject, leaks.report_facts,       leak_report.decide),
     Route("POST",   "/revocations",            "admin",            revoke.Revoke,            revoke.RevocationObject,    revocations.facts,        revoke.decide),
 )  # fmt: skip
 
@@ -257,6 +266,7 @@ RESOURCES = (
     Resource("/sessions",     "sessions:read",     session.SessionObject,        tables.sessions,     sessions.by_id,          _plain(session.show),       BY_USER),
     Resource("/grants",       "grants:read",        grant.GrantObject,            tables.grants,       grants.by_id,            _plain(grant.show),         {**BY_API, **BY_USER, "client": ("client_id", _same)}),
     Resource("/verifiers",    "verifiers:read",    verifier.VerifierObject,      tables.verifiers,    verifiers.by_id,         verifier.show,              BY_API),
+    Resource("/leaks",        "leaks:read",         leak_report.LeakObject,       tables.leaks,        leaks.by_id,             _plain(leak_report.show),   {**BY_ACCOUNT, "outcome": ("outcome", _same)}),
     Resource("/admin-keys",   "admin-keys:read",   admin_key.AdminKeyObject,     tables.admin_keys,   admin_keys.by_id,        admin_key.show),
     Resource("/signing-keys", "signing-keys:read", signing_key.SigningKeyObject, tables.signing_keys, signing_keys.by_id,      signing_key.show),
 )  # fmt: skip

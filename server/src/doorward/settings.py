@@ -26,6 +26,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from doorward.protocol.leak import KINDS
 from doorward.upstream_settings import UpstreamSettings
 
 PREFIX = "DOORWARD__"
@@ -63,6 +64,18 @@ def _names(values: tuple[str, ...]) -> tuple[str, ...]:
     if not all(address_of(name) or _HOST_NAME.fullmatch(name) for name in names):
         raise ValueError("a host name or an IP address is expected")
     return names
+
+
+def _leak_kinds(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not set(values) <= set(KINDS):
+        raise ValueError(f"kinds are {', '.join(KINDS)}")
+    return values
+
+
+def _keys_url(value: str | None) -> str | None:
+    if value is not None and not value.startswith("https://") and not is_loopback(urlsplit(value).hostname or ""):
+        raise ValueError("an https:// URL is expected")
+    return value
 
 
 def _issuer(value: str) -> str:
@@ -164,6 +177,17 @@ class Settings(BaseSettings):
     refresh_token_overlap: int = Field(
         10, ge=0, le=60, description="Seconds in which a client whose answer was lost gets the same again; 0: never."
     )
+    leaks_flagged: Annotated[Words, AfterValidator(_leak_kinds)] = Field(
+        (), description="Kinds of secrets that a report of a leak only flags, such as test_api_key; others end at once."
+    )
+    leaks_ignored: Annotated[Words, AfterValidator(_leak_kinds)] = Field(
+        (), description="Kinds of secrets whose reports are ignored: those that are meant to be public."
+    )
+    github_keys: Annotated[str | None, AfterValidator(_keys_url)] = Field(
+        None,
+        description="https://api.github.com/meta/public_keys/secret_scanning, once GitHub knows the brand's prefix.",
+    )
+    github_ca_file: Path | None = Field(None, description="Whom to trust for it beside the system's authorities (PEM).")
     leaked_passwords: Path | None = Field(
         None, description="A file of passwords that others know, one a line: nobody can choose one of them."
     )

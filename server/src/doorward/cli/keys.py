@@ -58,6 +58,7 @@ def create(
         str | None, typer.Option(metavar="SPAN", help="Such as 90d; s m h d w y (default: 90d).")
     ] = None,
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Never expires: say it, or it does.")] = False,
+    decoy: Annotated[bool, typer.Option("--decoy", help="Never works, and raises an alarm where it is tried.")] = False,
     metadata_: Metadata = None,
     json: Json = False,
     shown: Shown = Output.text,
@@ -67,7 +68,7 @@ def create(
     lifetime = None if expires_in is None else seconds(expires_in)
     body = given(
         account=account, api=api, scope=scope(scopes), name=name, environment=environment, expires_in=lifetime,
-        no_expiry=no_expiry or None, metadata=metadata(metadata_),
+        no_expiry=no_expiry or None, metadata=metadata(metadata_), decoy=decoy or None,
     )  # fmt: skip
     made = run(context, lambda admin: admin.create("/keys", body), making=True)
     if shown is Output.env:

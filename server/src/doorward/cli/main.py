@@ -35,6 +35,7 @@ COMMANDS = {
     "admin-keys":   ("admin_keys", "Credentials for the admin API."),
     "signing-keys": ("signing_keys", "Keys that sign tokens and the revocation feed."),
     "revoke":       ("revoke", "End a token, grant, user, client, account or signing key."),
+    "leaks":        ("leaks", "Leaked secrets: found, reported, revoked."),
     "inspect":      ("inspect", "Say what a key, secret or token is."),
     "explain":      ("explain", "Say why a request was refused, and what helps."),
     "audit":        ("audit", "The audit log."),

@@ -14,7 +14,7 @@ from typing import Any
 
 STATES = {
     "active": "32", "good": "32", "pending": "33", "suspended": "33", "disabled": "33", "expired": "33",
-    "revoked": "31", "bad": "31",
+    "decoy": "33", "flagged": "33", "revoked": "31", "bad": "31",
 }  # fmt: skip
 BOLD, FAINT = "1", "2"
 SHOWN_ONCE = "shown this once; Doorward keeps only a digest of it"

@@ -88,14 +88,14 @@ def _from_profile(name: str, environment: Mapping[str, str]) -> Remote:
 
 
 def _remote(named: Mapping[str, Any], environment: Mapping[str, str]) -> Remote:
-    url = _address(str(named["url"]))
+    url = address(str(named["url"]))
     ca_file = named.get("ca_file") or environment.get("DOORWARD_CA_FILE")
     if ca_file and not Path(ca_file).is_file():
         raise Failure(f"the CA file {ca_file} is not there", exit_code=USAGE)
     return Remote(url, _admin_key(named, environment), Path(ca_file).absolute() if ca_file else None)
 
 
-def _address(url: str) -> str:
+def address(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

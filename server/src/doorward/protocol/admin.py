@@ -11,7 +11,7 @@ from doorward_verify.scope import Scope
 
 NOUNS = (
     "apis", "accounts", "keys", "clients", "verifiers", "admin-keys", "signing-keys", "audit", "requests",
-    "users", "memberships", "identities", "sessions", "grants",
+    "users", "memberships", "identities", "sessions", "grants", "leaks",
 )  # fmt: skip
 SCOPES = frozenset(
     {

@@ -30,6 +30,7 @@ class CreateKey(Strict):
     expires_in: int | None = None
     no_expiry: bool = False
     metadata: Metadata = field(default_factory=dict)
+    decoy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: 
     api = found(facts.api, "api")
     key = ApiKey(
         moment.id("key"), account.id, api.id, named(body.name or account.name), body.environment,
-        within(body.scope, api), "active", _expiry(body, policy, moment), metadata(body.metadata),
-        moment.now, moment.now,
+        within(body.scope, api), "decoy" if body.decoy else "active", _expiry(body, policy, moment),
+        metadata(body.metadata), moment.now, moment.now,
     )  # fmt: skip
     text, secret = secrets.mint("", body.environment, key.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
     shown = NewKeyObject(**_fields(key, secret, api, policy, UNUSED), key=text)

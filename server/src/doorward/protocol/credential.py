@@ -128,6 +128,8 @@ def check_api_key(digest: bytes, facts: ApiKeyFacts | None, policy: Policy, mome
 
 def _api_key_ended(facts: ApiKeyFacts, now: int) -> str | None:
     key = facts.api_key
+    if key.state == "decoy":
+        return "decoy"
     if key.state == "revoked" or facts.secret.revoked_at is not None:
         return "credential_revoked"
     if not facts.secret.is_live(now) or (key.expires_at is not None and now >= key.expires_at):

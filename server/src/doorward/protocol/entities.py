@@ -359,6 +359,26 @@ class ResetLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Leak:
+    """A secret that was found where it does not belong: once, however often it is reported.
+
+    `credential_id` is the public id of the secret, or the `jti`; `owner_id` is whose it is: a key, client, grant, ...
+    """
+
+    id: str
+    credential: str
+    credential_id: str
+    owner_id: str
+    account_id: str | None
+    outcome: str
+    origin: str
+    locations: tuple[str, ...]
+    created_at: int
+    updated_at: int
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class SetupLink:
     """A one-time permission to create the first admin key; `digest` is SHA-256 of what the link carries."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from doorward.protocol import authorization_events as authorization
+from doorward.protocol import leak_events as leaks
 from doorward.protocol import people_events as people
 from doorward.protocol import upstream_events as upstreams
 from doorward.protocol.entities import (
@@ -280,6 +281,7 @@ Event = (
     | people.LogoutEvent
     | upstreams.UpstreamSignInEvent
     | upstreams.IdentityEvent
+    | leaks.OfLeaks
     | DeploymentEvent
     | CredentialRefused
 )
@@ -287,6 +289,7 @@ Event = (
 RECORDS = (
     AccessTokenIssued, CredentialRefused, authorization.AuthorizationRequested, authorization.RefreshTokenIssued,
     upstreams.UpstreamSignInBegun, people.LogoutTokenDelivered, people.LogoutTokenUndelivered,
+    leaks.DecoyTried,
 )  # fmt: skip
 
 
@@ -330,6 +333,8 @@ def entity_id(event: Event) -> str:
         case _:
             if isinstance(event, upstreams.OfUpstreams):
                 return upstreams.touched(event)
+            if isinstance(event, leaks.OfLeaks):
+                return leaks.touched(event)
             return people.touched(event) if isinstance(event, people.OfPeople) else authorization.touched(event)
 
 
@@ -369,9 +374,17 @@ def particulars(event: Event) -> Mapping[str, JSON]:
         case EverythingRevoked():
             return {}
         case _:
-            if isinstance(event, upstreams.OfUpstreams):
-                return upstreams.told(event)
-            return people.told(event) if isinstance(event, people.OfPeople) else authorization.told(event)
+            return _told_elsewhere(event)
+
+
+def _told_elsewhere(
+    event: upstreams.OfUpstreams | leaks.OfLeaks | people.OfPeople | authorization.Authorizing,
+) -> Mapping[str, JSON]:
+    if isinstance(event, upstreams.OfUpstreams):
+        return upstreams.told(event)
+    if isinstance(event, leaks.OfLeaks):
+        return leaks.told(event)
+    return people.told(event) if isinstance(event, people.OfPeople) else authorization.told(event)
 
 
 def _of_signing_key(key: SigningKey) -> Mapping[str, JSON]:

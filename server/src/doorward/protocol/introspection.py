@@ -17,8 +17,9 @@ from doorward.protocol.client_authentication import ClientCredentials
 from doorward.protocol.credential import ApiKeyFacts, Presented, RefreshTokenFacts, TokenFacts, Verdict
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import JSON
-from doorward.protocol.events import CredentialRefused
+from doorward.protocol.events import CredentialRefused, Event
 from doorward.protocol.form import Form
+from doorward.protocol.leak_events import DecoyTried
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, InvalidToken
@@ -100,7 +101,9 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     if not verdict.exists or not sees(verdict):
         return Decision(Introspection(False, moment.position))
     if not verdict.active:
-        record = CredentialRefused(verdict.kind, verdict.id, verdict.reason or "")
+        record: Event = CredentialRefused(verdict.kind, verdict.id, verdict.reason or "")
+        if verdict.reason == "decoy" and isinstance(facts.about, ApiKeyFacts):
+            record = DecoyTried(facts.about.api_key)
         return Decision(Introspection(False, moment.position), (record,))
     return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}))
 

@@ -9,6 +9,7 @@ from doorward.protocol.admin import Asked, Strict, invalid
 from doorward.protocol.credential import ApiKeyFacts, Verdict
 from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
+from doorward.protocol.leak_events import DecoyTried
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward_verify.scope import MalformedScope, parse
@@ -52,7 +53,9 @@ def decide(asked: Asked[CheckKey], facts: Facts, policy: Policy, moment: Moment)
         reason is None, reason, key.id, key.account_id, facts.api_key.api.identifier,
         str((verdict.claims or {})["scope"]), key.environment, key.expires_at,
     )  # fmt: skip
-    return Decision(shown, () if reason is None else (CredentialRefused("api_key", key.id, reason),))
+    if reason is None:
+        return Decision(shown)
+    return Decision(shown, (DecoyTried(key) if reason == "decoy" else CredentialRefused("api_key", key.id, reason),))
 
 
 def _unfit(verdict: Verdict, body: CheckKey) -> str | None:

@@ -39,3 +39,5 @@ class Policy:
     refresh_token_overlap: int = 10
     invitation_lifetime: int = 14 * DAY
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
+    leaks_flagged: frozenset[str] = frozenset()
+    leaks_ignored: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
+from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import JSON
@@ -57,6 +58,9 @@ def entry(event: e.Event, now: int) -> Entry | None:
             return _entry("grant", grant.id, not grant.has_ended, now, grant.api_id) if grant.api_id else None
         case e.ClientUpdated() | e.ClientDeleted():
             return _entry("client", event.client.id, event.client.state == "active", now)
+        case k.ClientSecretRevoked():
+            # What the secret gave is dead; with another one the client gets new tokens.
+            return _entry("client", event.client.id, False, now)
         case e.AccountUpdated():
             return _entry("account", event.account.id, event.account.state == "active", now)
         case e.ApiKeyRevoked() | e.ApiKeyUpdated():
@@ -88,6 +92,8 @@ Untold = (
     # A verifier's own end closes its streams; the rest is no credential that a verifier checks.
     | e.VerifierCreated | e.VerifierRevoked | e.AdminKeyCreated | e.AdminKeyRevoked
     | e.SetupLinkCreated | e.SetupLinkUsed | e.CredentialRefused
+    # What a leak ended has an event of its own.
+    | k.LeakReported | k.LeakUpdated | k.DecoyTried
     # What a person signs in with, and where, hits no token; the sessions that end with it are told one by one.
     | p.UserCreated | p.PasswordChanged | p.ResetLinkCreated | p.MembershipCreated
     | p.MembershipChanged | p.MembershipDeleted | p.SessionStarted

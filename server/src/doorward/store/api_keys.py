@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import assert_never
 
 from sqlalchemy import Connection, select
@@ -24,6 +25,20 @@ from doorward_verify import api_key as form
 def by_secret_id(connection: Connection, secret_id: str) -> ApiKeyFacts | None:
     """The key, account and api behind a secret's public id."""
     return _complete(connection, rows.find(connection, secrets, Secret, secret_id))
+
+
+def by_secret_ids(connection: Connection, ids: Collection[str]) -> dict[str, ApiKeyFacts]:
+    """Many at once, by the public ids of their secrets; what is no key's is left out."""
+    if not ids:
+        return {}
+    found = {
+        id_: secret for id_, secret in rows.find_all(connection, secrets, Secret, ids).items() if secret.kind == ""
+    }
+    keys = rows.find_all(connection, api_keys, ApiKey, {secret.owner_id for secret in found.values()})
+    owners = rows.find_all(connection, accounts, Account, {key.account_id for key in keys.values()})
+    opened = rows.find_all(connection, apis, Api, {key.api_id for key in keys.values()})
+    named = ((secret, keys[secret.owner_id]) for secret in found.values() if secret.owner_id in keys)
+    return {secret.id: ApiKeyFacts(key, secret, owners[key.account_id], opened[key.api_id]) for secret, key in named}
 
 
 def by_mac(connection: Connection, mac: bytes) -> ApiKeyFacts | None:

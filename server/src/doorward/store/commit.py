@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
+from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import upstream_events as u
 from doorward.store import (
@@ -21,6 +22,7 @@ from doorward.store import (
     deployment,
     grants,
     identities,
+    leaks,
     logout_deliveries,
     memberships,
     refresh_tokens,
@@ -65,6 +67,8 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             signing_keys.apply(connection, event)
         case e.SetupLinkCreated() | e.SetupLinkUsed():
             setup_links.apply(connection, event)
+        case k.LeakReported() | k.LeakUpdated() | k.ClientSecretRevoked() | k.DecoyTried():
+            leaks.apply(connection, event, now)
         case _:
             _apply_of_people(connection, event, now)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, insert, select, update
+from sqlalchemy import Connection, Row, Table, Update, bindparam, insert, select, update
 
 Entity = TypeVar("Entity")
 
@@ -30,8 +32,22 @@ def find(connection: Connection, table: Table, kind: type[Entity], key: Any, by:
     return value(kind, connection.execute(select(table).where(table.c[by] == key)).first())
 
 
+def find_all(
+    connection: Connection, table: Table, kind: type[Entity], keys: Iterable[Any], by: str = "id"
+) -> dict[Any, Entity]:
+    """Those that there are, by their keys."""
+    found = connection.execute(select(table).where(table.c[by].in_([*keys])))
+    return {row._mapping[by]: kind(**row._mapping) for row in found}
+
+
 def replace(connection: Connection, table: Table, entity: Any) -> None:
     """Writes the entity over the version before it; another writer's version in between is `Stale`."""
-    guard = (table.c.id == entity.id) & (table.c.version == entity.version - 1)
-    if connection.execute(update(table).where(guard).values(row(entity))).rowcount != 1:
+    guarded = {**row(entity), "the_id": entity.id, "the_version": entity.version - 1}
+    if connection.execute(_replacing(table), guarded).rowcount != 1:
         raise Stale
+
+
+@cache
+def _replacing(table: Table) -> Update:
+    """Made once: to put it together takes longer than to carry it out."""
+    return update(table).where(table.c.id == bindparam("the_id"), table.c.version == bindparam("the_version"))

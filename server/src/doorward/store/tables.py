@@ -62,6 +62,19 @@ class Words(TypeDecorator[tuple[str, ...]]):
         return None if value is None else tuple(value.split())
 
 
+class Lines(TypeDecorator[tuple[str, ...]]):
+    """A short tuple of texts, none of which has a line break."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else "\n".join(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002
+        return None if value is None else tuple(value.split("\n")) if value else ()
+
+
 def _id(*more: Any) -> Column[str]:
     return Column("id", String(200), *more, primary_key=True)
 
@@ -291,6 +304,20 @@ upstream_sign_ins = Table(
 attempts = Table(
     "attempts", metadata, Column("key", String(64), primary_key=True), Column("count", Integer, nullable=False),
     _at("next_at"), _at("expires_at", index=True),
+)  # fmt: skip
+
+# A secret of ours that was found somewhere; its id is made of the secret's public id, so that it is reported once.
+leaks = Table(
+    "leaks", metadata, _id(), _text("credential"), _text("credential_id"), _text("owner_id", index=True),
+    _text("account_id", nullable=True, index=True), _text("outcome"), _text("origin"),
+    Column("locations", Lines, nullable=False), _at("created_at"), _at("updated_at"), _version(),
+)  # fmt: skip
+
+# What somebody must be told, and when it is tried next; `id` names what it is about. Told ones stay for a while, so
+# that the same is not told again and again.
+notices = Table(
+    "notices", metadata, _id(), _text("kind"), _at("due_at", nullable=True, index=True),
+    Column("tries", Integer, nullable=False), _at("expires_at", index=True),
 )  # fmt: skip
 
 idempotency = Table(

@@ -26,6 +26,7 @@ from doorward.store.tables import (
     idempotency,
     journal,
     listed_tokens,
+    notices,
     opaque_tokens,
     refresh_tokens,
     refusal_details,
@@ -158,6 +159,7 @@ ENDED = (
     (session_uses, 0),
     (sessions, SESSION_RETENTION),
     (reset_links, 86_400),
+    (notices, 0),
 )
 
 

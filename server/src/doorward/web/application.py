@@ -9,6 +9,7 @@ import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from doorward.protocol import setup, signing_key
 from doorward.protocol.admin import Caller
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import SigningKey
+from doorward.protocol.events import Event
 from doorward.protocol.moment import Moment
 from doorward.protocol.refusal import InvalidRequest, NotFound
 from doorward.settings import Settings, StartRefused, is_loopback
@@ -39,8 +41,11 @@ from doorward.web import (
     discovery,
     feed,
     key_checks,
+    leak_partners,
+    leaks,
     logout,
     metrics,
+    notices,
     oauth,
     operations,
     pages,
@@ -55,6 +60,7 @@ from doorward.web import (
 from doorward.web.back_channel import BackChannel
 from doorward.web.incoming import Incoming
 from doorward.web.metrics import Metrics
+from doorward.web.notices import Notices
 from doorward.web.opening import UNREACHABLE, open_store
 from doorward.web.refused import refuse
 from doorward.web.replies import STRICT_TRANSPORT, Headers, send_reply
@@ -109,12 +115,13 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
     opened = open_store(settings, data)
     store, counters = opened.store, Metrics()
     made = runtime(store, opened.keyring, counters, node, settings)
-    store.start(counters.committed, made.fan_out.hear_soon)
+    store.start(partial(_observe, counters), made.fan_out.hear_soon)
     regularly = [counters.write_regularly(), made.fan_out.beat_regularly()]
     if node:
         made.passwords.measure(store.read_now(sessions.any_password))
         regularly.append(Upkeep(store, made.signer).look_regularly())
         regularly.append(BackChannel(store, made.signer, made.fetch).look_regularly())
+        regularly.append(Notices(made).send_regularly())
     beside = [asyncio.create_task(work) for work in regularly]
     try:
         yield made
@@ -123,6 +130,11 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
             task.cancel()
         made.passwords.stop()
         store.stop()
+
+
+def _observe(counters: Metrics, events: tuple[Event, ...]) -> None:
+    counters.committed(events)
+    notices.alarm(events)
 
 
 def _keep_signing_keys(store: Store, signer: Signer) -> None:
@@ -168,6 +180,8 @@ def application(made: Runtime, issuer: str) -> Application:
         **status_lists.applications(made),
         **usage.applications(made),
         **userinfo.applications(made),
+        **leaks.applications(made),
+        **leak_partners.applications(made),
     }
     routes = [*pages.routes(made), *_people(made), status_lists.mount(made), Mount("/v1", admin.application(made))]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))

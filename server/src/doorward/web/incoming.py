@@ -85,21 +85,22 @@ class Incoming:
         if self.method not in methods:
             raise MethodNotAllowed("the method is not allowed here", fields=(("allow", ", ".join(methods)),))
 
-    async def body(self) -> bytes:
-        """Raises TooLarge beyond 64 KiB, announced or not."""
+    async def body(self, limit: int = BODY_LIMIT) -> bytes:
+        """Raises TooLarge beyond 64 KiB, or another limit, announced or not."""
         length = self.one(b"content-length")
-        if length is not None and length.isdigit() and (len(length) > 9 or int(length) > BODY_LIMIT):
-            raise TooLarge("the body is larger than 64 KiB")
-        body, more = b"", True
-        while more and len(body) <= BODY_LIMIT:
+        too_large = TooLarge(f"the body is larger than {limit // 1024} KiB")
+        if length is not None and length.isdigit() and (len(length) > 9 or int(length) > limit):
+            raise too_large
+        body, more = bytearray(), True
+        while more and len(body) <= limit:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise InvalidRequest("the body ended early")
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        if len(body) > BODY_LIMIT:
-            raise TooLarge("the body is larger than 64 KiB")
-        return body
+        if len(body) > limit:
+            raise too_large
+        return bytes(body)
 
     async def form(self) -> Form:
         return form.collect(await self.pairs())

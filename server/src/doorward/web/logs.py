@@ -1,6 +1,7 @@
 """Logs on stderr, one line an event: coloured for a person at a terminal, JSON for everything else.
 
-What strangers send is escaped by both, so that no log line can be forged (T201); secrets never come this far.
+What strangers send is escaped by both, so that no log line can be forged (T201). Secrets are not logged, and should
+one come this far all the same, it is masked.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import logging
 import sys
 
 import structlog
+
+from doorward_verify.redact import RedactingFilter, redact_event
 
 TIME = structlog.processors.TimeStamper(fmt="iso", utc=True)
 SHARED = (structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, TIME, structlog.stdlib.ExtraAdder())
@@ -21,10 +24,11 @@ def configure() -> None:
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _escape, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact_event, _escape, renderer],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(RedactingFilter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 

@@ -15,12 +15,13 @@ from doorward.settings import Settings
 from doorward.sign import Keyring, Signer
 from doorward.store.store import Store
 from doorward.upstream_settings import upstreams
-from doorward.web import mail
+from doorward.web import mail, published_keys
 from doorward.web.brand import LOGO_TYPES, Brand, sheet
 from doorward.web.fan_out import FanOut
 from doorward.web.logos import Logos
 from doorward.web.mail import Mail
 from doorward.web.metrics import Metrics
+from doorward.web.published_keys import PublishedKeys
 
 if TYPE_CHECKING:
     from doorward.web.providers import Provider
@@ -45,6 +46,7 @@ class Runtime:
     fetch: Fetch = field(default_factory=Fetch)
     logos: Logos = field(default_factory=lambda: Logos(Fetch()))
     providers: Mapping[str, Provider] = field(default_factory=dict)
+    github_keys: PublishedKeys | None = None
 
     @property
     def policy(self) -> Policy:
@@ -68,6 +70,8 @@ def policy(settings: Settings, peppers: Mapping[int, bytes], pepper_version: int
         refresh_token_idle_lifetime=settings.refresh_token_idle_lifetime,
         refresh_token_overlap=settings.refresh_token_overlap,
         upstreams=upstreams(settings.upstream),
+        leaks_flagged=frozenset(settings.leaks_flagged),
+        leaks_ignored=frozenset(settings.leaks_ignored),
     )
 
 
@@ -78,6 +82,7 @@ def runtime(store: Store, keyring: Keyring, metrics: Metrics, node: int, setting
         store, signer, metrics, FanOut(store, signer, metrics), node, keyring,
         brand=_brand(settings), mail=mail.configured(settings), leaked=_leaked(settings),
         fetch=fetch, logos=Logos(fetch), providers=_providers(settings),
+        github_keys=published_keys.configured(settings),
     )  # fmt: skip
 
 

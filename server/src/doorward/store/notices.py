@@ -1,0 +1,109 @@
+"""What people must be told: a queue that outlives every process, without an event of its own (laws, 3b).
+
+A notice is added in the transaction of what it tells of, claimed before it is sent, and tried again until it was taken.
+It decides nothing, and holds nothing but the id of what it is about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from doorward.protocol.entities import Account, ApiKey, Leak
+from doorward.protocol.leak_events import DecoyTried
+from doorward.store import rows
+from doorward.store.tables import accounts, api_keys, journal, leaks, memberships, notices, users
+
+LEAK, DECOY = "leak", "decoy"
+# A try that hangs is repeated by another worker; the waits grow from a minute to hours, for about three days.
+FIRST_WAIT, LONGEST_WAIT, TRIES = 60, 6 * 3600, 20
+# The same is not told again for so long: whoever tries a decoy in a loop sends one letter an hour.
+QUIET = 3600
+LIFETIME = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    id: str
+    kind: str
+    tries: int
+
+
+ADD = {
+    "sqlite": sqlite.insert(notices).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(notices).on_conflict_do_nothing(),
+}
+
+
+def add(connection: Connection, id_: str, kind: str, now: int) -> None:
+    """One that is waiting, or was told a short time ago, is not added again."""
+    row = {"id": id_, "kind": kind, "due_at": now, "tries": 0, "expires_at": now + LIFETIME}
+    connection.execute(ADD[connection.dialect.name], row)
+
+
+def forget(connection: Connection, id_: str, now: int) -> None:
+    """One that was told long enough ago may be told again."""
+    connection.execute(delete(notices).where(notices.c.id == id_, notices.c.expires_at <= now))
+
+
+def due(connection: Connection, now: int) -> tuple[Notice, ...]:
+    waiting = select(notices.c.id, notices.c.kind, notices.c.tries).where(notices.c.due_at <= now)
+    return tuple(Notice(*found) for found in connection.execute(waiting.order_by(notices.c.due_at).limit(10)))
+
+
+def claim(connection: Connection, notice: Notice, now: int) -> bool:
+    """Whether it is this worker's to send: of several one is first."""
+    wait = min(FIRST_WAIT << notice.tries, LONGEST_WAIT)
+    next_at = now + wait if notice.tries + 1 < TRIES else None
+    mine = (notices.c.id == notice.id) & (notices.c.tries == notice.tries) & (notices.c.due_at <= now)
+    taken = update(notices).where(mine).values(tries=notice.tries + 1, due_at=next_at)
+    return connection.execute(taken).rowcount == 1
+
+
+def told(connection: Connection, notice: Notice, now: int) -> None:
+    connection.execute(update(notices).where(notices.c.id == notice.id).values(due_at=None, expires_at=now + QUIET))
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a notice is about, and who is to be told: `owner` is the account's name, `tried_by` who showed a decoy."""
+
+    to: tuple[str, ...]
+    owner: str
+    leak: Leak | None = None
+    decoy: ApiKey | None = None
+    tried_by: str = ""
+
+
+def about(connection: Connection, notice: Notice) -> About | None:
+    if notice.kind == DECOY:
+        key = rows.find(connection, api_keys, ApiKey, notice.id)
+        if key is None:
+            return None
+        to, owner = _recipients(connection, key.account_id)
+        return About(to, owner, decoy=key, tried_by=_tried_by(connection, key.id))
+    leak = rows.find(connection, leaks, Leak, notice.id)
+    if leak is None:
+        return None
+    to, owner = _recipients(connection, leak.account_id)
+    return About(to, owner, leak=leak)
+
+
+def _recipients(connection: Connection, account_id: str | None) -> tuple[tuple[str, ...], str]:
+    """The account's owners, or the administrators; and what the account is called."""
+    account = rows.find(connection, accounts, Account, account_id) if account_id else None
+    reachable = select(users.c.email).where(users.c.state == "active", users.c.email.is_not(None)).distinct()
+    owning = (memberships.c.account_id == account_id) & (memberships.c.role == "owner")
+    owners = reachable.join(memberships, memberships.c.user_id == users.c.id).where(owning)
+    found = tuple(connection.execute(owners).scalars()) if account else ()
+    administrators = reachable.where(users.c.role == "administrator")
+    return found or tuple(connection.execute(administrators).scalars()), account.name if account else "this deployment"
+
+
+def _tried_by(connection: Connection, key_id: str) -> str:
+    """The verifier that saw it, or the administrator who asked about it."""
+    tried = (journal.c.entity_id == key_id) & (journal.c.type == DecoyTried.__name__)
+    newest = select(journal.c.actor).where(tried).order_by(journal.c.seq.desc()).limit(1)
+    return connection.execute(newest).scalar() or ""

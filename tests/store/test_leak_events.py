@@ -1,0 +1,95 @@
+"""What events of leaks do to the rows, and the queue of those who must be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from tests.protocol.given import CLIENT_SECRET, KEY, NOW, a_client, a_leak, an_api_key, kept
+from tests.store.committing import commit, read, rows, settled
+
+from doorward.protocol import leak_events as k
+from doorward.store import leaks, notices, tables, tallies
+from doorward.store.notices import Notice
+
+DUE = Notice(a_leak().id, notices.LEAK, 0)
+
+
+@pytest.fixture
+def told(engine: Engine) -> Engine:
+    settled(engine)
+    assert commit(engine, k.LeakReported(a_leak())) == ""
+    return engine
+
+
+def write(engine: Engine, step: Any, *arguments: Any) -> Any:
+    with engine.begin() as connection:
+        return step(connection, *arguments)
+
+
+def test_a_leak_is_kept_with_its_places(told: Engine) -> None:
+    assert read(told, leaks.by_id, a_leak().id) == a_leak()
+    changed = a_leak(locations=(), outcome="flagged", version=2)
+    assert commit(told, k.LeakUpdated(changed)) == ""
+    assert read(told, leaks.by_id, a_leak().id) == changed
+
+
+def test_one_secret_leaks_once_and_the_second_who_tells_decides_again(told: Engine) -> None:
+    assert commit(told, k.LeakReported(a_leak(origin="gitlab"))) == "Stale"
+    assert commit(told, k.LeakUpdated(a_leak(version=3))) == "Stale"
+
+
+def test_a_secret_of_a_client_ends_alone_and_once(told: Engine) -> None:
+    secret = kept(CLIENT_SECRET, "client_1")
+    assert commit(told, k.ClientSecretRevoked(a_client().client, replace(secret, revoked_at=NOW))) == ""
+    ended = {row["id"]: row["revoked_at"] for row in rows(told, tables.secrets)}
+    assert {id_ for id_, at in ended.items() if at is not None} == {secret.id}
+    assert commit(told, k.ClientSecretRevoked(a_client().client, secret)) == "Stale"
+
+
+def test_a_leak_is_to_be_told_from_the_moment_on_that_it_is_kept(told: Engine) -> None:
+    assert read(told, notices.due, NOW) == (DUE,)
+
+
+def test_of_several_workers_one_tells(told: Engine) -> None:
+    assert [write(told, notices.claim, DUE, NOW) for _ in range(3)] == [True, False, False]
+    assert read(told, notices.due, NOW) == ()
+
+
+def test_what_was_not_taken_is_told_later_and_not_forever(told: Engine) -> None:
+    at, waits = NOW, []
+    while waiting := read(told, notices.due, at):
+        assert write(told, notices.claim, waiting[0], at)
+        next_at = rows(told, tables.notices)[0]["due_at"]
+        if next_at is None:
+            break
+        waits.append(next_at - at)
+        at = next_at
+    assert len(waits) == notices.TRIES - 1
+    assert (waits[0], waits[-1]) == (notices.FIRST_WAIT, notices.LONGEST_WAIT)
+    assert 2 * 86_400 < sum(waits) < notices.LIFETIME
+
+
+def test_what_was_told_is_not_told_again_for_an_hour(told: Engine) -> None:
+    tried = k.DecoyTried(an_api_key(state="decoy"))
+    assert commit(told, tried) == ""
+    decoy = Notice("key_1", notices.DECOY, 0)
+    assert decoy in read(told, notices.due, NOW)
+    write(told, notices.told, decoy, NOW)
+    assert commit(told, tried, now=NOW + notices.QUIET - 1) == ""
+    assert decoy not in read(told, notices.due, NOW + notices.QUIET - 1)
+    assert commit(told, tried, now=NOW + notices.QUIET) == ""
+    assert decoy in read(told, notices.due, NOW + notices.QUIET)
+
+
+def test_notices_are_swept_like_everything_that_expires(told: Engine) -> None:
+    assert tables.notices in [table for table, _ in tallies.ENDED]
+    assert write(told, lambda connection: tallies.delete_ended(tables.notices, NOW + notices.LIFETIME, connection)) == 1
+
+
+def test_a_notice_holds_nothing_but_what_it_is_about(told: Engine) -> None:
+    (row,) = rows(told, tables.notices)
+    assert KEY[-38:] not in repr(row)
+    assert set(row) == {"id", "kind", "due_at", "tries", "expires_at"}
