@@ -10,9 +10,16 @@ from types import ModuleType
 
 from tests.laws.modules import ROOT, Module, modules
 
-from doorward.protocol import authorization_events, events, leak_events, people_events, upstream_events
+from doorward.protocol import (
+    authorization_events,
+    events,
+    leak_events,
+    people_events,
+    rotation_events,
+    upstream_events,
+)
 
-MODULES = (events, authorization_events, leak_events, people_events, upstream_events)
+MODULES = (events, authorization_events, leak_events, people_events, rotation_events, upstream_events)
 COMMIT = "server/src/doorward/store/commit.py"
 
 

@@ -30,6 +30,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.entities import ApiKey
 from doorward.protocol.events import ApiKeyCreated, ApiKeyRevoked, ApiKeyUpdated
 from doorward.protocol.policy import DAY
+from doorward.protocol.rotation import SecretObject
 from doorward_verify.api_key import digest
 
 KNOWN = CreateFacts(an_account(), an_api())
@@ -51,6 +52,8 @@ SHOWN = KeyObject(
     0,
     None,
     1,
+    [SecretObject(KEY[8:20], "current", EARLIER, None, None)],
+    [],
 )
 
 
@@ -66,7 +69,7 @@ def created(decision: Decision[NewKeyObject]) -> ApiKeyCreated:
 
 
 def facts_of(key: ApiKey | None = None) -> Facts:
-    return Facts(key or an_api_key(), SECRET, an_account(), an_api())
+    return Facts(key or an_api_key(), (SECRET,), an_account(), an_api())
 
 
 def update(facts: Facts | None = None, if_match: str | None = None, **fields: Any) -> Decision[KeyObject]:
@@ -221,7 +224,7 @@ def test_a_key_is_shown_without_its_secret() -> None:
 
 def test_a_key_whose_secret_or_api_is_gone_is_shown_all_the_same() -> None:
     shown = api_key.show(Facts(an_api_key()), POLICY)
-    assert shown == replace(SHOWN, prefix="", api="api_1")
+    assert shown == replace(SHOWN, prefix="", api="api_1", secrets=[])
 
 
 def test_what_is_not_there_is_not_shown() -> None:

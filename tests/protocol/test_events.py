@@ -24,6 +24,7 @@ from tests.protocol.given import (
     a_logout_delivery,
     a_membership,
     a_password,
+    a_secret,
     a_session,
     a_signing_key,
     a_user,
@@ -40,6 +41,7 @@ from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
+from doorward.protocol import rotation_events as r
 from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import ResetLink, SetupLink
 from doorward.protocol.events import Event, entity_id, is_change, particulars
@@ -48,6 +50,7 @@ EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
 CANARY = b"canary-of-what-is-secret"
 LINK = SetupLink("a digest", NOW + 60, NOW)
 SECRET = kept(KEY, "key_1")
+NEWER = kept(a_secret(seed="newer"), "key_1")
 ADMIN = an_admin_key()
 GRANT = a_grant().grant
 
@@ -137,6 +140,13 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (k.LeakUpdated(a_leak(locations=())), f"leak/{a_leak().id}", {**LEAKED, "locations": []}),
     (k.ClientSecretRevoked(a_client().client, SECRET), "client/client_1", {"account": "acme", "secret": SECRET.id}),
     (k.DecoyTried(an_api_key()), "api_key/key_1", {"account": "acme", "api": "api_1"}),
+    (r.ApiKeyRotated(an_api_key(), NEWER, (SECRET,)), "api_key/key_1", {"secret": NEWER.id, "retired": [SECRET.id]}),
+    (r.ApiKeyOverlapBegun(an_api_key(), replace(SECRET, expires_at=NOW)), "api_key/key_1",
+        {"waiting": SECRET.id, "ends_at": NOW}),
+    (r.ClientSecretRotated(a_client().client, NEWER, (SECRET,)), "client/client_1",
+        {"secret": NEWER.id, "retired": [SECRET.id]}),
+    (r.VerifierSecretRotated(a_verifier().verifier, NEWER, ()), "verifier/verifier_1",
+        {"secret": NEWER.id, "retired": []}),
     (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",

@@ -36,6 +36,7 @@ from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
+from doorward.protocol import rotation_events as r
 from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import ResetLink, SetupLink
 from doorward.protocol.events import Event
@@ -45,6 +46,7 @@ from doorward.protocol.revocation_log import LEEWAY, Entry, Placed, chain, entry
 EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
 LINK = SetupLink("a digest", NOW + 60, NOW)
 GRANT = a_grant().grant
+SECRET = kept(KEY, "key_1")
 CUT, ASK = NOW + 3600 + 60, NOW + 900 + 60
 
 # event, what is told: kind, value, effect, until when, and the one api that hears it (or: found by the value)
@@ -66,6 +68,9 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
     (e.AccountUpdated(an_account()), Entry("account", "acme", "changed", ASK)),
     (e.ApiKeyRevoked(an_api_key(state="revoked")), Entry("api_key", "key_1", "dead", CUT, "api_1")),
     (e.ApiKeyUpdated(an_api_key()), Entry("api_key", "key_1", "changed", ASK, "api_1")),
+    (e.ApiKeyUpdated(an_api_key(state="inactive")), Entry("api_key", "key_1", "dead", CUT, "api_1")),
+    (r.ApiKeyRotated(an_api_key(), SECRET, ()), Entry("api_key", "key_1", "changed", ASK, "api_1")),
+    (r.ApiKeyOverlapBegun(an_api_key(), SECRET), Entry("api_key", "key_1", "changed", ASK, "api_1")),
     (e.ApiUpdated(an_api()), Entry("api", "api_1", "changed", ASK, "api_1")),
     (e.EverythingRevoked(), Entry("everything", "", "dead", CUT)),
     (p.UserUpdated(a_user(state="disabled")), Entry("user", "user_1", "dead", CUT)),
@@ -117,6 +122,8 @@ SILENT: tuple[Event, ...] = (
     k.LeakReported(a_leak()),
     k.LeakUpdated(a_leak()),
     k.DecoyTried(an_api_key()),
+    r.ClientSecretRotated(a_client().client, SECRET, ()),
+    r.VerifierSecretRotated(a_verifier().verifier, SECRET, ()),
     e.SetupLinkCreated(LINK),
     e.SetupLinkUsed(LINK),
     e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW),

@@ -48,6 +48,7 @@ from tests.store.committing import (
 from doorward.protocol import authorization_events, leak_events, upstream_events
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
+from doorward.protocol import rotation_events as r
 from doorward.protocol.entities import OpaqueToken, ResetLink, SetupLink
 from doorward.protocol.events import Event
 from doorward.store import (
@@ -66,6 +67,7 @@ from doorward.store import (
 from doorward.store.rows import row
 
 EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
+NEWER = kept(REFRESH_TOKEN, "key_1", kind="")
 LINK = SetupLink("a digest", NOW + 60, NOW)
 ANOTHER = a_user(id="user_2", username="Grace", canonical="grace", profile={"address": {"country": "US"}})
 RESET = ResetLink("a digest", "user_1", NOW + 60, NOW)
@@ -118,6 +120,12 @@ CHANGED: tuple[tuple[Event, Table, Any], ...] = (
     (e.GrantRevoked(later(a_grant().grant, revoked_at=NOW)), tables.grants, later(a_grant().grant, revoked_at=NOW)),
     (e.VerifierRevoked(later(a_verifier().verifier, **REVOKED)),
         tables.verifiers, later(a_verifier().verifier, **REVOKED)),
+    (r.ApiKeyRotated(later(an_api_key(), updated_at=NOW), NEWER, ()), tables.api_keys,
+        later(an_api_key(), updated_at=NOW)),
+    (r.ClientSecretRotated(later(a_client().client, updated_at=NOW), NEWER, ()), tables.clients,
+        later(a_client().client, updated_at=NOW)),
+    (r.VerifierSecretRotated(later(a_verifier().verifier), NEWER, ()), tables.verifiers,
+        later(a_verifier().verifier)),
     (p.UserUpdated(later(a_user(), state="disabled")), tables.users, later(a_user(), state="disabled")),
     (p.MembershipChanged(later(a_membership(), role="owner")), tables.memberships,
         later(a_membership(), role="owner")),
@@ -139,6 +147,7 @@ def test_every_event_is_tried_here() -> None:
         p.MembershipCreated,
         p.MembershipDeleted,
         e.EverythingRevoked,
+        r.ApiKeyOverlapBegun,
     }
     # In a file of their own.
     elsewhere = (authorization_events.__name__, leak_events.__name__, upstream_events.__name__)
@@ -240,6 +249,39 @@ def test_one_secret_belongs_to_one_owner(engine: Engine) -> None:
     again = e.ApiKeyCreated(an_api_key(id="key_2"), kept(KEY, "key_2", id="another_id00"))
     assert commit(engine, again) == "Stale"
     assert [key["id"] for key in rows(engine, tables.api_keys)] == ["key_1"]
+
+
+def test_a_rotated_key_has_a_secret_more_and_is_found_by_each(engine: Engine) -> None:
+    settled(engine)
+    old = kept(KEY, "key_1", superseded_at=NOW, overlap=60, expires_at=NOW + 90)
+    assert commit(engine, r.ApiKeyRotated(later(an_api_key()), NEWER, (old,))) == ""
+    found = read(engine, api_keys.by_secret_id, NEWER.id)
+    assert (found.api_key, found.secret, found.waiting) == (later(an_api_key()), NEWER, old)
+    found = read(engine, api_keys.by_secret_id, old.id)
+    assert (found.secret, found.waiting) == (old, None)
+    for named in ("key_1", old.id, NEWER.id):
+        assert read(engine, api_keys.by_id, named).secrets == (old, NEWER)
+
+
+def test_an_overlap_begins_once(engine: Engine) -> None:
+    settled(engine)
+    old = kept(KEY, "key_1", superseded_at=NOW, overlap=60)
+    begun = r.ApiKeyOverlapBegun(later(an_api_key()), replace(old, overlap=None, expires_at=NOW + 60))
+    assert commit(engine, begun) == "Stale"
+    assert commit(engine, r.ApiKeyRotated(later(an_api_key()), NEWER, (old,))) == ""
+    assert commit(engine, begun) == ""
+    assert commit(engine, begun) == "Stale"
+    assert read(engine, api_keys.by_secret_id, old.id).secret == begun.waiting
+    assert read(engine, api_keys.by_secret_id, NEWER.id).waiting is None
+
+
+def test_a_secret_that_was_revoked_meanwhile_stays_so(engine: Engine) -> None:
+    settled(engine)
+    ended = kept(KEY, "key_1", superseded_at=NOW, revoked_at=NOW)
+    assert commit(engine, r.ApiKeyRotated(later(an_api_key()), NEWER, (ended,))) == ""
+    again = r.ApiKeyRotated(later(later(an_api_key())), kept(KEY, "key_1", id="third", mac=b"third"), (ended,))
+    assert commit(engine, again) == "Stale"
+    assert read(engine, api_keys.by_id, "key_1").secrets == (ended, NEWER)
 
 
 def test_a_setup_link_is_used_once(engine: Engine) -> None:

@@ -214,3 +214,35 @@ def test_what_was_used_here_is_shown_there_when_the_verifier_is_closed(doorward:
         return [key["uses"], granted["uses"]]
 
     until(lambda: uses() == [5, 5])
+
+
+def test_a_verifier_hears_that_the_overlap_of_a_rotated_key_is_over(doorward: Doorward, checking: Checking) -> None:
+    old = checking.a_key()
+    assert checking.verifier.check(old["key"]).key_id == old["id"]
+    new = doorward.create(f"/keys/{old['id']}/rotate", overlap=0)
+    assert checking.verifier.check(old["key"]).key_id == old["id"]
+    assert checking.verifier.check(new["key"]).key_id == old["id"]
+    until(lambda: checking.refuses(old["key"]))
+    assert checking.verifier.check(new["key"]).key_id == old["id"]
+
+
+def test_an_inactive_key_is_refused_until_it_is_active_again(doorward: Doorward, checking: Checking) -> None:
+    key = checking.a_key()
+    assert checking.verifier.check(key["key"]).key_id == key["id"]
+    assert doorward.v1("POST", f"/keys/{key['id']}/deactivate").status_code == 200
+    until(lambda: checking.refuses(key["key"]))
+    assert doorward.v1("POST", f"/keys/{key['id']}/activate").status_code == 200
+    until(lambda: not checking.refuses(key["key"]))
+
+
+def test_a_verifier_that_knows_a_key_hears_that_it_was_bound_to_networks(
+    doorward: Doorward, checking: Checking
+) -> None:
+    key = checking.a_key()
+    assert checking.verifier.check(key["key"]).key_id == key["id"]
+    assert doorward.v1("PATCH", f"/keys/{key['id']}", {"networks": ["192.0.2.0/24"]}).status_code == 200
+    until(lambda: checking.refuses(key["key"]))
+    assert checking.verifier.check(key["key"], "192.0.2.9").key_id == key["id"]
+    for address in ("198.51.100.9", None):
+        with pytest.raises(InvalidToken, match="may not be used from this address"):
+            checking.verifier.check(key["key"], address)

@@ -6,7 +6,7 @@ app = guard.middleware("invoices:read")(app)    scope["doorward.verified"], requ
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Unpack
 
 from doorward_verify.challenge import Answer
@@ -42,6 +42,12 @@ class Reply:
         await send({"type": f"{kind}.body", "body": body})
 
 
+def address(scope: Mapping[str, Any]) -> str | None:
+    """Where a request came from, as the server says; behind a proxy it has to be told whom to believe."""
+    client = scope.get("client")
+    return client[0] if client else None
+
+
 def guarded(app: App, door: Door, needs: Needs) -> App:
     """The application behind the door. Where the door has metadata, they are served in front of it."""
     metadata_path = None if door.resource_metadata is None else door.metadata_path
@@ -51,7 +57,7 @@ def guarded(app: App, door: Door, needs: Needs) -> App:
             return await app(scope, receive, send)
         if scope["type"] == "http" and scope["path"] == metadata_path:
             return await Reply(door.metadata_answer)(scope, receive, send)
-        found = await door.acheck(scope["headers"], needs)
+        found = await door.acheck(scope["headers"], needs, address(scope))
         if isinstance(found, Answer):
             return await Reply(found)(scope, receive, send)
         scope[VERIFIED] = found

@@ -38,14 +38,14 @@ class Guard(Door):
             async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
                 if request.path == metadata_path:
                     return self.metadata(request)
-                request.verified = found = await self.acheck(credential.fields(request.META), needs)
+                request.verified = found = await self.acheck(credential.fields(request.META), needs, address(request))
                 return response(found) if isinstance(found, Answer) else await view(request, *args, **kwargs)
 
             @wraps(view)
             def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
                 if request.path == metadata_path:
                     return self.metadata(request)
-                request.verified = found = self.check(credential.fields(request.META), needs)
+                request.verified = found = self.check(credential.fields(request.META), needs, address(request))
                 return response(found) if isinstance(found, Answer) else view(request, *args, **kwargs)
 
             return guarded_async if iscoroutinefunction(view) else guarded
@@ -56,6 +56,11 @@ class Guard(Door):
     def metadata(self, _: HttpRequest) -> HttpResponse:
         """A view for `metadata_path`."""
         return response(self.metadata_answer)
+
+
+def address(request: Any) -> str | None:
+    found = request.META.get("REMOTE_ADDR")
+    return str(found) if found else None
 
 
 def response(answer: Answer) -> HttpResponse:

@@ -26,16 +26,16 @@ class Door:
         resource = None if resource_metadata is None else resource_metadata["resource"]
         self._metadata_url = None if resource is None else protected_resource.metadata_url(resource)
 
-    def check(self, headers: Headers, needs: Needs) -> Verified | Answer | None:
+    def check(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
         """None where a credential is optional and none was shown. May wait for the server."""
         try:
-            return self._admit(self.verifier.check(credential.from_headers(headers)), needs)
+            return self._admit(self.verifier.check(credential.from_headers(headers), address), needs)
         except DoorwardError as error:
             return self._refuse(error, needs)
 
-    async def acheck(self, headers: Headers, needs: Needs) -> Verified | Answer | None:
+    async def acheck(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
         try:
-            return self._admit(await self.verifier.acheck(credential.from_headers(headers)), needs)
+            return self._admit(await self.verifier.acheck(credential.from_headers(headers), address), needs)
         except DoorwardError as error:
             return self._refuse(error, needs)
 

@@ -58,7 +58,7 @@ class Guard(asgi.Guard):
         async def caller(
             connection: HTTPConnection, _bearer: None = Depends(BEARER), _api_key: None = Depends(API_KEY)
         ) -> Verified | None:
-            found = await self.acheck(connection.scope["headers"], needs)
+            found = await self.acheck(connection.scope["headers"], needs, asgi.address(connection.scope))
             if not isinstance(found, Answer):
                 return found
             # Without a place to install it, the handler goes where this request looks handlers up.

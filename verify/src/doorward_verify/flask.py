@@ -29,7 +29,7 @@ class Guard(Door):
         def decorate(view: View) -> View:
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
-                found = self.check(credential.fields(request.environ), needs)
+                found = self.check(credential.fields(request.environ), needs, request.remote_addr)
                 if isinstance(found, Answer):
                     return _response(found)
                 g.verified = found

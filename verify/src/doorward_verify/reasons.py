@@ -69,6 +69,9 @@ REASONS = (
     Reason(23, "insufficient_user_authentication", 401, "insufficient_user_authentication",
            "The user signed in too weakly or too long ago for this.",
            "Send the user to sign in again with the `acr_values` and `max_age` of WWW-Authenticate."),
+    Reason(24, "network_not_allowed", 401, "invalid_token",
+           "The credential may not be used from this address.",
+           "Use it from one of its networks, or make another one; see `doorward keys show` or `admin-keys list`."),
 )  # fmt: skip
 
 BY_NAME = {reason.name: reason for reason in REASONS}

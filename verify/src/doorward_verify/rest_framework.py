@@ -53,7 +53,7 @@ class Guard(django.Guard):
 
         class Authentication(BaseAuthentication):  # type: ignore[misc]
             def authenticate(self, request: Request) -> tuple[Caller, Verified] | None:
-                found = guard.check(credential.fields(request.META), Needs(optional=True))
+                found = guard.check(credential.fields(request.META), Needs(optional=True), django.address(request))
                 if isinstance(found, Answer):
                     raise Refused(found)
                 return None if found is None else (Caller(found), found)
@@ -70,7 +70,7 @@ class Guard(django.Guard):
 
         class Permission(BasePermission):  # type: ignore[misc]
             def has_permission(self, request: Request, _: Any) -> bool:
-                found = guard.check(credential.fields(request.META), needs)
+                found = guard.check(credential.fields(request.META), needs, django.address(request))
                 if isinstance(found, Answer):
                     raise Refused(found)
                 return True

@@ -32,7 +32,7 @@ class Guard(asgi.Guard):
             @wraps(endpoint)
             async def guarded(*args: Any, **kwargs: Any) -> Any:
                 connection = next(arg for arg in args if isinstance(arg, HTTPConnection))
-                found = await self.acheck(connection.scope["headers"], needs)
+                found = await self.acheck(connection.scope["headers"], needs, asgi.address(connection.scope))
                 if isinstance(found, Answer):
                     return await _refuse(connection, asgi.Reply(found))
                 connection.state.verified = found

@@ -18,7 +18,16 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Literal
 
-from doorward_verify import access_token, api_key, challenge, configuration, credential, exposition, request_id
+from doorward_verify import (
+    access_token,
+    api_key,
+    challenge,
+    configuration,
+    credential,
+    exposition,
+    networks,
+    request_id,
+)
 from doorward_verify.asking import Asking
 from doorward_verify.credential import Presented
 from doorward_verify.errors import DoorwardError, InvalidToken, Misconfigured, Unavailable
@@ -109,12 +118,16 @@ class Verifier:
         self._asking = Asking(self._source, memory, policy, view.line, steady, monotonic)
         self._tally = Tally()
 
-    def check(self, text: str) -> Verified:
-        """What is proved by this credential. Raises a DoorwardError. May wait for the server."""
+    def check(self, text: str, address: str | None = None) -> Verified:
+        """What is proved by this credential. Raises a DoorwardError. May wait for the server.
+
+        `address` is where the request came from: without it a key that is bound to networks is refused.
+        """
         try:
-            found = self.known(text)
+            found = self._at_hand(text)
             if found is None:
                 found = self._ask(text)
+            networks.admit(found, address)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
@@ -122,12 +135,13 @@ class Verifier:
         self._view.feed.usage.count(found)
         return found
 
-    async def acheck(self, text: str) -> Verified:
+    async def acheck(self, text: str, address: str | None = None) -> Verified:
         """The same without blocking the loop: only what must wait goes to a thread."""
         try:
-            found = self.known(text)
+            found = self._at_hand(text)
             if found is None:
                 found = await asyncio.to_thread(self._ask, text)
+            networks.admit(found, address)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
@@ -135,15 +149,21 @@ class Verifier:
         self._view.feed.usage.count(found)
         return found
 
-    def known(self, text: str) -> Verified | None:
+    def known(self, text: str, address: str | None = None) -> Verified | None:
         """The answer, if it can be given without asking anybody; a refusal is raised at once."""
+        found = self._at_hand(text)
+        if found is not None:
+            networks.admit(found, address)
+        return found
+
+    def _at_hand(self, text: str) -> Verified | None:
         digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
         known = self._memory.get(digest)
         if known is not None and self._stands(known):
             return known.result()
         presented = self._recognise(text)
         if presented.text != text:
-            return self.known(presented.text)
+            return self._at_hand(presented.text)
         if presented.kind == "jwt":
             return self._known_jwt(presented, digest)
         self._refuse_known(presented, digest)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import lists, output
+from doorward.cli import durations, lists, output
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import full
 from doorward.cli.options import (
@@ -127,15 +127,15 @@ def create(
         first_party=first_party or None, localhost_any_port=localhost_any_port or None, client_uri=client_uri,
         logo_uri=logo_uri, id_token_signed_response_alg=id_token_alg, backchannel_logout_uri=backchannel_logout_uri,
     )  # fmt: skip
-    made, environment = run(context, lambda admin: _register(admin, body, shown), making=True)
+    made, environment = run(context, lambda admin: _make(admin, "/clients", body, shown), making=True)
     if shown is Output.env:
         output.env(environment)
         return
     show_one(f"Created the client {made['name']} of {made['account']}", made, as_json)
 
 
-async def _register(admin: AdminApi, body: Object, shown: Output) -> tuple[Object, dict[str, str | None]]:
-    made = await admin.create("/clients", body)
+async def _make(admin: AdminApi, path: str, body: Object, shown: Output) -> tuple[Object, dict[str, str | None]]:
+    made = await admin.create(path, body)
     return made, await variables(admin, made) if shown is Output.env else {}
 
 
@@ -203,6 +203,26 @@ def update(
     )  # fmt: skip
     changed = run(context, lambda admin: admin.patch(f"/clients/{segment(client_id)}", body))
     show_one(f"Updated the client {changed['name']}", changed, json)
+
+
+@app.command("rotate-secret")
+def rotate_secret(
+    context: typer.Context,
+    client_id: Id,
+    overlap: Annotated[
+        str | None, typer.Option(metavar="SPAN", help="How long the old secret stays good: 1d, or 0 for not at all.")
+    ] = None,
+    json: Json = False,
+    shown: Shown = Output.text,
+) -> None:
+    """Give a client a new secret; the old one ends by itself. It is shown once."""
+    as_json = wants_json(json, shown)
+    path, body = f"/clients/{segment(client_id)}/rotate-secret", given(overlap=durations.overlap(overlap))
+    made, environment = run(context, lambda admin: _make(admin, path, body, shown), making=True)
+    if shown is Output.env:
+        output.env(environment)
+        return
+    show_one(f"A new secret of the client {made['name']}", made, as_json)
 
 
 @app.command()

@@ -23,6 +23,11 @@ def seconds(text: str) -> int:
     return int(found[1]) * UNITS[found[2]]
 
 
+def overlap(text: str | None) -> int | None:
+    """How long an old secret stays good; `0` for not at all."""
+    return None if text is None else 0 if text == "0" else seconds(text)
+
+
 def span(lifetime: int) -> str:
     """The largest unit of which there are at least two, so that 90 days are not three months."""
     for size, name in _STEPS:

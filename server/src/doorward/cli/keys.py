@@ -1,4 +1,4 @@
-"""`doorward keys`: API keys, made, checked and revoked."""
+"""`doorward keys`: API keys, made, checked, rotated and revoked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import credential_input, lists, output
+from doorward.cli import credential_input, durations, lists, output
 from doorward.cli.admin_api import Object, run, segment
 from doorward.cli.durations import clock, full, seconds
 from doorward.cli.options import (
@@ -26,11 +26,12 @@ from doorward.cli.options import (
 )  # fmt: skip
 
 app = noun(
-    "API keys: made, checked, revoked.",
+    "API keys: made, checked, rotated, revoked.",
     """
 doorward keys create --account acme --api Invoices \\
   --scope invoices:read --expires-in 90d
 doorward keys verify - < key.txt
+doorward keys rotate key_8sK2vQ0pXw4mTn1Z --overlap 2d -o env
 doorward keys revoke key_8sK2vQ0pXw4mTn1Z
 """,
 )
@@ -44,6 +45,10 @@ class Environment(StrEnum):
 Id = Annotated[str, typer.Argument(metavar="ID", help="The key's id, or the id inside its text.")]
 Scope = Annotated[list[str] | None, typer.Option("--scope", metavar="NAMES", help='Scopes, as "a b" or repeated.')]
 Metadata = Annotated[list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.")]
+
+Network = Annotated[
+    list[str] | None, typer.Option("--network", metavar="CIDR", help="It is good from there alone. Repeatable.")
+]
 
 
 @app.command()
@@ -60,6 +65,7 @@ def create(
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Never expires: say it, or it does.")] = False,
     decoy: Annotated[bool, typer.Option("--decoy", help="Never works, and raises an alarm where it is tried.")] = False,
     metadata_: Metadata = None,
+    network: Network = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
@@ -68,7 +74,7 @@ def create(
     lifetime = None if expires_in is None else seconds(expires_in)
     body = given(
         account=account, api=api, scope=scope(scopes), name=name, environment=environment, expires_in=lifetime,
-        no_expiry=no_expiry or None, metadata=metadata(metadata_), decoy=decoy or None,
+        no_expiry=no_expiry or None, metadata=metadata(metadata_), decoy=decoy or None, networks=network,
     )  # fmt: skip
     made = run(context, lambda admin: admin.create("/keys", body), making=True)
     if shown is Output.env:
@@ -106,10 +112,11 @@ def verify(
     ],
     api: Annotated[str | None, typer.Option(metavar="API", help="Is it good for this api?")] = None,
     scopes: Scope = None,
+    address: Annotated[str | None, typer.Option(metavar="IP", help="Is it good from there?")] = None,
     json: Json = False,
 ) -> None:
     """Ask whether a key is good now. Exit code 1 says that it is not."""
-    body = given(key=credential_input.read(key), api=api, scope=scope(scopes))
+    body = given(key=credential_input.read(key), api=api, scope=scope(scopes), address=address)
     checked = run(context, lambda admin: admin.post("/keys/verify", body))
     _show_check(checked, json)
     if not checked["active"]:
@@ -127,12 +134,62 @@ def update(
     metadata_: Annotated[
         list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="All of it from now on. Repeatable.")
     ] = None,
+    network: Annotated[
+        list[str] | None, typer.Option("--network", metavar="CIDR", help="All of them from now on. Repeatable.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Change a key's name, scopes or metadata; what is not named stays."""
-    body = given(name=name, scope=scope(scopes), metadata=metadata(metadata_))
+    body = given(name=name, scope=scope(scopes), metadata=metadata(metadata_), networks=network)
     changed = run(context, lambda api: api.patch(f"/keys/{segment(id_)}", body))
     show_one(f"Updated the key {changed['id']}", changed, json)
+
+
+class Starts(StrEnum):
+    first_use = "first-use"
+    now = "now"
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    id_: Id,
+    overlap: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN", help="How long the old secret stays good: 1d, or 0 for not at all."),
+    ] = None,
+    starts: Annotated[Starts, typer.Option(help="When the overlap begins.")] = Starts.first_use,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="SPAN", help="When it begins at the latest (default: 30d).")
+    ] = None,
+    json: Json = False,
+    shown: Shown = Output.text,
+) -> None:
+    """Give a key a new secret; the old one ends by itself. It is shown once."""
+    as_json = wants_json(json, shown)
+    body = given(
+        overlap=durations.overlap(overlap), starts=starts.replace("-", "_"),
+        deadline=None if deadline is None else seconds(deadline),
+    )  # fmt: skip
+    made = run(context, lambda admin: admin.create(f"/keys/{segment(id_)}/rotate", body), making=True)
+    if shown is Output.env:
+        output.env({"DOORWARD_API_KEY": made["key"]})
+        return
+    show_one(f"A new secret of the key {made['id']}", made, as_json)
+
+
+@app.command()
+def deactivate(context: typer.Context, id_: Id, json: Json = False) -> None:
+    """Refuse a key for the time being; `activate` makes it good again."""
+    turned = run(context, lambda api: api.post(f"/keys/{segment(id_)}/deactivate"))
+    show_one(f"The key {turned['id']} is inactive", turned, json)
+
+
+@app.command()
+def activate(context: typer.Context, id_: Id, json: Json = False) -> None:
+    """Let a key that was made inactive be good again."""
+    turned = run(context, lambda api: api.post(f"/keys/{segment(id_)}/activate"))
+    show_one(f"The key {turned['id']} is active", turned, json)
 
 
 @app.command()
@@ -164,11 +221,18 @@ def show_one(title: str, key: Object, json: bool) -> None:
             ("environment", key["environment"]),
             ("state", key["state"]),
             ("expires", full(key["expires_at"])),
+            ("networks", key["networks"]),
             ("last used", f"{full(key['last_used_at'])}, {key['uses']} times" if key["uses"] else None),
             ("revoked", full(key["revoked_at"], absent="") or None),
             ("metadata", [f"{name} = {value}" for name, value in key["metadata"].items()]),
+            ("secrets", [_secret(one) for one in key["secrets"]] if len(key["secrets"]) > 1 else None),
         )
     )
+
+
+def _secret(secret: Object) -> str:
+    ends = "" if secret["expires_at"] is None else f", ends {full(secret['expires_at'])}"
+    return f"{secret['id']}  {secret['state']}{ends}"
 
 
 def _show_check(checked: Object, json: bool) -> None:

@@ -27,7 +27,7 @@ COMMANDS = {
     "init":         ("init", "Ask who calls, advise, and make what is needed."),
     "apis":         ("apis", "Protected resources: identifier, scopes, tokens."),
     "accounts":     ("accounts", "Customers to whom keys and clients belong."),
-    "keys":         ("keys", "API keys: made, checked, revoked."),
+    "keys":         ("keys", "API keys: made, checked, rotated, revoked."),
     "clients":      ("clients", "Registered software that fetches or asks for tokens."),
     "grants":       ("grants", "What clients were allowed."),
     "users":        ("users", "People who sign in."),

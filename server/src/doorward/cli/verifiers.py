@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import lists, output
+from doorward.cli import durations, lists, output
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import clock, full
 from doorward.cli.options import ApiFilter, Cursor, Json, Limit, Output, Shown, given, noun, wants_json
@@ -65,6 +65,31 @@ def list_(
     """List verifiers."""
     header = ("CLIENT_ID", "NAME", "API", "STATE", "CREATED")
     lists.show(context, "/verifiers", header, _row, json=json, limit=limit, cursor=cursor, api=api)
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    client_id: Annotated[str, typer.Argument(metavar="CLIENT_ID", help="Its client_id.")],
+    overlap: Annotated[
+        str | None, typer.Option(metavar="SPAN", help="How long the old secret stays good (default: 1d).")
+    ] = None,
+    json: Json = False,
+    shown: Shown = Output.text,
+) -> None:
+    """Give a verifier a new secret; the old one ends by itself. It is shown once."""
+    as_json = wants_json(json, shown)
+    body = given(overlap=durations.overlap(overlap))
+
+    async def make(admin: AdminApi) -> tuple[Object, dict[str, str | None]]:
+        made = await admin.create(f"/verifiers/{segment(client_id)}/rotate", body)
+        return made, variables(admin, made)
+
+    made, environment = run(context, make, making=True)
+    if shown is Output.env:
+        output.env(environment)
+        return
+    show_one(f"A new secret of the verifier {made['name']}", made, as_json)
 
 
 @app.command()

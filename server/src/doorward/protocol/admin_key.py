@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from doorward.protocol import network
 from doorward.protocol import secret as secrets
 from doorward.protocol.admin import SCOPES, Asked, Caller, Nothing, Strict, current, invalid, named
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import AdminKey
 from doorward.protocol.events import AdminKeyCreated, AdminKeyRevoked, CredentialRefused
 from doorward.protocol.moment import Moment
+from doorward.protocol.network import Network
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import InsufficientScope, InvalidToken
 from doorward.protocol.secret import Secret
+from doorward_verify import networks
 from doorward_verify import scope as scopes
 from doorward_verify.scope import MalformedScope, Scope
 
 LIFETIME_LIMIT = 365 * DAY
-NETWORKS_LIMIT = 50
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +114,14 @@ def _scope(text: str, caller: Caller) -> Scope:
 
 def _networks(given: list[str], caller: Caller) -> tuple[str, ...]:
     """A key that is bound to networks makes keys for these alone, and for all of them when none are named (T166)."""
-    if len(given) > NETWORKS_LIMIT:
-        raise invalid("networks", f"must be at most {NETWORKS_LIMIT}")
-    try:
-        networks = [ipaddress.ip_network(network) for network in given or caller.networks]
-    except ValueError:
-        raise invalid("networks", "must be networks such as 10.0.0.0/8 or 2001:db8::/32") from None
-    own = [ipaddress.ip_network(network) for network in caller.networks]
-    if own and not all(any(_is_part(network, whole) for whole in own) for network in networks):
+    wanted, own = network.parse(given or caller.networks), network.parse(caller.networks)
+    if own and not all(any(_is_part(one, whole) for whole in own) for one in wanted):
         raise InsufficientScope("an admin key cannot give networks that it is not bound to")
-    return tuple(map(str, networks))
+    return tuple(map(str, wanted))
 
 
-def _is_part(network: Network, whole: Network) -> bool:
-    return network.version == whole.version and network.subnet_of(whole)  # type: ignore[arg-type]
+def _is_part(one: Network, whole: Network) -> bool:
+    return one.version == whole.version and one.subnet_of(whole)  # type: ignore[arg-type]
 
 
 def revoke(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[AdminKeyObject]:
@@ -157,18 +151,9 @@ def _ended(facts: AdminKeyFacts, address: str, now: int) -> str | None:
         return "credential_revoked"
     if not facts.secret.is_live(now) or (key.expires_at is not None and now >= key.expires_at):
         return "credential_expired"
-    if key.networks and not _is_within(address, key.networks):
+    if key.networks and not networks.contain(key.networks, address):
         return "network_not_allowed"
     return None
-
-
-def _is_within(address: str, networks: tuple[str, ...]) -> bool:
-    """An address that cannot be read, as that of a Unix socket, is in no network."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(found in ipaddress.ip_network(network) for network in networks)
 
 
 def show(facts: AdminKeyFacts, policy: Policy) -> AdminKeyObject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from doorward.protocol import network, rotation
 from doorward.protocol import secret as secrets
 from doorward.protocol.account import Metadata
 from doorward.protocol.admin import Asked, Nothing, Strict, current, found, invalid, metadata, named
@@ -13,6 +14,9 @@ from doorward.protocol.entities import UNUSED, Account, Api, ApiKey, Usage
 from doorward.protocol.events import ApiKeyCreated, ApiKeyRevoked, ApiKeyUpdated
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import DAY, Policy
+from doorward.protocol.refusal import Conflict
+from doorward.protocol.rotation import RotateKey, SecretObject
+from doorward.protocol.rotation_events import ApiKeyRotated
 from doorward.protocol.scope import within
 from doorward.protocol.secret import Secret
 from doorward_verify import scope as scopes
@@ -31,6 +35,7 @@ class CreateKey(Strict):
     no_expiry: bool = False
     metadata: Metadata = field(default_factory=dict)
     decoy: bool = False
+    networks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class UpdateKey(Strict):
     name: str | None = None
     scope: str | None = None
     metadata: Metadata | None = None
+    networks: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class KeyObject:
     uses: int
     last_used_at: int | None
     version: int
+    secrets: list[SecretObject]
+    networks: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +83,10 @@ class CreateFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """An api key with its newest secret, its account and api."""
+    """An api key with its secrets, its account and api."""
 
     api_key: ApiKey | None
-    secret: Secret | None = None
+    secrets: tuple[Secret, ...] = ()
     account: Account | None = None
     api: Api | None = None
     usage: Usage = UNUSED
@@ -91,10 +99,10 @@ def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: 
     key = ApiKey(
         moment.id("key"), account.id, api.id, named(body.name or account.name), body.environment,
         within(body.scope, api), "decoy" if body.decoy else "active", _expiry(body, policy, moment),
-        metadata(body.metadata), moment.now, moment.now,
+        metadata(body.metadata), moment.now, moment.now, networks=network.texts(body.networks),
     )  # fmt: skip
     text, secret = secrets.mint("", body.environment, key.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
-    shown = NewKeyObject(**_fields(key, secret, api, policy, UNUSED), key=text)
+    shown = NewKeyObject(**_fields(key, (secret,), api, policy, UNUSED), key=text)
     return Decision(shown, (ApiKeyCreated(key, secret),))
 
 
@@ -117,6 +125,7 @@ def update(asked: Asked[UpdateKey], facts: Facts, policy: Policy, moment: Moment
         name=key.name if body.name is None else named(body.name),
         scope=key.scope if body.scope is None else within(body.scope, found(facts.api, "api")),
         metadata=key.metadata if body.metadata is None else metadata(body.metadata),
+        networks=key.networks if body.networks is None else network.texts(body.networks),
         updated_at=moment.now,
         version=key.version + 1,
     )
@@ -132,14 +141,47 @@ def revoke(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) 
     return Decision(show(replace(facts, api_key=revoked), policy), (ApiKeyRevoked(revoked),))
 
 
+def rotate(asked: Asked[RotateKey], facts: Facts, policy: Policy, moment: Moment) -> Decision[NewKeyObject]:
+    """A new secret of the same key: id, limits, statistics and owner stay, and so does the day on which it ends."""
+    key = current(facts.api_key, asked, "api key")
+    if key.state == "revoked" or (key.expires_at is not None and moment.now >= key.expires_at):
+        raise Conflict("the api key has ended")
+    rotated = rotation.rotate(facts.secrets[-1], facts.secrets, asked.body, key.expires_at, policy, moment)
+    changed = replace(key, updated_at=moment.now, version=key.version + 1)
+    known = {one.id: one for one in rotated.retired}
+    kept = (*(known.get(one.id, one) for one in facts.secrets), rotated.secret)
+    shown = NewKeyObject(**_fields(changed, kept, facts.api, policy, facts.usage), key=rotated.text)
+    return Decision(shown, (ApiKeyRotated(changed, rotated.secret, rotated.retired),))
+
+
+def deactivate(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:
+    """Refused from now on, and good again once it is activated: to see who misses it before it is revoked."""
+    return _turned("inactive", asked, facts, policy, moment)
+
+
+def activate(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:
+    return _turned("active", asked, facts, policy, moment)
+
+
+def _turned(state: str, asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:
+    key = current(facts.api_key, asked, "api key")
+    if key.state == "revoked":
+        raise Conflict("the api key was revoked")
+    if key.state == state:
+        return Decision(show(facts, policy))
+    turned = replace(key, state=state, updated_at=moment.now, version=key.version + 1)
+    return Decision(show(replace(facts, api_key=turned), policy), (ApiKeyUpdated(turned),))
+
+
 def show(facts: Facts, policy: Policy) -> KeyObject:
     key = found(facts.api_key, "api key")
-    return KeyObject(**_fields(key, facts.secret, facts.api, policy, facts.usage))
+    return KeyObject(**_fields(key, facts.secrets, facts.api, policy, facts.usage))
 
 
 def _fields(
-    key: ApiKey, secret: Secret | None, api: Api | None, policy: Policy, usage: Usage
+    key: ApiKey, kept: tuple[Secret, ...], api: Api | None, policy: Policy, usage: Usage
 ) -> dict[str, Any]:  # fmt: skip
+    secret = rotation.current(kept)
     return {
         "id": key.id,
         "prefix": "" if secret is None else secrets.prefix(secret, policy.brand),
@@ -157,4 +199,6 @@ def _fields(
         "uses": usage.uses,
         "last_used_at": usage.last_used_at,
         "version": key.version,
+        "secrets": [rotation.show(one) for one in kept],
+        "networks": list(key.networks),
     }

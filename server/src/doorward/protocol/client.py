@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from doorward.protocol import registration
+from doorward.protocol import registration, rotation
 from doorward.protocol import secret as secrets
 from doorward.protocol.account import Metadata
 from doorward.protocol.admin import Asked, Nothing, Strict, current, found, invalid, metadata, named
@@ -21,6 +21,9 @@ from doorward.protocol.events import (
 )
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import Conflict
+from doorward.protocol.rotation import RotateKey, RotateSecret
+from doorward.protocol.rotation_events import ClientSecretRotated
 from doorward.protocol.scope import within
 from doorward.protocol.secret import Secret
 from doorward_verify import scope as scopes
@@ -234,6 +237,21 @@ def _regrant(
             return (*others, replace(old, grant=grant, api=api)), (GrantChanged(grant),)
     grant = Grant(moment.id("grant"), client.id, api.id, scope, moment.now)
     return (*others, GrantFacts(grant, api)), (GrantCreated(grant),)
+
+
+def rotate_secret(
+    asked: Asked[RotateSecret], facts: Facts, policy: Policy, moment: Moment
+) -> Decision[NewClientObject]:
+    """A second secret beside the first one, which ends when the overlap is over."""
+    client = current(facts.client.client if facts.client else None, asked, "client")
+    assert facts.client is not None
+    if client.is_public:
+        raise Conflict("a public client has no secret")
+    body = RotateKey(asked.body.overlap, "now")
+    rotated = rotation.rotate(facts.client.secrets[-1], facts.client.secrets, body, None, policy, moment)
+    changed = replace(client, updated_at=moment.now, version=client.version + 1)
+    shown = NewClientObject(**_fields(replace(facts.client, client=changed)), client_secret=rotated.text)
+    return Decision(shown, (ClientSecretRotated(changed, rotated.secret, rotated.retired),))
 
 
 def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[None]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from doorward.protocol import grant
+from doorward.protocol import grant, rotation
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken, RefreshToken, User
 from doorward.protocol.grant import UserGrantFacts
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.policy import Policy
+from doorward.protocol.rotation_events import ApiKeyOverlapBegun
 from doorward.protocol.secret import Secret
 from doorward.protocol.token import read
 from doorward_verify import access_token, api_key, jwt
@@ -34,6 +35,7 @@ class ApiKeyFacts:
     secret: Secret
     account: Account
     api: Api
+    waiting: Secret | None = None  # an older secret, whose overlap begins when this one is used
 
     @property
     def refs(self) -> tuple[str, ...]:
@@ -132,11 +134,20 @@ def _api_key_ended(facts: ApiKeyFacts, now: int) -> str | None:
         return "decoy"
     if key.state == "revoked" or facts.secret.revoked_at is not None:
         return "credential_revoked"
+    if key.state != "active":
+        return "credential_inactive"
     if not facts.secret.is_live(now) or (key.expires_at is not None and now >= key.expires_at):
         return "credential_expired"
     if facts.account.state != "active":
         return "account_suspended"
     return None
+
+
+def first_use(facts: ApiKeyFacts, now: int) -> tuple[ApiKeyOverlapBegun, ...]:
+    """What the use of a good key changes: if an older secret waits for it, the overlap of that one begins."""
+    if facts.waiting is None or not facts.waiting.is_live(now):
+        return ()
+    return (ApiKeyOverlapBegun(facts.api_key, rotation.begun(facts.waiting, now)),)
 
 
 def check_refresh_token(digest: bytes, facts: RefreshTokenFacts | None, policy: Policy, moment: Moment) -> Verdict:
@@ -156,6 +167,11 @@ def check_refresh_token(digest: bytes, facts: RefreshTokenFacts | None, policy: 
     return Verdict(reason, True, "refresh_token", token.id, claims, None, token.client_id)
 
 
+def ends_at(facts: ApiKeyFacts) -> int | None:
+    """The end of the key, or of this secret of it if that comes first."""
+    return min((at for at in (facts.api_key.expires_at, facts.secret.expires_at) if at is not None), default=None)
+
+
 def _api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
     """What introspection tells of a key (RFC 7662 §2.2): the same members as of a token, where they apply."""
     key, api = facts.api_key, facts.api
@@ -169,8 +185,11 @@ def _api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
         "key_id": key.id,
         "environment": key.environment,
     }
-    if key.expires_at is not None:
-        claims["exp"] = key.expires_at
+    expires_at = ends_at(facts)
+    if expires_at is not None:
+        claims["exp"] = expires_at
+    if key.networks:
+        claims["networks"] = list(key.networks)
     for name, source in api.claims.items():
         noun, _, path = source.partition(".")
         value = read({"account": facts.account, "key": key}[noun], path) if noun != "client" else None

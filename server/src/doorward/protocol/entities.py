@@ -61,6 +61,7 @@ class ApiKey:
     updated_at: int
     revoked_at: int | None = None
     version: int = 1
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import ClassVar
 from doorward.protocol import authorization_events as authorization
 from doorward.protocol import leak_events as leaks
 from doorward.protocol import people_events as people
+from doorward.protocol import rotation_events as rotation
 from doorward.protocol import upstream_events as upstreams
 from doorward.protocol.entities import (
     JSON,
@@ -282,6 +283,7 @@ Event = (
     | upstreams.UpstreamSignInEvent
     | upstreams.IdentityEvent
     | leaks.OfLeaks
+    | rotation.OfSecrets
     | DeploymentEvent
     | CredentialRefused
 )
@@ -330,6 +332,8 @@ def entity_id(event: Event) -> str:
             return "first"
         case CredentialRefused():
             return event.credential_id
+        case _ if isinstance(event, rotation.OfSecrets):
+            return rotation.touched(event)
         case _:
             if isinstance(event, upstreams.OfUpstreams):
                 return upstreams.touched(event)
@@ -373,6 +377,8 @@ def particulars(event: Event) -> Mapping[str, JSON]:
             return {"expires_at": event.link.expires_at}
         case EverythingRevoked():
             return {}
+        case _ if isinstance(event, rotation.OfSecrets):
+            return rotation.told(event)
         case _:
             return _told_elsewhere(event)
 

@@ -105,7 +105,8 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
         if verdict.reason == "decoy" and isinstance(facts.about, ApiKeyFacts):
             record = DecoyTried(facts.about.api_key)
         return Decision(Introspection(False, moment.position), (record,))
-    return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}))
+    begun = credential.first_use(facts.about, moment.now) if isinstance(facts.about, ApiKeyFacts) else ()
+    return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}), begun)
 
 
 def _verdict(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Verdict:

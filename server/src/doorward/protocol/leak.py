@@ -204,7 +204,8 @@ def _api_key(about: Presented, facts: ApiKeyFacts, keys: jwt.Keys, policy: Polic
     if not verdict.exists:
         return None
     key, secret = facts.api_key, facts.secret
-    ended = api_key.revoke(_NOBODY_ASKED, api_key.Facts(key, secret, facts.account, facts.api), policy, moment).events
+    whole = api_key.Facts(key, (secret,), facts.account, facts.api)
+    ended = api_key.revoke(_NOBODY_ASKED, whole, policy, moment).events
     kind = "api_key" if key.environment == "live" else "test_api_key"
     is_dead = verdict.reason in ("credential_revoked", "credential_expired")
     return Known(kind, secret.id, key.id, key.account_id, () if is_dead else ended, is_decoy=key.state == "decoy")

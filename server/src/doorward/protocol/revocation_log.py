@@ -15,6 +15,7 @@ from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
+from doorward.protocol import rotation_events as r
 from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import JSON
 from doorward.protocol.moment import Position
@@ -63,7 +64,8 @@ def entry(event: e.Event, now: int) -> Entry | None:
             return _entry("client", event.client.id, False, now)
         case e.AccountUpdated():
             return _entry("account", event.account.id, event.account.state == "active", now)
-        case e.ApiKeyRevoked() | e.ApiKeyUpdated():
+        case e.ApiKeyRevoked() | e.ApiKeyUpdated() | r.ApiKeyRotated() | r.ApiKeyOverlapBegun():
+            # Of a secret that ends earlier than was said, its key is asked about again.
             key = event.api_key
             return _entry("api_key", key.id, key.state == "active", now, key.api_id)
         case e.ApiUpdated():
@@ -90,6 +92,7 @@ Untold = (
     | e.AccessTokenIssued | a.AuthorizationRequested | a.AuthorizationDenied
     | a.CodeIssued | a.CodeRedeemed | a.RefreshTokenIssued | a.RefreshTokenRotated
     # A verifier's own end closes its streams; the rest is no credential that a verifier checks.
+    | r.ClientSecretRotated | r.VerifierSecretRotated
     | e.VerifierCreated | e.VerifierRevoked | e.AdminKeyCreated | e.AdminKeyRevoked
     | e.SetupLinkCreated | e.SetupLinkUsed | e.CredentialRefused
     # What a leak ended has an event of its own.

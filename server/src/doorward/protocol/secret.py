@@ -57,6 +57,8 @@ class Secret:
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    superseded_at: int | None = None
+    overlap: int | None = None  # how long it outlives the first use of its successor, while it waits for that
 
     def is_live(self, now: int) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

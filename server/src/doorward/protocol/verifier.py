@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from doorward.protocol import rotation
 from doorward.protocol import secret as secrets
 from doorward.protocol.admin import Asked, Nothing, Strict, current, found, named
 from doorward.protocol.decision import Decision
@@ -12,6 +13,9 @@ from doorward.protocol.entities import Api, Verifier
 from doorward.protocol.events import VerifierCreated, VerifierRevoked
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import Conflict
+from doorward.protocol.rotation import RotateKey, RotateSecret
+from doorward.protocol.rotation_events import VerifierSecretRotated
 from doorward.protocol.secret import Secret
 
 
@@ -69,6 +73,19 @@ def create(
     text, secret = secrets.mint("s", "live", verifier.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
     shown = NewVerifierObject(**_fields(VerifierFacts(verifier, api, (secret,)), policy), client_secret=text)
     return Decision(shown, (VerifierCreated(verifier, secret),))
+
+
+def rotate(asked: Asked[RotateSecret], facts: Facts, policy: Policy, moment: Moment) -> Decision[NewVerifierObject]:
+    """A second secret beside the first one, which ends when the overlap is over."""
+    verifier = current(facts.verifier.verifier if facts.verifier else None, asked, "verifier")
+    assert facts.verifier is not None
+    if verifier.state == "revoked":
+        raise Conflict("the verifier was revoked")
+    body = RotateKey(asked.body.overlap, "now")
+    rotated = rotation.rotate(facts.verifier.secrets[-1], facts.verifier.secrets, body, None, policy, moment)
+    changed = replace(verifier, version=verifier.version + 1)
+    shown = NewVerifierObject(**_fields(replace(facts.verifier, verifier=changed), policy), client_secret=rotated.text)
+    return Decision(shown, (VerifierSecretRotated(changed, rotated.secret, rotated.retired),))
 
 
 def revoke(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[VerifierObject]:

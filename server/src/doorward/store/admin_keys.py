@@ -13,7 +13,7 @@ from doorward.protocol.entities import AdminKey
 from doorward.protocol.events import AdminKeyCreated, AdminKeyEvent, AdminKeyRevoked
 from doorward.protocol.secret import Secret
 from doorward.store import rows
-from doorward.store.clients import secrets_of
+from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
 from doorward.store.tables import admin_keys, secrets
 
@@ -27,7 +27,7 @@ def by_secret_id(connection: Connection, secret_id: str) -> AdminKeyFacts | None
 
 def by_id(connection: Connection, id_: str) -> AdminKeyFacts | None:
     key = rows.find(connection, admin_keys, AdminKey, id_)
-    return None if key is None else AdminKeyFacts(key, secrets_of(connection, id_)[0])
+    return None if key is None else AdminKeyFacts(key, secret_rows.of(connection, id_)[0])
 
 
 def exist(connection: Connection) -> bool:

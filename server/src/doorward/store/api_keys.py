@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import assert_never
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from doorward.protocol import api_key as protocol
 from doorward.protocol import key_check
@@ -17,6 +17,7 @@ from doorward.protocol.secret import Secret
 from doorward.store import accounts as account_rows
 from doorward.store import apis as api_rows
 from doorward.store import rows, usage
+from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, api_keys, apis, secrets
 from doorward_verify import api_key as form
@@ -53,19 +54,23 @@ def _complete(connection: Connection, secret: Secret | None) -> ApiKeyFacts | No
         return None
     account = rows.find(connection, accounts, Account, key.account_id)
     api = rows.find(connection, apis, Api, key.api_id)
-    return None if account is None or api is None else ApiKeyFacts(key, secret, account, api)
+    if account is None or api is None:
+        return None
+    return ApiKeyFacts(key, secret, account, api, secret_rows.waiting(connection, key.id, secret.id))
 
 
 def by_id(connection: Connection, id_: str) -> protocol.Facts:
     """A key by its own id or by the public id of one of its secrets (decision 12)."""
-    of_key = select(secrets).where(secrets.c.owner_id == id_, secrets.c.kind == "")
-    newest = connection.execute(of_key.order_by(secrets.c.created_at.desc())).first()
-    secret = rows.value(Secret, newest) or rows.find(connection, secrets, Secret, id_)
-    known = _complete(connection, secret)
-    if known is None:
+    key = rows.find(connection, api_keys, ApiKey, id_)
+    if key is None:
+        named = rows.find(connection, secrets, Secret, id_)
+        key = None if named is None or named.kind else rows.find(connection, api_keys, ApiKey, named.owner_id)
+    if key is None:
         return protocol.Facts(None)
-    used = usage.of(connection, "api_key", known.api_key.id)
-    return protocol.Facts(known.api_key, known.secret, known.account, known.api, used)
+    account = rows.find(connection, accounts, Account, key.account_id)
+    api = rows.find(connection, apis, Api, key.api_id)
+    kept, used = secret_rows.of(connection, key.id), usage.of(connection, "api_key", key.id)
+    return protocol.Facts(key, kept, account, api, used)
 
 
 def create_facts(read: Reader, asked: Asked[protocol.CreateKey]) -> protocol.CreateFacts:
@@ -84,11 +89,20 @@ def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
 
 def check_facts(read: Reader, asked: Asked[key_check.CheckKey]) -> key_check.Facts:
     """Hot: answered from memory when the key is known there."""
+    return key_check.Facts(_presented(read, asked.body.key))
+
+
+def batch_facts(read: Reader, asked: Asked[key_check.CheckKeys]) -> key_check.BatchFacts:
+    key_check.bounded(asked.body)
+    return key_check.BatchFacts(tuple(_presented(read, one.key) for one in asked.body.keys))
+
+
+def _presented(read: Reader, text: str) -> ApiKeyFacts | None:
     try:
-        id_ = form.parse(form.strip_uri_scheme(asked.body.key), read.policy.brand).id
+        id_ = form.parse(form.strip_uri_scheme(text), read.policy.brand).id
     except form.MalformedCredential:
-        return key_check.Facts(None)
-    return key_check.Facts(read(by_secret_id, id_))
+        return None
+    return read(by_secret_id, id_)
 
 
 def apply(connection: Connection, event: ApiKeyEvent) -> None:

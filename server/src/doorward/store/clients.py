@@ -13,11 +13,11 @@ from doorward.protocol.entities import Account, Api, Client, Grant
 from doorward.protocol.events import ClientCreated, ClientDeleted, ClientEvent, ClientUpdated
 from doorward.protocol.grant import UserGrantFacts
 from doorward.protocol.grant_types import client_credentials
-from doorward.protocol.secret import Secret
 from doorward.protocol.status_list import Place
 from doorward.store import accounts as account_rows
 from doorward.store import apis as api_rows
 from doorward.store import rows, signing_keys, usage
+from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, apis, clients, grants, secrets
 
@@ -31,19 +31,13 @@ def by_id(connection: Connection, client_id: str) -> ClientFacts | None:
         return None
     account = rows.find(connection, accounts, Account, client.account_id)
     assert account is not None, "accounts are never deleted"
-    return ClientFacts(client, account, secrets_of(connection, client_id), _grants(connection, client_id))
+    return ClientFacts(client, account, secret_rows.of(connection, client_id), _grants(connection, client_id))
 
 
 def shown(connection: Connection, id_: str) -> Client | None:
     """The client alone, as its users see it; a deleted one is gone."""
     client = rows.find(connection, clients, Client, id_)
     return None if client is None or client.state == DELETED else client
-
-
-def secrets_of(connection: Connection, owner_id: str) -> tuple[Secret, ...]:
-    owned = select(secrets).where(secrets.c.owner_id == owner_id)
-    found = connection.execute(owned.order_by(secrets.c.created_at))
-    return tuple(Secret(**row._mapping) for row in found)
 
 
 def _grants(connection: Connection, client_id: str) -> tuple[GrantFacts, ...]:

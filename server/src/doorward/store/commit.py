@@ -10,6 +10,7 @@ from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
+from doorward.protocol import rotation_events as r
 from doorward.protocol import upstream_events as u
 from doorward.store import (
     accounts,
@@ -26,6 +27,7 @@ from doorward.store import (
     logout_deliveries,
     memberships,
     refresh_tokens,
+    secrets,
     sessions,
     setup_links,
     signing_keys,
@@ -65,6 +67,8 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             | e.SigningKeyResealed()
         ):  # fmt: skip
             signing_keys.apply(connection, event)
+        case r.ApiKeyRotated() | r.ApiKeyOverlapBegun() | r.ClientSecretRotated() | r.VerifierSecretRotated():
+            secrets.apply(connection, event)
         case e.SetupLinkCreated() | e.SetupLinkUsed():
             setup_links.apply(connection, event)
         case k.LeakReported() | k.LeakUpdated() | k.ClientSecretRevoked() | k.DecoyTried():

@@ -115,13 +115,15 @@ api_keys = Table(
     _text("api_id", ForeignKey("apis.id"), index=True), _text("name"), _text("environment"),
     Column("scope", ScopeText, nullable=False), _text("state"), _at("expires_at", nullable=True),
     _json("metadata"), _at("created_at"), _at("updated_at"), _at("revoked_at", nullable=True), _version(),
+    Column("networks", Words, nullable=False, server_default=""),
 )  # fmt: skip
 
 secrets = Table(
     "secrets", metadata, _id(), _text("kind"), _text("environment"), _text("owner_id", index=True),
     Column("mac", LargeBinary, nullable=False, unique=True),
     Column("pepper_version", SmallInteger, nullable=False), _at("created_at"),
-    _at("expires_at", nullable=True), _at("revoked_at", nullable=True),
+    _at("expires_at", nullable=True), _at("revoked_at", nullable=True), _at("superseded_at", nullable=True),
+    _at("overlap", nullable=True),
 )  # fmt: skip
 
 clients = Table(

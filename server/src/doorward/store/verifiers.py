@@ -14,7 +14,7 @@ from doorward.protocol.events import VerifierCreated, VerifierEvent, VerifierRev
 from doorward.protocol.verifier import VerifierFacts
 from doorward.store import apis as api_rows
 from doorward.store import rows
-from doorward.store.clients import secrets_of
+from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
 from doorward.store.tables import api_keys, apis, grants, secrets, verifiers
 
@@ -25,7 +25,7 @@ def by_id(connection: Connection, id_: str) -> VerifierFacts | None:
         return None
     api = rows.find(connection, apis, Api, verifier.api_id)
     assert api is not None, "an api with verifiers is never deleted"
-    return VerifierFacts(verifier, api, secrets_of(connection, id_))
+    return VerifierFacts(verifier, api, secret_rows.of(connection, id_))
 
 
 def create_facts(read: Reader, asked: Asked[protocol.CreateVerifier]) -> protocol.CreateFacts:

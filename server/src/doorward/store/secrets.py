@@ -1,0 +1,63 @@
+"""The secrets of api keys, clients and verifiers: reads, and what their rotation does."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from sqlalchemy import Connection, select, update
+
+from doorward.protocol.rotation_events import (
+    ApiKeyOverlapBegun,
+    ApiKeyRotated,
+    ClientSecretRotated,
+    OfSecrets,
+    VerifierSecretRotated,
+)
+from doorward.protocol.secret import Secret
+from doorward.store import rows
+from doorward.store.tables import api_keys, clients, secrets, verifiers
+
+
+def of(connection: Connection, owner_id: str) -> tuple[Secret, ...]:
+    """In the order in which they were made: within one second, those that were superseded come first."""
+    owned = select(secrets).where(secrets.c.owner_id == owner_id)
+    order = secrets.c.created_at, secrets.c.superseded_at.is_(None), secrets.c.superseded_at, secrets.c.id
+    return tuple(Secret(**row._mapping) for row in connection.execute(owned.order_by(*order)))
+
+
+def waiting(connection: Connection, owner_id: str, successor_id: str) -> Secret | None:
+    """The one whose overlap begins when its successor is used."""
+    waits = (secrets.c.owner_id == owner_id) & secrets.c.overlap.is_not(None) & (secrets.c.id != successor_id)
+    return rows.value(Secret, connection.execute(select(secrets).where(waits)).first())
+
+
+def apply(connection: Connection, event: OfSecrets) -> None:
+    match event:
+        case ApiKeyRotated():
+            rows.replace(connection, api_keys, event.api_key)
+            _exchange(connection, event.secret, event.retired)
+        case ClientSecretRotated():
+            rows.replace(connection, clients, event.client)
+            _exchange(connection, event.secret, event.retired)
+        case VerifierSecretRotated():
+            rows.replace(connection, verifiers, event.verifier)
+            _exchange(connection, event.secret, event.retired)
+        case ApiKeyOverlapBegun():
+            # Of many who use the new one at once, one begins the overlap.
+            _write(connection, event.waiting, secrets.c.overlap.is_not(None))
+        case _:
+            assert_never(event)
+
+
+def _exchange(connection: Connection, secret: Secret, retired: tuple[Secret, ...]) -> None:
+    for one in retired:
+        _write(connection, one, secrets.c.revoked_at.is_(None))
+    rows.add(connection, secrets, secret)
+
+
+def _write(connection: Connection, secret: Secret, guard: Any) -> None:
+    """Only when it lives: its MAC may have been made anew since it was read."""
+    lives = {"expires_at": secret.expires_at, "revoked_at": secret.revoked_at}
+    lives |= {"superseded_at": secret.superseded_at, "overlap": secret.overlap}
+    if connection.execute(update(secrets).where(secrets.c.id == secret.id, guard).values(lives)).rowcount != 1:
+        raise rows.Stale
