@@ -16,10 +16,13 @@ from doorward.protocol import (
     leak_events,
     people_events,
     rotation_events,
+    signing_key_events,
     upstream_events,
 )
 
-MODULES = (events, authorization_events, leak_events, people_events, rotation_events, upstream_events)
+MODULES = (
+    events, authorization_events, leak_events, people_events, rotation_events, signing_key_events, upstream_events,
+)  # fmt: skip
 COMMIT = "server/src/doorward/store/commit.py"
 
 

@@ -12,8 +12,8 @@ from joserfc.jwk import ECKey, RSAKey
 from tests.protocol.given import EARLIER, NOW, POLICY, a_person
 
 from doorward.protocol import interaction, upstream_sign_in
-from doorward.protocol.entities import Membership
 from doorward.protocol.first_sign_in import Person
+from doorward.protocol.people import Membership
 from doorward.protocol.policy import Policy
 from doorward.protocol.upstream import Identity, Told, Upstream, UpstreamSignIn
 from doorward.protocol.upstream_sign_in import Expected

@@ -21,25 +21,11 @@ from doorward.protocol.client import ClientFacts, GrantFacts
 from doorward.protocol.client_authentication import ClientCredentials
 from doorward.protocol.credential import ApiKeyFacts, TokenFacts
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import (
-    Account,
-    AdminKey,
-    Api,
-    ApiKey,
-    Client,
-    Grant,
-    Leak,
-    LogoutDelivery,
-    Membership,
-    Password,
-    Session,
-    SigningKey,
-    User,
-    Verifier,
-)
+from doorward.protocol.entities import Account, AdminKey, Api, ApiKey, Client, Grant, Leak, SigningKey, Verifier
 from doorward.protocol.events import Event
 from doorward.protocol.form import Form
 from doorward.protocol.moment import Moment, Position
+from doorward.protocol.people import LogoutDelivery, Membership, Password, Session, User
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.reasons import REASONS
 from doorward.protocol.refusal import Refusal

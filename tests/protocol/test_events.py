@@ -42,9 +42,11 @@ from doorward.protocol import events as e
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
+from doorward.protocol import signing_key_events as s
 from doorward.protocol import upstream_events as u
-from doorward.protocol.entities import ResetLink, SetupLink
+from doorward.protocol.entities import SetupLink
 from doorward.protocol.events import Event, entity_id, is_change, particulars
+from doorward.protocol.people import ResetLink
 
 EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
 CANARY = b"canary-of-what-is-secret"
@@ -108,13 +110,13 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (e.VerifierRevoked(a_verifier().verifier), "verifier/verifier_1", {"api": "api_1", "name": "billing"}),
     (e.AdminKeyCreated(ADMIN.admin_key, ADMIN.secret), "admin_key/admin_1", {"name": "ci"}),
     (e.AdminKeyRevoked(ADMIN.admin_key), "admin_key/admin_1", {"name": "ci"}),
-    (e.SigningKeyCreated(a_signing_key()), "signing_key/all", SIGNS),
-    (e.SigningKeyActivated(a_signing_key()), "signing_key/all", SIGNS),
-    (e.SigningKeyRetired(replace(a_signing_key(), state="retired")), "signing_key/all", {**SIGNS, "state": "retired"}),
-    (e.SigningKeyRemoved(replace(a_signing_key(), state="removed"), "emergency"), "signing_key/all",
+    (s.SigningKeyCreated(a_signing_key()), "signing_key/all", SIGNS),
+    (s.SigningKeyActivated(a_signing_key()), "signing_key/all", SIGNS),
+    (s.SigningKeyRetired(replace(a_signing_key(), state="retired")), "signing_key/all", {**SIGNS, "state": "retired"}),
+    (s.SigningKeyRemoved(replace(a_signing_key(), state="removed"), "emergency"), "signing_key/all",
         {**SIGNS, "state": "removed", "reason": "emergency"}),
-    (e.SigningKeyResealed(a_signing_key()), "signing_key/all", SIGNS),
-    (e.SecretsRotated("a fingerprint", "another", 2, 3), "deployment/secrets",
+    (s.SigningKeyResealed(a_signing_key()), "signing_key/all", SIGNS),
+    (s.SecretsRotated("a fingerprint", "another", 2, 3), "deployment/secrets",
         {"master_key_version": 2, "pepper_version": 3}),
     (e.EverythingRevoked(), "deployment/all", {}),
     (e.TokenRevoked("jti_1", NOW, True, "api_1"), "token/jti_1", {"api": "api_1", "exp": NOW, "opaque": True}),
@@ -211,6 +213,6 @@ def test_an_event_shows_nothing_secret_in_its_repr(kind: type[Any]) -> None:
 
 def test_the_canary_is_where_secrets_are() -> None:
     created = filled(e.ApiKeyCreated)
-    assert created.secret.mac == filled(e.SigningKeyCreated).signing_key.private_key == CANARY
+    assert created.secret.mac == filled(s.SigningKeyCreated).signing_key.private_key == CANARY
     assert filled(e.AccessTokenIssued).opaque_token.mac == CANARY
     assert filled(e.SetupLinkUsed).link.digest == CANARY.decode()

@@ -26,8 +26,8 @@ from doorward.protocol import id_token, logout
 from doorward.protocol.authorization import parameters
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Session
 from doorward.protocol.logout import Done, Facts, Question, Request
+from doorward.protocol.people import Session
 from doorward.protocol.people_events import SessionEnded
 from doorward.protocol.session import SessionFacts
 from doorward_verify import jwt

@@ -19,8 +19,8 @@ from tests.protocol.given import (
 )
 
 from doorward.protocol import id_token, logout_token
-from doorward.protocol.entities import LogoutDelivery
 from doorward.protocol.logout_token import EVENT, TRIES, Facts, LogoutToken, outcome, tried
+from doorward.protocol.people import LogoutDelivery
 from doorward.protocol.people_events import LogoutTokenDelivered, LogoutTokenUndelivered
 from doorward_verify import jwt
 from doorward_verify.errors import InvalidToken

@@ -19,9 +19,9 @@ from tests.protocol.given import (
 
 from doorward.protocol import password
 from doorward.protocol.authorization_events import GrantTokensRevoked
-from doorward.protocol.entities import Password, ResetLink
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.password import Ask, Change, ChangeFacts, Checked, Reset, ResetFacts
+from doorward.protocol.people import Password, ResetLink
 from doorward.protocol.people_events import PasswordChanged, ResetLinkCreated, SessionEnded
 
 LINK = ResetLink(password.digest("token"), "user_1", NOW + 60, NOW - 60)

@@ -37,10 +37,12 @@ from doorward.protocol import events as e
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
+from doorward.protocol import signing_key_events as s
 from doorward.protocol import upstream_events as u
-from doorward.protocol.entities import ResetLink, SetupLink
+from doorward.protocol.entities import SetupLink
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
+from doorward.protocol.people import ResetLink
 from doorward.protocol.revocation_log import LEEWAY, Entry, Placed, chain, entry
 
 EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
@@ -76,7 +78,7 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
     (p.UserUpdated(a_user(state="disabled")), Entry("user", "user_1", "dead", CUT)),
     (p.UserUpdated(a_user(name="renamed")), Entry("user", "user_1", "changed", ASK)),
     (p.SessionEnded(a_session(ended_at=NOW)), Entry("session", "session_1", "dead", CUT)),
-    (e.SigningKeyRemoved(a_signing_key(), "emergency"), Entry("signing_key", "signing_1", "dead", CUT)),
+    (s.SigningKeyRemoved(a_signing_key(), "emergency"), Entry("signing_key", "signing_1", "dead", CUT)),
 )
 SILENT: tuple[Event, ...] = (
     e.ApiCreated(an_api()),
@@ -89,13 +91,13 @@ SILENT: tuple[Event, ...] = (
     e.VerifierRevoked(a_verifier().verifier),
     e.AdminKeyCreated(an_admin_key().admin_key, an_admin_key().secret),
     e.AdminKeyRevoked(an_admin_key().admin_key),
-    e.SigningKeyCreated(a_signing_key()),
-    e.SigningKeyActivated(a_signing_key()),
-    e.SigningKeyRetired(a_signing_key()),
-    e.SigningKeyResealed(a_signing_key()),
-    e.SecretsRotated("a fingerprint", "another", 2, 2),
+    s.SigningKeyCreated(a_signing_key()),
+    s.SigningKeyActivated(a_signing_key()),
+    s.SigningKeyRetired(a_signing_key()),
+    s.SigningKeyResealed(a_signing_key()),
+    s.SecretsRotated("a fingerprint", "another", 2, 2),
     # Of what the schedule removes nothing lives.
-    e.SigningKeyRemoved(a_signing_key(), "schedule"),
+    s.SigningKeyRemoved(a_signing_key(), "schedule"),
     # What is for the issuer itself no verifier knows of.
     v.GrantTokensRevoked(replace(a_user_grant(), api_id=None, tokens_revoked_at=NOW)),
     e.TokenRevoked("jti_1", NOW, False, ""),

@@ -35,12 +35,11 @@ from doorward.protocol.events import (
     ClientUpdated,
     EverythingRevoked,
     GrantRevoked,
-    SigningKeyActivated,
-    SigningKeyRemoved,
     TokenRevoked,
 )
 from doorward.protocol.people_events import SessionEnded, UserUpdated
 from doorward.protocol.revoke import Facts, RevocationObject, Revoke
+from doorward.protocol.signing_key_events import SigningKeyActivated, SigningKeyRemoved
 
 TOKENS = {token_format: an_access_token(token_format) for token_format in ("jwt", "opaque")}
 each_token = pytest.mark.parametrize(("text", "facts"), TOKENS.values(), ids=TOKENS)

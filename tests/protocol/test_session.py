@@ -8,7 +8,7 @@ import pytest
 from tests.protocol.given import NOW, POLICY, a_moment, a_session, a_user, asked, refused
 
 from doorward.protocol import session
-from doorward.protocol.entities import Session
+from doorward.protocol.people import Session
 from doorward.protocol.people_events import SessionEnded, SessionStarted
 from doorward.protocol.session import Browser, End, EndFacts, Facts, SessionFacts
 

@@ -12,14 +12,7 @@ from tests.protocol.given import EARLIER, NOW, POLICY, a_moment, a_signing_key, 
 
 from doorward.protocol import signing_key
 from doorward.protocol.entities import SigningKey
-from doorward.protocol.events import (
-    Event,
-    SigningKeyActivated,
-    SigningKeyCreated,
-    SigningKeyEvent,
-    SigningKeyRemoved,
-    SigningKeyRetired,
-)
+from doorward.protocol.events import Event
 from doorward.protocol.signing_key import (
     ALGORITHMS,
     FEED,
@@ -33,6 +26,13 @@ from doorward.protocol.signing_key import (
     show,
     upkeep,
     withdraw,
+)
+from doorward.protocol.signing_key_events import (
+    SigningKeyActivated,
+    SigningKeyCreated,
+    SigningKeyEvent,
+    SigningKeyRemoved,
+    SigningKeyRetired,
 )
 from doorward_verify.jwt import PRIVATE_MEMBERS
 

@@ -9,7 +9,7 @@ import pytest
 from tests.protocol.given import NOW, POLICY, a_membership, a_moment, a_person, a_session, a_user, asked, refused
 
 from doorward.protocol import user
-from doorward.protocol.entities import User
+from doorward.protocol.people import User
 from doorward.protocol.people_events import ResetLinkCreated, SessionEnded, UserCreated, UserUpdated
 from doorward.protocol.user import CreateUser, Facts, UpdateUser, canonical
 

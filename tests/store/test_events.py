@@ -49,8 +49,10 @@ from doorward.protocol import authorization_events, leak_events, upstream_events
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
-from doorward.protocol.entities import OpaqueToken, ResetLink, SetupLink
+from doorward.protocol import signing_key_events as s
+from doorward.protocol.entities import OpaqueToken, SetupLink
 from doorward.protocol.events import Event
+from doorward.protocol.people import ResetLink
 from doorward.store import (
     accounts,
     admin_keys,
@@ -97,7 +99,7 @@ CREATED: tuple[tuple[Event, Table, Any], ...] = (
     (e.AdminKeyCreated(an_admin_key(id="admin_2", networks=("10.0.0.0/8", "::1/128")).admin_key,
         kept(KEY, "admin_2", id="other", mac=b"other")),
         tables.admin_keys, an_admin_key(id="admin_2", networks=("10.0.0.0/8", "::1/128")).admin_key),
-    (e.SigningKeyCreated(a_signing_key()), tables.signing_keys, a_signing_key()),
+    (s.SigningKeyCreated(a_signing_key()), tables.signing_keys, a_signing_key()),
     (p.UserCreated(ANOTHER), tables.users, ANOTHER),
     (p.ResetLinkCreated(RESET), tables.reset_links, RESET),
     (p.SessionStarted(a_session(id="session_2", digest="another")), tables.sessions,
@@ -152,7 +154,7 @@ def test_every_event_is_tried_here() -> None:
     # In a file of their own.
     elsewhere = (authorization_events.__name__, leak_events.__name__, upstream_events.__name__)
     others |= {member for member in EVENTS if member.__module__ in elsewhere}
-    turns = {e.SigningKeyActivated, e.SigningKeyRetired, e.SigningKeyRemoved, e.SigningKeyResealed, e.SecretsRotated}
+    turns = {s.SigningKeyActivated, s.SigningKeyRetired, s.SigningKeyRemoved, s.SigningKeyResealed, s.SecretsRotated}
     assert {type(case[0]) for case in (*CREATED, *CHANGED)} | others | turns == set(EVENTS)
 
 
@@ -379,11 +381,11 @@ REMOVED = later(RETIRED, state="removed", removed_at=NOW + 2)
 
 
 def test_a_signing_key_takes_its_turns_and_is_published_until_it_is_removed(engine: Engine) -> None:
-    assert commit(engine, e.SigningKeyCreated(SPARE)) == ""
+    assert commit(engine, s.SigningKeyCreated(SPARE)) == ""
     for event, left in (
-        (e.SigningKeyActivated(ACTIVATED), ACTIVATED),
-        (e.SigningKeyRetired(RETIRED), RETIRED),
-        (e.SigningKeyRemoved(REMOVED, "schedule"), REMOVED),
+        (s.SigningKeyActivated(ACTIVATED), ACTIVATED),
+        (s.SigningKeyRetired(RETIRED), RETIRED),
+        (s.SigningKeyRemoved(REMOVED, "schedule"), REMOVED),
     ):
         assert set(read(engine, signing_keys.published, "all").public) == {SPARE.id}
         assert commit(engine, event) == ""
@@ -395,33 +397,33 @@ def test_a_signing_key_takes_its_turns_and_is_published_until_it_is_removed(engi
 @pytest.mark.parametrize("state", ["active", "pending"])
 def test_no_use_ever_has_two_keys_in_one_turn(engine: Engine, state: str) -> None:
     first = replace(SPARE, state=state)
-    assert commit(engine, e.SigningKeyCreated(first)) == ""
-    assert commit(engine, e.SigningKeyCreated(replace(first, id="another"))) == "Stale"
+    assert commit(engine, s.SigningKeyCreated(first)) == ""
+    assert commit(engine, s.SigningKeyCreated(replace(first, id="another"))) == "Stale"
     for other in (replace(first, id="rsa", algorithm="RS256"), replace(first, id="feed", purpose="feed")):
-        assert commit(engine, e.SigningKeyCreated(other)) == ""
+        assert commit(engine, s.SigningKeyCreated(other)) == ""
 
 
 def test_a_private_half_is_replaced_by_the_same_under_another_master_key(engine: Engine) -> None:
     resealed = later(SPARE, private_key=b"another box")
-    assert commit(engine, e.SigningKeyCreated(SPARE)) == ""
-    assert commit(engine, e.SigningKeyResealed(resealed)) == ""
+    assert commit(engine, s.SigningKeyCreated(SPARE)) == ""
+    assert commit(engine, s.SigningKeyResealed(resealed)) == ""
     assert rows(engine, tables.signing_keys) == [row(resealed)]
-    assert commit(engine, e.SigningKeyResealed(resealed)) == "Stale"
+    assert commit(engine, s.SigningKeyResealed(resealed)) == "Stale"
 
 
 def test_of_two_who_rotate_the_secrets_at_once_one_is_too_late(engine: Engine) -> None:
     (before,) = (found["fingerprint"] for found in rows(engine, tables.deployment))
-    assert commit(engine, e.SecretsRotated("theirs", before, 2, 2)) == ""
-    assert commit(engine, e.SecretsRotated("ours", before, 2, 2)) == "Stale"
+    assert commit(engine, s.SecretsRotated("theirs", before, 2, 2)) == ""
+    assert commit(engine, s.SecretsRotated("ours", before, 2, 2)) == "Stale"
     assert [found["fingerprint"] for found in rows(engine, tables.deployment)] == ["theirs"]
 
 
 def test_one_key_ends_and_its_spare_begins_in_one_commit(engine: Engine) -> None:
     key = a_signing_key()
-    assert commit(engine, e.SigningKeyCreated(key), e.SigningKeyCreated(SPARE)) == ""
-    ended = e.SigningKeyRetired(later(key, state="retired", private_key=b"", retired_at=NOW))
-    assert commit(engine, e.SigningKeyActivated(ACTIVATED), ended) == "Stale"
-    assert commit(engine, ended, e.SigningKeyActivated(ACTIVATED)) == ""
+    assert commit(engine, s.SigningKeyCreated(key), s.SigningKeyCreated(SPARE)) == ""
+    ended = s.SigningKeyRetired(later(key, state="retired", private_key=b"", retired_at=NOW))
+    assert commit(engine, s.SigningKeyActivated(ACTIVATED), ended) == "Stale"
+    assert commit(engine, ended, s.SigningKeyActivated(ACTIVATED)) == ""
     assert [one["state"] for one in rows(engine, tables.signing_keys)] == ["active", "retired"]
 
 
@@ -436,7 +438,7 @@ def test_a_refused_credential_is_a_record_and_nothing_else(engine: Engine) -> No
 
 def test_what_is_read_is_what_was_written(engine: Engine) -> None:
     settled(engine)
-    assert commit(engine, e.SigningKeyCreated(a_signing_key())) == ""
+    assert commit(engine, s.SigningKeyCreated(a_signing_key())) == ""
     assert read(engine, accounts.by_id, "acme") == an_account()
     assert read(engine, apis.by_id, "api_1") == an_api()
     assert read(engine, verifiers.by_id, "verifier_1") == a_verifier()

@@ -16,9 +16,10 @@ from tests.store.committing import commit, outcomes, rows, settled
 
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
-from doorward.protocol.entities import Client, LogoutDelivery
+from doorward.protocol.entities import Client
 from doorward.protocol.logout_token import TRIES
 from doorward.protocol.moment import Position
+from doorward.protocol.people import LogoutDelivery
 from doorward.store import logout_deliveries, tables
 from doorward.store.memory import Memory, Reader
 from doorward.store.rows import row

@@ -26,6 +26,7 @@ from tests.store.committing import a_writer, an_append, commit, head, issued, re
 from tests.store.test_events import TOKEN, later
 
 from doorward.protocol import events as e
+from doorward.protocol import signing_key_events as s
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
 from doorward.store import admin_keys, api_keys, clients, signing_keys, tokens, verifiers
@@ -200,7 +201,7 @@ CHANGES: tuple[Event, ...] = (
     e.GrantRevoked(later(a_grant().grant, revoked_at=NOW)),
     e.VerifierRevoked(later(a_verifier().verifier, state="revoked", revoked_at=NOW)),
     e.AdminKeyRevoked(later(an_admin_key().admin_key, state="revoked", revoked_at=NOW)),
-    e.SigningKeyCreated(replace(a_signing_key("signing_2"), state="pending")),
+    s.SigningKeyCreated(replace(a_signing_key("signing_2"), state="pending")),
     e.TokenRevoked("token_1", NOW + 300, opaque=False, api_id="api_1"),
     e.TokenRevoked("opaque_1", NOW + 300, opaque=True, api_id="api_1"),
 )  # fmt: skip
@@ -233,7 +234,7 @@ def lies(engine: Engine, memory: Memory) -> list[str]:
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: type(change).__name__)
 def test_no_change_leaves_a_lie_in_any_memory(engine: Engine, change: Event) -> None:
     settled(engine)
-    assert commit(engine, e.SigningKeyCreated(a_signing_key()), issued("opaque_1", opaque_token=TOKEN)) == ""
+    assert commit(engine, s.SigningKeyCreated(a_signing_key()), issued("opaque_1", opaque_token=TOKEN)) == ""
     own, other = filled(engine), filled(engine)
     before = [shown(read(engine, find, key)) for find, key in HOT]
     a_writer(engine, own).commit([an_append(change, at=head(engine).change_seq)])

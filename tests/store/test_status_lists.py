@@ -16,6 +16,7 @@ from tests.store.committing import an_append, commit, count, head, issued, outco
 from tests.store.conftest import Database
 
 from doorward.protocol import events as e
+from doorward.protocol import signing_key_events as s
 from doorward.protocol.entities import ListedToken
 from doorward.protocol.revocation_log import LEEWAY
 from doorward.protocol.status_list import BLOCKS, ROWS, Place
@@ -255,11 +256,11 @@ def test_a_grant_or_token_that_is_named_is_dead_for_good_whatever_its_position(e
 
 def test_a_withdrawn_signing_key_ends_what_it_signed(engine: Engine, place: Place) -> None:
     key = replace(a_signing_key(), id="signing_1")
-    assert commit(engine, e.SigningKeyCreated(key), at=head(engine).change_seq) == ""
+    assert commit(engine, s.SigningKeyCreated(key), at=head(engine).change_seq) == ""
     at = head(engine).change_seq
     assert commit(engine, listed(place, position=at), at=at) == ""
     removed = replace(key, state="removed", removed_at=NOW, version=2)
-    assert commit(engine, e.SigningKeyRemoved(removed, "emergency"), at=at) == ""
+    assert commit(engine, s.SigningKeyRemoved(removed, "emergency"), at=at) == ""
     assert ended(engine, place.list_id) == {place.idx}
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from doorward.protocol.entities import JSON, Client, User
+from doorward.protocol.entities import JSON, Client
+from doorward.protocol.people import User
 from doorward_verify import strict_json
 from doorward_verify.scope import Scope
 

@@ -11,14 +11,7 @@ from doorward.protocol.account import Metadata
 from doorward.protocol.admin import Asked, Nothing, Strict, current, found, invalid, metadata, named
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import UNUSED, Account, Api, Client, Grant, Usage
-from doorward.protocol.events import (
-    ClientCreated,
-    ClientDeleted,
-    ClientUpdated,
-    Event,
-    GrantChanged,
-    GrantCreated,
-)
+from doorward.protocol.events import ClientCreated, ClientDeleted, ClientUpdated, Event, GrantChanged, GrantCreated
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Conflict

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, ApiKey, Client, Grant, Membership
+from doorward.protocol.entities import Api, ApiKey, Client, Grant
 from doorward.protocol.events import ApiKeyRevoked, GrantRevoked
 from doorward.protocol.membership import MANAGERS
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import Membership
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import NotFound
 from doorward_verify.scope import Scope

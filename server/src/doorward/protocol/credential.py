@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from doorward.protocol import grant, rotation
 from doorward.protocol.client import ClientFacts
-from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken, RefreshToken, User
+from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken, RefreshToken
 from doorward.protocol.grant import UserGrantFacts
 from doorward.protocol.moment import Moment, Position
+from doorward.protocol.people import User
 from doorward.protocol.policy import Policy
 from doorward.protocol.rotation_events import ApiKeyOverlapBegun
 from doorward.protocol.secret import Secret

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from types import ModuleType
+from typing import Any, ClassVar
 
 from doorward.protocol import authorization_events as authorization
 from doorward.protocol import leak_events as leaks
 from doorward.protocol import people_events as people
 from doorward.protocol import rotation_events as rotation
+from doorward.protocol import signing_key_events as signing_keys
 from doorward.protocol import upstream_events as upstreams
 from doorward.protocol.entities import (
     JSON,
@@ -25,7 +27,6 @@ from doorward.protocol.entities import (
     ListedToken,
     OpaqueToken,
     SetupLink,
-    SigningKey,
     Verifier,
 )
 from doorward.protocol.secret import Secret
@@ -151,54 +152,6 @@ class AdminKeyRevoked:
 
 
 @dataclass(frozen=True, slots=True)
-class SigningKeyCreated:
-    entity: ClassVar[str] = "signing_key"
-    signing_key: SigningKey
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKeyActivated:
-    entity: ClassVar[str] = "signing_key"
-    signing_key: SigningKey
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKeyRetired:
-    """It signs no more, and is published for as long as anything that it signed lives."""
-
-    entity: ClassVar[str] = "signing_key"
-    signing_key: SigningKey
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKeyRemoved:
-    """By the `schedule`, when nothing that it signed lives any more; or in an `emergency`, to end all of that."""
-
-    entity: ClassVar[str] = "signing_key"
-    signing_key: SigningKey
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKeyResealed:
-    """Its private half is under another master key."""
-
-    entity: ClassVar[str] = "signing_key"
-    signing_key: SigningKey
-
-
-@dataclass(frozen=True, slots=True)
-class SecretsRotated:
-    """Other versions of master key and pepper are current; the fingerprint tells nothing about them."""
-
-    entity: ClassVar[str] = "deployment"
-    fingerprint: str
-    before: str
-    master_key_version: int
-    pepper_version: int
-
-
-@dataclass(frozen=True, slots=True)
 class TokenRevoked:
     """One access token, by its `jti` (a JWT's, or the id of an opaque token); never by its text (T082)."""
 
@@ -258,9 +211,7 @@ ClientEvent = ClientCreated | ClientUpdated | ClientDeleted
 GrantEvent = GrantCreated | GrantChanged | GrantRevoked | authorization.GrantTokensRevoked
 VerifierEvent = VerifierCreated | VerifierRevoked
 AdminKeyEvent = AdminKeyCreated | AdminKeyRevoked
-SigningKeyEvent = SigningKeyCreated | SigningKeyActivated | SigningKeyRetired | SigningKeyRemoved | SigningKeyResealed
 TokenEvent = TokenRevoked | AccessTokenIssued
-DeploymentEvent = EverythingRevoked | SecretsRotated
 SetupEvent = SetupLinkCreated | SetupLinkUsed
 Event = (
     ApiEvent
@@ -273,7 +224,7 @@ Event = (
     | authorization.RefreshTokenEvent
     | VerifierEvent
     | AdminKeyEvent
-    | SigningKeyEvent
+    | signing_keys.OfSigningKeys
     | TokenEvent
     | SetupEvent
     | people.UserEvent
@@ -284,7 +235,7 @@ Event = (
     | upstreams.IdentityEvent
     | leaks.OfLeaks
     | rotation.OfSecrets
-    | DeploymentEvent
+    | EverythingRevoked
     | CredentialRefused
 )
 
@@ -321,25 +272,15 @@ def entity_id(event: Event) -> str:
             return event.verifier.id
         case AdminKeyCreated() | AdminKeyRevoked():
             return event.admin_key.id
-        case (
-            SigningKeyCreated() | SigningKeyActivated() | SigningKeyRetired() | SigningKeyRemoved()
-            | SigningKeyResealed() | EverythingRevoked()
-        ):  # fmt: skip
+        case EverythingRevoked():
             return "all"
-        case SecretsRotated():
-            return "secrets"
         case SetupLinkCreated() | SetupLinkUsed():
             return "first"
         case CredentialRefused():
             return event.credential_id
-        case _ if isinstance(event, rotation.OfSecrets):
-            return rotation.touched(event)
         case _:
-            if isinstance(event, upstreams.OfUpstreams):
-                return upstreams.touched(event)
-            if isinstance(event, leaks.OfLeaks):
-                return leaks.touched(event)
-            return people.touched(event) if isinstance(event, people.OfPeople) else authorization.touched(event)
+            touched: str = _family(event).touched(event)
+            return touched
 
 
 def particulars(event: Event) -> Mapping[str, JSON]:
@@ -365,33 +306,27 @@ def particulars(event: Event) -> Mapping[str, JSON]:
             return {"name": event.admin_key.name}
         case VerifierCreated() | VerifierRevoked():
             return {"api": event.verifier.api_id, "name": event.verifier.name}
-        case SigningKeyRemoved():
-            return {**_of_signing_key(event.signing_key), "reason": event.reason}
-        case SecretsRotated():
-            return {"master_key_version": event.master_key_version, "pepper_version": event.pepper_version}
-        case SigningKeyCreated() | SigningKeyActivated() | SigningKeyRetired() | SigningKeyResealed():
-            return _of_signing_key(event.signing_key)
         case TokenRevoked():
             return {"api": event.api_id, "exp": event.expires_at, "opaque": event.opaque}
         case SetupLinkCreated() | SetupLinkUsed():
             return {"expires_at": event.link.expires_at}
         case EverythingRevoked():
             return {}
-        case _ if isinstance(event, rotation.OfSecrets):
-            return rotation.told(event)
         case _:
-            return _told_elsewhere(event)
+            told: Mapping[str, JSON] = _family(event).told(event)
+            return told
 
 
-def _told_elsewhere(
-    event: upstreams.OfUpstreams | leaks.OfLeaks | people.OfPeople | authorization.Authorizing,
-) -> Mapping[str, JSON]:
-    if isinstance(event, upstreams.OfUpstreams):
-        return upstreams.told(event)
-    if isinstance(event, leaks.OfLeaks):
-        return leaks.told(event)
-    return people.told(event) if isinstance(event, people.OfPeople) else authorization.told(event)
+# Who tells of the events that are kept in rooms of their own.
+FAMILIES: tuple[tuple[Any, ModuleType], ...] = (
+    (authorization.Authorizing, authorization),
+    (people.OfPeople, people),
+    (upstreams.OfUpstreams, upstreams),
+    (leaks.OfLeaks, leaks),
+    (rotation.OfSecrets, rotation),
+    (signing_keys.OfSigningKeys, signing_keys),
+)
 
 
-def _of_signing_key(key: SigningKey) -> Mapping[str, JSON]:
-    return {"kid": key.id, "purpose": key.purpose, "algorithm": key.algorithm, "state": key.state}
+def _family(event: Event) -> ModuleType:
+    return next(module for events, module in FAMILIES if isinstance(event, events))

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from doorward.protocol import session, user
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Account, Membership, Session, User
+from doorward.protocol.entities import Account
 from doorward.protocol.events import CredentialRefused, Event
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import Membership, Session, User
 from doorward.protocol.people_events import MembershipCreated, UserCreated
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Unprocessable

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from doorward.protocol.admin import Asked, Nothing, found
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, Grant, Usage, User
+from doorward.protocol.entities import Api, Grant, Usage
 from doorward.protocol.events import GrantRevoked
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import User
 from doorward.protocol.policy import Policy
 from doorward_verify import scope as scopes
 

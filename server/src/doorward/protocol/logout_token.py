@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from doorward.protocol import token
-from doorward.protocol.entities import JSON, Client, LogoutDelivery, SigningKey
+from doorward.protocol.entities import JSON, Client, SigningKey
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import LogoutDelivery
 from doorward.protocol.people_events import LogoutEvent, LogoutTokenDelivered, LogoutTokenUndelivered
 from doorward.protocol.policy import Policy
 from doorward.protocol.token import Claims

@@ -8,8 +8,9 @@ from typing import Literal
 from doorward.protocol import grant
 from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Account, Grant, Membership
+from doorward.protocol.entities import Account, Grant
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import Membership
 from doorward.protocol.people_events import MembershipChanged, MembershipCreated, MembershipDeleted
 from doorward.protocol.policy import Policy
 from doorward.protocol.user import UserFacts

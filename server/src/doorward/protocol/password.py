@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from doorward.protocol import session
 from doorward.protocol.authorization_events import GrantTokensRevoked
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Grant, Password, ResetLink, Session, User
+from doorward.protocol.entities import Grant
 from doorward.protocol.events import CredentialRefused, Event
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import Password, ResetLink, Session, User
 from doorward.protocol.people_events import PasswordChanged, ResetLinkCreated
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Refusal, Unprocessable

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from doorward.protocol.entities import JSON, LogoutDelivery, Membership, Password, ResetLink, Session, User
+from doorward.protocol.entities import JSON
+from doorward.protocol.people import LogoutDelivery, Membership, Password, ResetLink, Session, User
 
 
 @dataclass(frozen=True, slots=True)

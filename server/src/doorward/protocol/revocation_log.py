@@ -16,6 +16,7 @@ from doorward.protocol import events as e
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
+from doorward.protocol import signing_key_events as s
 from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import JSON
 from doorward.protocol.moment import Position
@@ -76,7 +77,7 @@ def entry(event: e.Event, now: int) -> Entry | None:
             return _entry("session", event.session.id, False, now)
         case e.EverythingRevoked():
             return _entry("everything", "", False, now)
-        case e.SigningKeyRemoved() if event.reason == "emergency":
+        case s.SigningKeyRemoved() if event.reason == "emergency":
             return _entry("signing_key", event.signing_key.id, False, now)
         case _:
             _untold(event)
@@ -86,9 +87,9 @@ def entry(event: e.Event, now: int) -> Entry | None:
 Untold = (
     # What is new hits nothing that is known; an api that is deleted had neither credentials nor verifiers.
     e.ApiCreated | e.ApiDeleted | e.AccountCreated | e.ApiKeyCreated | e.ClientCreated | e.GrantCreated
-    | e.SigningKeyCreated | e.SigningKeyActivated | e.SigningKeyRetired | e.SigningKeyResealed | e.SecretsRotated
+    | s.SigningKeyCreated | s.SigningKeyActivated | s.SigningKeyRetired | s.SigningKeyResealed | s.SecretsRotated
     # Of what the schedule removes nothing lives.
-    | e.SigningKeyRemoved
+    | s.SigningKeyRemoved
     | e.AccessTokenIssued | a.AuthorizationRequested | a.AuthorizationDenied
     | a.CodeIssued | a.CodeRedeemed | a.RefreshTokenIssued | a.RefreshTokenRotated
     # A verifier's own end closes its streams; the rest is no credential that a verifier checks.

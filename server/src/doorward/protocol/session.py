@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from doorward.protocol.admin import Asked, Nothing, found
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Membership, Session, User
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import Membership, Session, User
 from doorward.protocol.people_events import SessionEnded, SessionStarted
 from doorward.protocol.policy import Policy
 

@@ -10,9 +10,10 @@ from doorward.protocol import admin_key
 from doorward.protocol.admin import Strict, absent
 from doorward.protocol.admin_key import NewAdminKeyObject
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Password, SetupLink, User
+from doorward.protocol.entities import SetupLink
 from doorward.protocol.events import SetupLinkCreated, SetupLinkUsed
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import Password, User
 from doorward.protocol.people_events import PasswordChanged, UserCreated
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Refusal

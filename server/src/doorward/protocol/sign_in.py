@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from doorward.protocol import session
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Session
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.moment import Moment
 from doorward.protocol.password import Checked
+from doorward.protocol.people import Session
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Refusal
 from doorward.protocol.session import Browser, Started

@@ -15,17 +15,17 @@ from typing import Any, Literal, NamedTuple
 from doorward.protocol.admin import Asked, Strict, current, invalid
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import SigningKey
-from doorward.protocol.events import (
-    Event,
+from doorward.protocol.events import Event
+from doorward.protocol.moment import Moment
+from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import Conflict
+from doorward.protocol.revocation_log import LEEWAY
+from doorward.protocol.signing_key_events import (
     SigningKeyActivated,
     SigningKeyCreated,
     SigningKeyRemoved,
     SigningKeyRetired,
 )
-from doorward.protocol.moment import Moment
-from doorward.protocol.policy import Policy
-from doorward.protocol.refusal import Conflict
-from doorward.protocol.revocation_log import LEEWAY
 
 Algorithm = Literal["ES256", "RS256"]
 Purpose = Literal["token", "feed"]

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from doorward.protocol import password, session
 from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, found, invalid, named
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import JSON, Membership, Password, Session, User
+from doorward.protocol.entities import JSON
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import Membership, Password, Session, User
 from doorward.protocol.people_events import UserCreated, UserUpdated
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Conflict

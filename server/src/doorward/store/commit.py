@@ -11,6 +11,7 @@ from doorward.protocol import events as e
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
+from doorward.protocol import signing_key_events as s
 from doorward.protocol import upstream_events as u
 from doorward.store import (
     accounts,
@@ -60,11 +61,11 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             verifiers.apply(connection, event)
         case e.AdminKeyCreated() | e.AdminKeyRevoked():
             admin_keys.apply(connection, event)
-        case e.SecretsRotated() | e.EverythingRevoked():
+        case s.SecretsRotated() | e.EverythingRevoked():
             deployment.apply(connection, event)
         case (
-            e.SigningKeyCreated() | e.SigningKeyActivated() | e.SigningKeyRetired() | e.SigningKeyRemoved()
-            | e.SigningKeyResealed()
+            s.SigningKeyCreated() | s.SigningKeyActivated() | s.SigningKeyRetired() | s.SigningKeyRemoved()
+            | s.SigningKeyResealed()
         ):  # fmt: skip
             signing_keys.apply(connection, event)
         case r.ApiKeyRotated() | r.ApiKeyOverlapBegun() | r.ClientSecretRotated() | r.VerifierSecretRotated():

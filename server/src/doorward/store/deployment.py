@@ -6,14 +6,15 @@ from typing import assert_never
 
 from sqlalchemy import Connection, func, select, update
 
-from doorward.protocol.events import DeploymentEvent, EverythingRevoked, SecretsRotated
+from doorward.protocol.events import EverythingRevoked
+from doorward.protocol.signing_key_events import SecretsRotated
 from doorward.store import rows, tables
 from doorward.store.idempotency import LIFETIME as REPLY_LIFETIME
 
 LATEST = select(func.max(tables.journal.c.at)).where(tables.journal.c.type == SecretsRotated.__name__)
 
 
-def apply(connection: Connection, event: DeploymentEvent) -> None:
+def apply(connection: Connection, event: EverythingRevoked | SecretsRotated) -> None:
     """Two who rotate at once do not both: the second one's secrets are not those that he knew."""
     match event:
         case SecretsRotated(fingerprint, before):

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, func, select
 
 from doorward.protocol.admin import Asked
 from doorward.protocol.authorization_events import GrantTokensRevoked
-from doorward.protocol.entities import Account, Api, Grant, Session, User
+from doorward.protocol.entities import Account, Api, Grant
 from doorward.protocol.events import GrantChanged, GrantCreated, GrantEvent, GrantRevoked
 from doorward.protocol.grant import Shown, UserGrantFacts
+from doorward.protocol.people import Session, User
 from doorward.store import rows, usage
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, apis, grants, memberships, sessions, users

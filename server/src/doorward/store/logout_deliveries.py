@@ -8,7 +8,8 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from doorward.protocol import logout_token as protocol
-from doorward.protocol.entities import Client, LogoutDelivery, Session
+from doorward.protocol.entities import Client
+from doorward.protocol.people import LogoutDelivery, Session
 from doorward.protocol.people_events import LogoutEvent
 from doorward.store import rows, signing_keys
 from doorward.store.clients import DELETED

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete
 
 from doorward.protocol import membership as protocol
 from doorward.protocol.admin import Asked
-from doorward.protocol.entities import Membership
+from doorward.protocol.people import Membership
 from doorward.protocol.people_events import MembershipChanged, MembershipCreated, MembershipDeleted, MembershipEvent
 from doorward.store import accounts, grants, rows, users
 from doorward.store.memory import Reader

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from doorward.protocol import logout, password, sign_in
 from doorward.protocol import session as protocol
 from doorward.protocol.admin import Asked
-from doorward.protocol.entities import Session
+from doorward.protocol.people import Session
 from doorward.protocol.people_events import SessionEnded, SessionEvent, SessionStarted
 from doorward.protocol.session import SessionFacts
 from doorward.protocol.user import canonical

@@ -8,7 +8,8 @@ from typing import assert_never
 from sqlalchemy import Connection, select
 
 from doorward.protocol.entities import SigningKey
-from doorward.protocol.events import (
+from doorward.protocol.signing_key import FEED, TOKEN
+from doorward.protocol.signing_key_events import (
     SigningKeyActivated,
     SigningKeyCreated,
     SigningKeyEvent,
@@ -16,7 +17,6 @@ from doorward.protocol.events import (
     SigningKeyResealed,
     SigningKeyRetired,
 )
-from doorward.protocol.signing_key import FEED, TOKEN
 from doorward.store import rows
 from doorward.store.memory import Reader
 from doorward.store.tables import signing_keys

@@ -11,8 +11,9 @@ from doorward.protocol import introspection, revocation, userinfo
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.credential import ApiKeyFacts, Presented, RefreshTokenFacts, TokenFacts
-from doorward.protocol.entities import Account, Api, Client, Grant, OpaqueToken, User
+from doorward.protocol.entities import Account, Api, Client, Grant, OpaqueToken
 from doorward.protocol.events import AccessTokenIssued, TokenEvent, TokenRevoked
+from doorward.protocol.people import User
 from doorward.protocol.policy import Policy
 from doorward.protocol.verifier import VerifierFacts
 from doorward.store import admin_keys, api_keys, clients, refresh_tokens, revocation_log, rows, signing_keys, verifiers

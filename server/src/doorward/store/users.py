@@ -9,7 +9,8 @@ from sqlalchemy import Connection, insert, select, update
 from doorward.protocol import password
 from doorward.protocol import user as protocol
 from doorward.protocol.admin import Asked
-from doorward.protocol.entities import Grant, Membership, Password, ResetLink, Session, User
+from doorward.protocol.entities import Grant
+from doorward.protocol.people import Membership, Password, ResetLink, Session, User
 from doorward.protocol.people_events import PasswordChanged, ResetLinkCreated, UserCreated, UserEvent, UserUpdated
 from doorward.protocol.user import UserFacts
 from doorward.store import rows

@@ -13,8 +13,8 @@ from functools import partial
 
 from doorward.fetch import Fetch, FetchFailed
 from doorward.protocol import logout_token
-from doorward.protocol.entities import LogoutDelivery
 from doorward.protocol.moment import Moment
+from doorward.protocol.people import LogoutDelivery
 from doorward.sign import Signer
 from doorward.store import logout_deliveries
 from doorward.store.store import Store

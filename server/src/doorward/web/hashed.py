@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from doorward.passwords import Overloaded
 from doorward.protocol import password
-from doorward.protocol.entities import User
 from doorward.protocol.password import Checked, normal
+from doorward.protocol.people import User
 from doorward.protocol.refusal import TemporarilyUnavailable
 from doorward.web.runtime import Runtime
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from doorward.app import PASSWORD_RESET, RESET_LINK
 from doorward.exchange import run
 from doorward.protocol import password, sign_in
-from doorward.protocol.entities import User
+from doorward.protocol.people import User
 from doorward.protocol.refusal import NotFound, Refusal, TemporarilyUnavailable, Unprocessable
 from doorward.protocol.sign_in import Attempt, SlowDown
 from doorward.store import attempts

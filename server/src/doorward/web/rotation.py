@@ -21,7 +21,7 @@ from doorward import held_secrets
 from doorward.data_directory import MASTER_KEY_FILE, PEPPER_FILE, DataDirectory, write_private
 from doorward.held_secrets import Current, HeldSecrets
 from doorward.protocol.entities import SigningKey
-from doorward.protocol.events import SecretsRotated, SigningKeyResealed
+from doorward.protocol.signing_key_events import SecretsRotated, SigningKeyResealed
 from doorward.settings import Settings
 from doorward.sign import Keyring, Signer
 from doorward.store import deployment, signing_keys
