@@ -32,7 +32,8 @@ from doorward.protocol.policy import DAY
 
 
 def check(facts: ApiKeyFacts | None, key: str = KEY, **wanted: str) -> Decision[KeyCheckObject]:
-    return key_check.decide(asked(CheckKey(key, **wanted)), Facts(facts), POLICY, a_moment())
+    checked = key_check.decide(asked(CheckKey(key, **wanted)), Facts(facts), POLICY, a_moment())
+    return Decision(checked.reply.shown, checked.events)
 
 
 def told(facts: ApiKeyFacts, reason: str | None = None) -> KeyCheckObject:

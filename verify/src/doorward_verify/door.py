@@ -29,13 +29,13 @@ class Door:
     def check(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
         """None where a credential is optional and none was shown. May wait for the server."""
         try:
-            return self._admit(self.verifier.check(credential.from_headers(headers), address), needs)
+            return self._admit(self.verifier.check(credential.from_headers(headers), address, needs.cost), needs)
         except DoorwardError as error:
             return self._refuse(error, needs)
 
     async def acheck(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
         try:
-            return self._admit(await self.verifier.acheck(credential.from_headers(headers), address), needs)
+            return self._admit(await self.verifier.acheck(credential.from_headers(headers), address, needs.cost), needs)
         except DoorwardError as error:
             return self._refuse(error, needs)
 

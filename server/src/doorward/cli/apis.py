@@ -9,6 +9,7 @@ import typer
 from doorward.cli import lists, output
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import full, seconds, span
+from doorward.cli.limits import NoLimits, Quota, Rate, limits, lines
 from doorward.cli.options import (
     Algorithm,
     Cursor,
@@ -44,6 +45,7 @@ Signed = Annotated[
     Algorithm | None, typer.Option(metavar="ALGORITHM", help="How JWTs are signed: ES256, or RS256 for old verifiers.")
 ]
 
+Changes = tuple[dict[str, str] | None, list[str] | None]  # what is added, and what is removed
 Listed = Annotated[
     bool, typer.Option("--status-list", help="JWTs name a bit of a public status list, for verifiers without feed.")
 ]
@@ -64,12 +66,14 @@ def create(
     claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help=f"A claim of its tokens: {CLAIM}. Repeatable.")
     ] = None,
+    rate: Rate = None,
+    quota: Quota = None,
     json: Json = False,
 ) -> None:
     """Add an api."""
     body = given(
         identifier=identifier, name=name, scopes=pairs(scope, "--scope", SCOPE), claims=pairs(claim, "--claim", CLAIM),
-        **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
+        limits=limits(rate, quota), **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
     )  # fmt: skip
     made = run(context, lambda api: api.create("/apis", body), making=True)
     show_one(f"Created the api {made['name']}", made, json)
@@ -108,27 +112,33 @@ def update(
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help="Add or change a claim. Repeatable.")
     ] = None,
     remove_claim: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
+    rate: Rate = None,
+    quota: Quota = None,
+    no_limits: NoLimits = False,
     json: Json = False,
 ) -> None:
     """Change an api; what is not named stays."""
     if status_list and no_status_list:
         raise typer.BadParameter("say one of --status-list and --no-status-list")
     listed = status_list if status_list or no_status_list else None
-    body = given(name=name, **_tokens(token_format, token_lifetime, signing_algorithm, listed))
+    body = given(
+        name=name,
+        limits=limits(rate, quota, no_limits),
+        **_tokens(token_format, token_lifetime, signing_algorithm, listed),
+    )
     scopes = (pairs(add_scope, "--add-scope", SCOPE), remove_scope)
     claims = (pairs(add_claim, "--add-claim", CLAIM), remove_claim)
-
-    async def change(admin: AdminApi) -> Object:
-        path = f"/apis/{segment(api)}"
-        if scopes == (None, None) and claims == (None, None):
-            return await admin.patch(path, body)
-        # The API takes whole tables, so what was read must still be there when it is written.
-        found = await admin.get(path)
-        tables = {"scopes": _merged(found["scopes"], *scopes), "claims": _merged(found["claims"], *claims)}
-        return await admin.patch(path, body | tables, found["version"])
-
-    changed = run(context, change)
+    changed = run(context, lambda admin: _change(admin, f"/apis/{segment(api)}", body, scopes, claims))
     show_one(f"Updated the api {changed['name']}", changed, json)
+
+
+async def _change(admin: AdminApi, path: str, body: Object, scopes: Changes, claims: Changes) -> Object:
+    if scopes == (None, None) and claims == (None, None):
+        return await admin.patch(path, body)
+    # The API takes whole tables, so what was read must still be there when it is written.
+    found = await admin.get(path)
+    tables = {"scopes": _merged(found["scopes"], *scopes), "claims": _merged(found["claims"], *claims)}
+    return await admin.patch(path, body | tables, found["version"])
 
 
 @app.command()
@@ -177,6 +187,7 @@ def show_one(title: str, api: Object, json: bool) -> None:
             ("tokens", _tokens_of(api)),
             ("scopes", [f"{name.ljust(width)}  {sentence}" for name, sentence in api["scopes"].items()]),
             ("claims", [f"{name} = {source}" for name, source in api["claims"].items()]),
+            ("limits", lines(api["limits"])),
             ("created", full(api["created_at"])),
         )
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from doorward.cli import credential_input, durations, lists, output
-from doorward.cli.admin_api import Object, run, segment
+from doorward.cli import credential_input, durations, limits, lists, output
+from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import clock, full, seconds
+from doorward.cli.limits import NoLimits, Quota, Rate
 from doorward.cli.options import (
     Account,
     ApiFilter,
@@ -66,6 +68,8 @@ def create(
     decoy: Annotated[bool, typer.Option("--decoy", help="Never works, and raises an alarm where it is tried.")] = False,
     metadata_: Metadata = None,
     network: Network = None,
+    rate: Rate = None,
+    quota: Quota = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
@@ -75,6 +79,7 @@ def create(
     body = given(
         account=account, api=api, scope=scope(scopes), name=name, environment=environment, expires_in=lifetime,
         no_expiry=no_expiry or None, metadata=metadata(metadata_), decoy=decoy or None, networks=network,
+        limits=limits.limits(rate, quota),
     )  # fmt: skip
     made = run(context, lambda admin: admin.create("/keys", body), making=True)
     if shown is Output.env:
@@ -99,9 +104,15 @@ def list_(
 
 @app.command()
 def show(context: typer.Context, id_: Id, json: Json = False) -> None:
-    """Show a key, without what is secret of it."""
-    found = run(context, lambda api: api.get(f"/keys/{segment(id_)}"))
-    show_one(f"{found['name']} ({found['prefix']}...)", found, json)
+    """Show a key, without what is secret of it, and what is left of its limits."""
+
+    async def look(admin: AdminApi) -> Object:
+        path = f"/keys/{segment(id_)}"
+        return {**await admin.get(path), "left": (await admin.get(f"{path}/limits"))["limits"]}
+
+    found = run(context, look)
+    left = found.pop("left")
+    show_one(f"{found['name']} ({found['prefix']}...)", found, json, left)
 
 
 @app.command()
@@ -113,10 +124,13 @@ def verify(
     api: Annotated[str | None, typer.Option(metavar="API", help="Is it good for this api?")] = None,
     scopes: Scope = None,
     address: Annotated[str | None, typer.Option(metavar="IP", help="Is it good from there?")] = None,
+    cost: Annotated[
+        int, typer.Option(min=0, metavar="N", help="How much of its limits to take; nothing unless said.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Ask whether a key is good now. Exit code 1 says that it is not."""
-    body = given(key=credential_input.read(key), api=api, scope=scope(scopes), address=address)
+    body = given(key=credential_input.read(key), api=api, scope=scope(scopes), address=address, cost=cost)
     checked = run(context, lambda admin: admin.post("/keys/verify", body))
     _show_check(checked, json)
     if not checked["active"]:
@@ -137,10 +151,16 @@ def update(
     network: Annotated[
         list[str] | None, typer.Option("--network", metavar="CIDR", help="All of them from now on. Repeatable.")
     ] = None,
+    rate: Rate = None,
+    quota: Quota = None,
+    no_limits: NoLimits = False,
     json: Json = False,
 ) -> None:
-    """Change a key's name, scopes or metadata; what is not named stays."""
-    body = given(name=name, scope=scope(scopes), metadata=metadata(metadata_), networks=network)
+    """Change a key's name, scopes, limits or metadata; what is not named stays."""
+    body = given(
+        name=name, scope=scope(scopes), metadata=metadata(metadata_), networks=network,
+        limits=limits.limits(rate, quota, no_limits),
+    )  # fmt: skip
     changed = run(context, lambda api: api.patch(f"/keys/{segment(id_)}", body))
     show_one(f"Updated the key {changed['id']}", changed, json)
 
@@ -204,7 +224,7 @@ def _row(key: Object) -> tuple[str, ...]:
     return key["id"], key["prefix"], key["account"], key["api"], key["scope"], key["state"], expires
 
 
-def show_one(title: str, key: Object, json: bool) -> None:
+def show_one(title: str, key: Object, json: bool, left: Sequence[Object] = ()) -> None:
     if json:
         output.show_json(key)
         return
@@ -222,6 +242,7 @@ def show_one(title: str, key: Object, json: bool) -> None:
             ("state", key["state"]),
             ("expires", full(key["expires_at"])),
             ("networks", key["networks"]),
+            ("limits", limits.states(left) if left else limits.lines(key["limits"])),
             ("last used", f"{full(key['last_used_at'])}, {key['uses']} times" if key["uses"] else None),
             ("revoked", full(key["revoked_at"], absent="") or None),
             ("metadata", [f"{name} = {value}" for name, value in key["metadata"].items()]),
@@ -253,5 +274,6 @@ def _show_check(checked: Object, json: bool) -> None:
             ("scope", checked["scope"]),
             ("environment", checked["environment"]),
             ("expires", full(checked["expires_at"]) if checked["key_id"] else None),
+            ("limits", limits.states(checked["limits"] or ())),
         )
     )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, named
+from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, limited, named
 from doorward.protocol.consent import OIDC
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
+from doorward.protocol.limit import ApiLimit
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Conflict
@@ -21,7 +22,8 @@ from doorward_verify.scope import parse as parse_scope
 RESERVED_CLAIMS = frozenset({
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "grant_id", "account",
     "client_account", "cnf", "act", "auth_time", "acr", "amr", "status", "pos", "sid", "nonce",
-    "active", "credential", "token_type", "key_id", "environment",
+    "active", "credential", "token_type", "key_id", "environment", "networks", "limits", "spare", "limited",
+    "retry_after",
 })  # fmt: skip
 CLAIM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
 CLAIM_SOURCE = re.compile(r"(account|client|key)\.(id|name|metadata\.[A-Za-z0-9_.-]{1,64})")
@@ -37,6 +39,7 @@ class CreateApi(Strict):
     signing_algorithm: Literal["ES256", "RS256"] = "ES256"
     claims: dict[str, str] = field(default_factory=dict)
     status_list: bool = False
+    limits: list[ApiLimit] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class UpdateApi(Strict):
     signing_algorithm: Literal["ES256", "RS256"] | None = None
     claims: dict[str, str] | None = None
     status_list: bool | None = None
+    limits: list[ApiLimit] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class ApiObject:
     signing_algorithm: str
     claims: dict[str, str]
     status_list: bool
+    limits: list[ApiLimit]
     created_at: int
     updated_at: int
     version: int
@@ -87,6 +92,7 @@ def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: 
     api = Api(
         moment.id("api"), body.identifier, body.name, body.scopes, body.token_format, lifetime,
         body.signing_algorithm, body.claims, moment.now, moment.now, status_list=body.status_list,
+        limits=limited(body.limits),
     )  # fmt: skip
     return Decision(show(checked(api, policy)), (ApiCreated(api),))
 
@@ -96,6 +102,8 @@ def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment
     changes = {name: value for name in _CHANGEABLE if (value := getattr(asked.body, name)) is not None}
     if facts.same_name is not None and facts.same_name.id != api.id:
         raise Conflict("this name exists already")
+    if asked.body.limits is not None:
+        changes["limits"] = limited(asked.body.limits)
     changed = replace(api, **changes, updated_at=moment.now, version=api.version + 1)
     return Decision(show(checked(changed, policy)), (ApiUpdated(changed),))
 
@@ -167,5 +175,6 @@ def _check_claims(claims: dict[str, str]) -> None:
 def show(api: Api) -> ApiObject:
     return ApiObject(
         api.id, api.identifier, api.name, dict(api.scopes), api.token_format, api.token_lifetime,
-        api.signing_algorithm, dict(api.claims), api.status_list, api.created_at, api.updated_at, api.version,
+        api.signing_algorithm, dict(api.claims), api.status_list, list(api.limits),
+        api.created_at, api.updated_at, api.version,
     )  # fmt: skip

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from doorward.protocol import grant, rotation
+from doorward.protocol import grant, limit, rotation
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken, RefreshToken
 from doorward.protocol.grant import UserGrantFacts
+from doorward.protocol.limit import Charge
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.people import User
 from doorward.protocol.policy import Policy
@@ -149,6 +150,14 @@ def first_use(facts: ApiKeyFacts, now: int) -> tuple[ApiKeyOverlapBegun, ...]:
     if facts.waiting is None or not facts.waiting.is_live(now):
         return ()
     return (ApiKeyOverlapBegun(facts.api_key, rotation.begun(facts.waiting, now)),)
+
+
+def charges(facts: ApiKeyFacts, cost: int, now: int) -> tuple[Charge, ...]:
+    """What a check of a good key costs of each limit that it has, its account has, and its api has."""
+    key, account, api = facts.api_key, facts.account, facts.api
+    if not (key.limits or account.limits or api.limits):
+        return ()
+    return limit.charges(key.id, account.id, api.id, key.limits, account.limits, api.limits, cost, now)
 
 
 def check_refresh_token(digest: bytes, facts: RefreshTokenFacts | None, policy: Policy, moment: Moment) -> Verdict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from doorward.protocol.limit import ApiLimit, Limit
 from doorward_verify.scope import Scope
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
@@ -29,6 +30,7 @@ class Api:
     updated_at: int
     version: int = 1
     status_list: bool = False
+    limits: tuple[ApiLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Account:
     created_at: int
     updated_at: int
     version: int = 1
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class ApiKey:
     revoked_at: int | None = None
     version: int = 1
     networks: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

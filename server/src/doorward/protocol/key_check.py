@@ -6,7 +6,7 @@ POST /v1/keys/verify/batch     {"keys": [{"key": "dw_live_..."}, ...]}
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from doorward.protocol import credential
 from doorward.protocol.admin import Asked, Strict, invalid
@@ -15,6 +15,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.entities import ApiKey
 from doorward.protocol.events import CredentialRefused, entity_id
 from doorward.protocol.leak_events import DecoyTried
+from doorward.protocol.limit import COST_LIMIT, Admission, Charge, LimitState
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward_verify import networks
@@ -27,6 +28,7 @@ class CheckKey(Strict):
     api: str | None = None
     scope: str | None = None
     address: str | None = None  # where the request came from: without it a bound key is refused
+    cost: int = 1  # how much of its limits the request takes; 0 only asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,21 @@ class KeyCheckObject:
     scope: str | None = None
     environment: str | None = None
     expires_at: int | None = None
+    limits: list[LimitState] | None = None  # of a good key, and of one that was used too often
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyChecksObject:
     results: list[KeyCheckObject]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An answer that its limits have yet to agree to: what it costs of them."""
+
+    shown: KeyCheckObject
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +80,29 @@ class BatchFacts:
 BATCH_LIMIT = 100
 
 
-def decide(asked: Asked[CheckKey], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyCheckObject]:
+def decide(asked: Asked[CheckKey], facts: Facts, policy: Policy, moment: Moment) -> Decision[Checked]:
     return _checked(asked.body, facts.api_key, policy, moment)
 
 
 def decide_batch(
     asked: Asked[CheckKeys], facts: BatchFacts, policy: Policy, moment: Moment
-) -> Decision[KeyChecksObject]:
+) -> Decision[tuple[Checked, ...]]:
     bounded(asked.body)
     pairs = zip(asked.body.keys, facts.api_keys, strict=True)
     checks = [_checked(body, found, policy, moment) for body, found in pairs]
     events = {event.entity + entity_id(event): event for one in checks for event in one.events}
-    # A key that is named twice is used once, and refused once.
-    return Decision(KeyChecksObject([one.reply for one in checks]), tuple(events.values()))
+    # A key that is named twice is used twice; of what changes by it once is enough.
+    return Decision(tuple(one.reply for one in checks), tuple(events.values()))
+
+
+def settled(checked: Checked, admission: Admission) -> KeyCheckObject:
+    """The answer, now that its limits were asked: a good key that was used too often is not good at the moment."""
+    if not checked.shown.active:
+        return checked.shown
+    shown = replace(checked.shown, limits=list(admission.states))
+    if admission.reason is None:
+        return shown
+    return replace(shown, active=False, reason=admission.reason, retry_after=admission.retry_after)
 
 
 def bounded(body: CheckKeys) -> None:
@@ -88,13 +110,15 @@ def bounded(body: CheckKeys) -> None:
         raise invalid("keys", f"must be 1 to {BATCH_LIMIT} keys")
 
 
-def _checked(body: CheckKey, known: ApiKeyFacts | None, policy: Policy, moment: Moment) -> Decision[KeyCheckObject]:
+def _checked(body: CheckKey, known: ApiKeyFacts | None, policy: Policy, moment: Moment) -> Decision[Checked]:
+    if not 0 <= body.cost <= COST_LIMIT:
+        raise invalid("cost", f"must be 0 to {COST_LIMIT}")
     about = credential.presented(body.key, policy.brand)
     if about.kind != "api_key":
-        return Decision(KeyCheckObject(False, "credential_malformed"))
+        return Decision(Checked(KeyCheckObject(False, "credential_malformed")))
     verdict = credential.check_api_key(about.digest, known, policy, moment)
     if known is None or not verdict.exists:
-        return Decision(KeyCheckObject(False, verdict.reason))
+        return Decision(Checked(KeyCheckObject(False, verdict.reason)))
     key = known.api_key
     reason = verdict.reason or _misplaced(key, body.address) or _unfit(verdict, body)
     shown = KeyCheckObject(
@@ -102,10 +126,11 @@ def _checked(body: CheckKey, known: ApiKeyFacts | None, policy: Policy, moment: 
         str((verdict.claims or {})["scope"]), key.environment, credential.ends_at(known),
     )  # fmt: skip
     if reason == "decoy":
-        return Decision(shown, (DecoyTried(key),))
+        return Decision(Checked(shown), (DecoyTried(key),))
     if reason is not None:
-        return Decision(shown, (CredentialRefused("api_key", key.id, reason),))
-    return Decision(shown, credential.first_use(known, moment.now))
+        return Decision(Checked(shown), (CredentialRefused("api_key", key.id, reason),))
+    charges = credential.charges(known, body.cost, moment.now)
+    return Decision(Checked(shown, charges), credential.first_use(known, moment.now))
 
 
 def _misplaced(key: ApiKey, address: str | None) -> str | None:

@@ -25,6 +25,7 @@ from doorward.store.tables import (
     codes,
     idempotency,
     journal,
+    limit_cells,
     listed_tokens,
     notices,
     opaque_tokens,
@@ -160,6 +161,7 @@ ENDED = (
     (sessions, SESSION_RETENTION),
     (reset_links, 86_400),
     (notices, 0),
+    (limit_cells, TOKEN_LEEWAY),
 )
 
 

@@ -1,10 +1,13 @@
 """`/v1/keys/verify` as plain ASGI: services that use no verifier ask it for every request of theirs (decision 31).
 
-POST /v1/keys/verify    {"key": "dw_live_...", "scope": "invoices:read"}
+POST /v1/keys/verify          {"key": "dw_live_...", "scope": "invoices:read"}
+POST /v1/keys/verify/batch    {"keys": [{"key": "dw_live_..."}, ...]}
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -12,9 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import ROUTES, administered
 from doorward.exchange import run
-from doorward.protocol import administration
+from doorward.protocol import administration, key_check
 from doorward.protocol.admin import Asked
-from doorward.protocol.key_check import KeyCheckObject
+from doorward.protocol.key_check import Checked, KeyCheckObject, KeyChecksObject
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse
@@ -22,11 +25,15 @@ from doorward.web.replies import Reply, compact, send_reply
 from doorward.web.responses import rendered
 from doorward.web.runtime import Runtime
 
-PATH = "/keys/verify"
+Render = Callable[[Runtime, Any], Awaitable[Reply]]
 
 
 def applications(runtime: Runtime) -> dict[str, ASGIApp]:
-    route = next(route for route in ROUTES if route.path == PATH)
+    return {f"/v1{path}": _application(runtime, path, render) for path, render in RENDER.items()}
+
+
+def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
+    route = next(route for route in ROUTES if route.path == path)
     exchange, body = administered(route), TypeAdapter[Any](route.body)
 
     async def answer(incoming: Incoming) -> Reply:
@@ -38,12 +45,8 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
         except REFUSED:
             await admit(incoming, None, route.scope)
             raise
-
-        def render(reply: KeyCheckObject) -> Reply:
-            runtime.metrics.checked("api_key", reply.reason or "active")
-            return rendered(reply, 200)
-
-        return await run(exchange, administration.Request(who, asked), runtime.store, render, incoming.context)
+        request = administration.Request(who, asked)
+        return await render(runtime, await run(exchange, request, runtime.store, _as_it_is, incoming.context))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive, runtime)
@@ -55,4 +58,28 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
         runtime.metrics.answered("/v1", reply.status)
         await send_reply(send, reply, incoming)
 
-    return {f"/v1{PATH}": application}
+    return application
+
+
+def _as_it_is(checked: Any) -> Any:
+    return checked
+
+
+async def _one(runtime: Runtime, checked: Checked) -> Reply:
+    return rendered(await _settled(runtime, checked), 200)
+
+
+async def _batch(runtime: Runtime, checked: Sequence[Checked]) -> Reply:
+    """At once: what they cost is counted in one transaction."""
+    results = await asyncio.gather(*(_settled(runtime, one) for one in checked))
+    return rendered(KeyChecksObject(results), 200)
+
+
+async def _settled(runtime: Runtime, checked: Checked) -> KeyCheckObject:
+    """A good key takes of its limits, once it is known to be good: what is refused costs nothing."""
+    shown = key_check.settled(checked, await runtime.limiter.admit(checked.charges))
+    runtime.metrics.checked("api_key", shown.reason or "active")
+    return shown
+
+
+RENDER: Mapping[str, Render] = {"/keys/verify": _one, "/keys/verify/batch": _batch}
