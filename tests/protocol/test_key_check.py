@@ -24,21 +24,24 @@ from tests.protocol.given import (
 )
 
 from doorward.protocol import key_check
-from doorward.protocol.credential import ApiKeyFacts
+from doorward.protocol.credential import ApiKeyFacts, presented
 from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.key_check import CheckKey, Facts, KeyCheckObject
+from doorward.protocol.limit import LimitState
 from doorward.protocol.policy import DAY
 
 
 def check(facts: ApiKeyFacts | None, key: str = KEY, **wanted: str) -> Decision[KeyCheckObject]:
-    checked = key_check.decide(asked(CheckKey(key, **wanted)), Facts(facts), POLICY, a_moment())
+    checked = key_check.decide(asked(CheckKey(key, **wanted)), Facts(presented(key, "dw"), facts), POLICY, a_moment())
     return Decision(checked.reply.shown, checked.events)
 
 
 def told(facts: ApiKeyFacts, reason: str | None = None) -> KeyCheckObject:
     scopes = " ".join(sorted(facts.api_key.scope))
-    return KeyCheckObject(reason is None, reason, "key_1", "acme", IDENTIFIER, scopes, "live", facts.api_key.expires_at)
+    limits: list[LimitState] | None = [] if reason is None else None
+    ends = facts.api_key.expires_at
+    return KeyCheckObject(reason is None, reason, "key_1", "acme", IDENTIFIER, scopes, "live", ends, limits)
 
 
 def refusal(facts: ApiKeyFacts, reason: str) -> Decision[KeyCheckObject]:
@@ -47,7 +50,7 @@ def refusal(facts: ApiKeyFacts, reason: str) -> Decision[KeyCheckObject]:
 
 def test_a_good_key_is_told_with_what_it_may() -> None:
     assert check(a_key()) == Decision(
-        KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY)
+        KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY, [])
     )  # fmt: skip
 
 
@@ -84,7 +87,7 @@ def test_of_an_unknown_key_nothing_else_is_told(facts: ApiKeyFacts | None) -> No
 def test_an_unknown_key_costs_the_same_work_as_a_known_one() -> None:
     request = asked(CheckKey(KEY))
     for facts in (None, a_key(), a_key(a_secret(seed="other"))):
-        assert work_of(key_check.decide, request, Facts(facts)) == 1
+        assert work_of(key_check.decide, request, Facts(presented(KEY, "dw"), facts)) == 1
 
 
 @pytest.mark.parametrize(

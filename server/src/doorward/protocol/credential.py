@@ -19,6 +19,7 @@ from doorward.protocol.token import read
 from doorward_verify import access_token, api_key, jwt
 from doorward_verify import scope as scopes
 from doorward_verify.errors import InvalidToken as BadToken
+from doorward_verify.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class RefreshTokenFacts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reason` is None when the credential is good. `exists` says that possession was proven."""
+    """`reason` is None when the credential is good. `exists`: possession was proven. `claims` are a token's."""
 
     reason: str | None
     exists: bool = False
@@ -124,10 +125,7 @@ def check_api_key(digest: bytes, facts: ApiKeyFacts | None, policy: Policy, mome
     matches = policy.pepper.matches(digest, facts.secret if facts else None)
     if facts is None or not matches:
         return UNKNOWN
-    key = facts.api_key
-    return Verdict(
-        _api_key_ended(facts, moment.now), True, "api_key", key.id, _api_key_claims(facts, policy), facts.api
-    )
+    return Verdict(_api_key_ended(facts, moment.now), True, "api_key", facts.api_key.id, None, facts.api)
 
 
 def _api_key_ended(facts: ApiKeyFacts, now: int) -> str | None:
@@ -182,14 +180,19 @@ def ends_at(facts: ApiKeyFacts) -> int | None:
     return min((at for at in (facts.api_key.expires_at, facts.secret.expires_at) if at is not None), default=None)
 
 
-def _api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
+def scope(facts: ApiKeyFacts) -> Scope:
+    """What the key may do: not what its api no longer defines."""
+    return facts.api_key.scope & facts.api.scopes.keys()
+
+
+def api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
     """What introspection tells of a key (RFC 7662 §2.2): the same members as of a token, where they apply."""
     key, api = facts.api_key, facts.api
     claims: dict[str, JSON] = {
         "iss": policy.issuer,
         "sub": key.account_id,
         "aud": api.identifier,
-        "scope": scopes.text(key.scope & api.scopes.keys()),
+        "scope": scopes.text(scope(facts)),
         "iat": key.created_at,
         "account": key.account_id,
         "key_id": key.id,

@@ -132,9 +132,9 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
         if verdict.reason == "decoy" and isinstance(facts.about, ApiKeyFacts):
             record = DecoyTried(facts.about.api_key)
         return Decision(Introspection(False, moment.position), (record,))
-    found = Introspection(True, moment.position, verdict.kind, verdict.claims or {})
     if not isinstance(facts.about, ApiKeyFacts):
-        return Decision(found)
+        return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}))
+    found = Introspection(True, moment.position, verdict.kind, credential.api_key_claims(facts.about, policy))
     begun = credential.first_use(facts.about, moment.now)
     if isinstance(facts.caller, VerifierFacts):
         found = replace(found, charges=credential.charges(facts.about, request.cost, moment.now))

@@ -6,20 +6,20 @@ POST /v1/keys/verify/batch     {"keys": [{"key": "dw_live_..."}, ...]}
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from doorward.protocol import credential
 from doorward.protocol.admin import Asked, Strict, invalid
-from doorward.protocol.credential import ApiKeyFacts, Verdict
+from doorward.protocol.credential import ApiKeyFacts, Presented
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import ApiKey
+from doorward.protocol.entities import Api, ApiKey
 from doorward.protocol.events import CredentialRefused, entity_id
 from doorward.protocol.leak_events import DecoyTried
 from doorward.protocol.limit import COST_LIMIT, Admission, Charge, LimitState
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward_verify import networks
-from doorward_verify.scope import MalformedScope, parse
+from doorward_verify.scope import MalformedScope, Scope, parse, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,9 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
+    """What the text is, and the key that it may be."""
+
+    about: Presented
     api_key: ApiKeyFacts | None
 
 
@@ -74,35 +77,41 @@ class Facts:
 class BatchFacts:
     """In the order of the request."""
 
-    api_keys: tuple[ApiKeyFacts | None, ...]
+    checks: tuple[Facts, ...]
 
 
 BATCH_LIMIT = 100
 
 
 def decide(asked: Asked[CheckKey], facts: Facts, policy: Policy, moment: Moment) -> Decision[Checked]:
-    return _checked(asked.body, facts.api_key, policy, moment)
+    return _checked(asked.body, facts, policy, moment)
 
 
 def decide_batch(
     asked: Asked[CheckKeys], facts: BatchFacts, policy: Policy, moment: Moment
 ) -> Decision[tuple[Checked, ...]]:
     bounded(asked.body)
-    pairs = zip(asked.body.keys, facts.api_keys, strict=True)
+    pairs = zip(asked.body.keys, facts.checks, strict=True)
     checks = [_checked(body, found, policy, moment) for body, found in pairs]
     events = {event.entity + entity_id(event): event for one in checks for event in one.events}
     # A key that is named twice is used twice; of what changes by it once is enough.
     return Decision(tuple(one.reply for one in checks), tuple(events.values()))
 
 
+def holds(checked: Checked) -> bool:
+    """Whether the answer stays the same for as long as its key does: good, and not counted in windows of time."""
+    return checked.shown.active and all(charge.limit.type == "rate" for charge in checked.charges)
+
+
 def settled(checked: Checked, admission: Admission) -> KeyCheckObject:
     """The answer, now that its limits were asked: a good key that was used too often is not good at the moment."""
-    if not checked.shown.active:
+    if not checked.charges:
         return checked.shown
-    shown = replace(checked.shown, limits=list(admission.states))
-    if admission.reason is None:
-        return shown
-    return replace(shown, active=False, reason=admission.reason, retry_after=admission.retry_after)
+    shown, reason = checked.shown, admission.reason
+    return KeyCheckObject(
+        reason is None, reason, shown.key_id, shown.account, shown.api, shown.scope, shown.environment,
+        shown.expires_at, list(admission.states), None if reason is None else admission.retry_after,
+    )  # fmt: skip
 
 
 def bounded(body: CheckKeys) -> None:
@@ -110,20 +119,21 @@ def bounded(body: CheckKeys) -> None:
         raise invalid("keys", f"must be 1 to {BATCH_LIMIT} keys")
 
 
-def _checked(body: CheckKey, known: ApiKeyFacts | None, policy: Policy, moment: Moment) -> Decision[Checked]:
+def _checked(body: CheckKey, facts: Facts, policy: Policy, moment: Moment) -> Decision[Checked]:
     if not 0 <= body.cost <= COST_LIMIT:
         raise invalid("cost", f"must be 0 to {COST_LIMIT}")
-    about = credential.presented(body.key, policy.brand)
+    about, known = facts.about, facts.api_key
     if about.kind != "api_key":
         return Decision(Checked(KeyCheckObject(False, "credential_malformed")))
     verdict = credential.check_api_key(about.digest, known, policy, moment)
     if known is None or not verdict.exists:
         return Decision(Checked(KeyCheckObject(False, verdict.reason)))
     key = known.api_key
-    reason = verdict.reason or _misplaced(key, body.address) or _unfit(verdict, body)
+    scope = credential.scope(known)
+    reason = verdict.reason or _misplaced(key, body.address) or _unfit(known.api, scope, body)
     shown = KeyCheckObject(
-        reason is None, reason, key.id, key.account_id, known.api.identifier,
-        str((verdict.claims or {})["scope"]), key.environment, credential.ends_at(known),
+        reason is None, reason, key.id, key.account_id, known.api.identifier, text(scope), key.environment,
+        credential.ends_at(known), [] if reason is None else None,
     )  # fmt: skip
     if reason == "decoy":
         return Decision(Checked(shown), (DecoyTried(key),))
@@ -137,16 +147,15 @@ def _misplaced(key: ApiKey, address: str | None) -> str | None:
     return "network_not_allowed" if key.networks and not networks.contain(key.networks, address) else None
 
 
-def _unfit(verdict: Verdict, body: CheckKey) -> str | None:
+def _unfit(api: Api, scope: Scope, body: CheckKey) -> str | None:
     """A good key that is not good for this."""
-    assert verdict.api is not None
-    if body.api is not None and body.api not in (verdict.api.identifier, verdict.api.id, verdict.api.name):
+    if body.api is not None and body.api not in (api.identifier, api.id, api.name):
         return "wrong_audience"
     if body.scope:
         try:
             wanted = parse(body.scope)
         except MalformedScope:
             raise invalid("scope", "must be scope names separated by single spaces") from None
-        if not wanted <= frozenset(str((verdict.claims or {})["scope"]).split()):
+        if not wanted <= scope:
             return "insufficient_scope"
     return None

@@ -137,12 +137,13 @@ def charges(
     cost: int, now: int,
 ) -> tuple[Charge, ...]:  # fmt: skip
     """What one check of a key costs, and where it is counted. `now` is in seconds."""
+    found = [Charge(_cell(f"key/{key_id}", limit, now), limit, cost) for limit in of_key]
+    found += [Charge(_cell(f"account/{account_id}", limit, now), limit, cost) for limit in of_account]
     subjects = {"key": f"key/{key_id}", "account": f"account/{account_id}/{api_id}", "api": f"api/{api_id}"}
     own = {limit.name for limit in of_key}
-    counted = [(subjects["key"], limit) for limit in of_key]
-    counted += [(f"account/{account_id}", limit) for limit in of_account]
-    counted += [(subjects[limit.each], limit) for limit in of_api if not (limit.each == "key" and limit.name in own)]
-    return tuple(Charge(_cell(subject, limit, now), limit, cost) for subject, limit in counted)
+    shared = (limit for limit in of_api if not (limit.each == "key" and limit.name in own))
+    found += [Charge(_cell(subjects[limit.each], limit, now), limit, cost) for limit in shared]
+    return tuple(found)
 
 
 def _cell(subject: str, limit: Limit, now: int) -> str:
@@ -202,10 +203,12 @@ def kept_until(taken: Taken, now: int) -> int:
 
 def admission(states: Sequence[tuple[Charge, int, int, bool]], now: int) -> Admission:
     """Of each charge: what its cell holds, what was taken from it and is not given away yet, and whether it fits."""
-    shown = tuple(_state(charge, value, held, fits, now) for charge, value, held, fits in states)
-    refused = tuple(charge.limit for charge, _, _, fits in states if not fits)
+    shown = tuple([_state(charge, value, held, fits, now) for charge, value, held, fits in states])
+    refused = tuple([charge.limit for charge, _, _, fits in states if not fits])
+    if not refused:
+        return Admission(shown)
     waits = (state.resets_in for state, (*_, fits) in zip(shown, states, strict=True) if not fits)
-    return Admission(shown, refused, max(waits, default=0))
+    return Admission(shown, refused, max(waits))
 
 
 def _state(charge: Charge, value: int, held: int, fits: bool, now: int) -> LimitState:

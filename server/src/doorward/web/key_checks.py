@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import ROUTES, administered
 from doorward.exchange import run
-from doorward.protocol import administration, key_check
+from doorward.protocol import administration, credential, key_check
 from doorward.protocol.admin import Asked
-from doorward.protocol.key_check import Checked, KeyCheckObject, KeyChecksObject
+from doorward.protocol.admin_key import AdminKeyFacts
+from doorward.protocol.credential import ApiKeyFacts
+from doorward.protocol.key_check import Checked, CheckKey, KeyCheckObject, KeyChecksObject
+from doorward.store import admin_keys, api_keys
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse
-from doorward.web.replies import Reply, compact, send_reply
+from doorward.web.replies import Reply, send_reply
 from doorward.web.responses import rendered
 from doorward.web.runtime import Runtime
+from doorward.web.warm import Facts, Warm, digest
 
 Render = Callable[[Runtime, Any], Awaitable[Reply]]
 
@@ -35,18 +39,31 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
 def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
     route = next(route for route in ROUTES if route.path == path)
     exchange, body = administered(route), TypeAdapter[Any](route.body)
+    warm: Warm[Settled] = Warm(runtime.store)
 
     async def answer(incoming: Incoming) -> Reply:
+        question = digest(incoming, await incoming.body())
+        known = warm.recall(question)
+        if known is None:
+            return await render(runtime, await decide(incoming, question))
+        incoming.actor = known.actor
+        return await render(runtime, known.checked)
+
+    async def decide(incoming: Incoming, question: bytes) -> Any:
         brand = runtime.policy.brand
         who = administration.presented(incoming.all(b"authorization"), incoming.address, brand)
         incoming.actor = who.secret_id
         try:
-            asked = Asked(body.validate_json(compact(await incoming.json()), strict=True))
+            document, _ = await incoming.document()
+            asked = Asked(body.validate_json(document, strict=True))
         except REFUSED:
             await admit(incoming, None, route.scope)
             raise
-        request = administration.Request(who, asked)
-        return await render(runtime, await run(exchange, request, runtime.store, _as_it_is, incoming.context))
+        before = _facts(warm, who, asked.body, brand)
+        checked = await run(exchange, administration.Request(who, asked), runtime.store, _as_it_is, incoming.context)
+        if len(before) == 2 and key_check.holds(checked):
+            warm.keep(question, Settled(incoming.actor, checked), before, _until(before))
+        return checked
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive, runtime)
@@ -59,6 +76,30 @@ def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
         await send_reply(send, reply, incoming)
 
     return application
+
+
+class Settled(NamedTuple):
+    """A decision that is made already, and in whose name the question was asked."""
+
+    actor: str
+    checked: Checked
+
+
+def _facts(warm: Warm[Settled], who: administration.Presented, body: Any, brand: str) -> Facts:
+    """The admin key and the api key, where they are in memory; of several keys nothing is kept."""
+    if not isinstance(body, CheckKey):
+        return ()
+    about = credential.presented(body.key, brand)
+    return warm.facts((admin_keys.by_secret_id, who.secret_id), (api_keys.by_secret_id, about.id))
+
+
+def _until(facts: Facts) -> int | None:
+    """The second at which one of them ends by itself."""
+    (_, admin), (_, known) = facts
+    assert isinstance(admin, AdminKeyFacts)
+    assert isinstance(known, ApiKeyFacts)
+    ends = (admin.admin_key.expires_at, credential.ends_at(known))
+    return min((at for at in ends if at is not None), default=None)
 
 
 def _as_it_is(checked: Any) -> Any:
