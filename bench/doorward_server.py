@@ -31,6 +31,7 @@ class Doorward:
     """`clients` and `verifiers` hold an Authorization header by the name of their api, the keys are the first api's."""
 
     child: Child = field(repr=False)
+    command: list[str | Path] = field(repr=False)
     url: str
     data_dir: Path
     admin: str = field(repr=False)
@@ -38,6 +39,13 @@ class Doorward:
     verifiers: dict[str, tuple[str, str]] = field(repr=False)
     api_key: str = field(repr=False)
     limited_key: str = field(repr=False)
+
+    def make(self, noun: str, **members: Any) -> dict[str, Any]:
+        return _ask(f"{self.url}/v1/{noun}", members, self.admin)
+
+    @property
+    def first_api(self) -> str:
+        return audience("ES256")
 
     def token(self, api: str) -> str:
         body = urlencode({"grant_type": "client_credentials", "scope": SCOPE}).encode()
@@ -59,13 +67,13 @@ def running(data_dir: Path) -> Generator[Doorward]:
     serve: list[str | Path] = [COMMAND, "--data-dir", data_dir, "serve", "--no-tls", "--issuer", url]
     serve += ["--host", "127.0.0.1", "--port", str(port)]
     with started(serve, data_dir.parent) as child:
-        filled = _filled(child, url, data_dir)
+        filled = _filled(child, serve, url, data_dir)
     # Started again: the first start has more to load than every later one.
     with started(serve, data_dir.parent) as child:
         yield replace(filled, child=child)
 
 
-def _filled(child: Child, url: str, data_dir: Path) -> Doorward:
+def _filled(child: Child, command: list[str | Path], url: str, data_dir: Path) -> Doorward:
     setup = (data_dir / "setup-link").read_text().strip().partition("#token=")[2]
     admin = "Bearer " + _ask(f"{url}/setup", {"token": setup})["key"]
 
@@ -84,7 +92,7 @@ def _filled(child: Child, url: str, data_dir: Path) -> Doorward:
     of = {"account": "acme", "api": audience("ES256"), "scope": SCOPE}
     rate = {"name": "burst", "amount": 100_000, "per": "second"}
     keys = make("keys", **of)["key"], make("keys", **of, limits=[rate])["key"]
-    return Doorward(child, url, data_dir, admin, clients, verifiers, *keys)
+    return Doorward(child, command, url, data_dir, admin, clients, verifiers, *keys)
 
 
 def basic(name: str, secret: str) -> str:
