@@ -55,6 +55,7 @@ SHOWN = KeyObject(
     [SecretObject(KEY[8:20], "current", EARLIER, None, None)],
     [],
     [],
+    None,
 )
 
 

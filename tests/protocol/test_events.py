@@ -39,6 +39,7 @@ from tests.protocol.given import (
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
+from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
@@ -149,6 +150,11 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
         {"secret": NEWER.id, "retired": [SECRET.id]}),
     (r.VerifierSecretRotated(a_verifier().verifier, NEWER, ()), "verifier/verifier_1",
         {"secret": NEWER.id, "retired": []}),
+    # Whoever remembered which apis take imported keys, and whoever counted an account's keys, does so anew.
+    (y.LegacyTurned("api_1", True), "legacy/any", {"api": "api_1", "legacy": True}),
+    (y.ApiKeySelfMade(an_api_key(user_id="user_1"), SECRET), "keys_of/acme",
+        {"key": "key_1", "api": "api_1", "user": "user_1"}),
+    (y.ApiKeyRehashed(an_api_key(), SECRET), "api_key/key_1", {"secret": SECRET.id}),
     (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",

@@ -34,6 +34,7 @@ from tests.protocol.given import (
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
+from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
@@ -124,6 +125,9 @@ SILENT: tuple[Event, ...] = (
     k.LeakReported(a_leak()),
     k.LeakUpdated(a_leak()),
     k.DecoyTried(an_api_key()),
+    y.LegacyTurned("api_1", False),
+    y.ApiKeyRehashed(an_api_key(), SECRET),
+    y.ApiKeySelfMade(an_api_key(), SECRET),
     r.ClientSecretRotated(a_client().client, SECRET, ()),
     r.VerifierSecretRotated(a_verifier().verifier, SECRET, ()),
     e.SetupLinkCreated(LINK),

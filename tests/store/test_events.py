@@ -45,7 +45,7 @@ from tests.store.committing import (
     settled,
 )  # fmt: skip
 
-from doorward.protocol import authorization_events, leak_events, upstream_events
+from doorward.protocol import authorization_events, key_events, leak_events, upstream_events
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
@@ -152,8 +152,8 @@ def test_every_event_is_tried_here() -> None:
         r.ApiKeyOverlapBegun,
     }
     # In a file of their own.
-    elsewhere = (authorization_events.__name__, leak_events.__name__, upstream_events.__name__)
-    others |= {member for member in EVENTS if member.__module__ in elsewhere}
+    elsewhere = (authorization_events, key_events, leak_events, upstream_events)
+    others |= {member for member in EVENTS if member.__module__ in {module.__name__ for module in elsewhere}}
     turns = {s.SigningKeyActivated, s.SigningKeyRetired, s.SigningKeyRemoved, s.SigningKeyResealed, s.SecretsRotated}
     assert {type(case[0]) for case in (*CREATED, *CHANGED)} | others | turns == set(EVENTS)
 

@@ -26,11 +26,13 @@ from doorward.protocol import (
     interaction,
     introspection,
     key_check,
+    key_import,
     leak,
     leak_report,
     logout,
     membership,
     password,
+    rehash,
     revocation,
     revoke,
     rotation,
@@ -60,6 +62,7 @@ from doorward.store import (
     grants,
     idempotency,
     identities,
+    imports,
     leaks,
     memberships,
     refresh_tokens,
@@ -111,6 +114,9 @@ USAGE: Mapping[str, Exchange[Any, Any, Any]] = {
 LEAKS: Exchange[tuple[leak.Report, ...], leak.BatchFacts, tuple[leak.Outcome, ...]] = Exchange(
     tuple, leaks.facts, leak.decide
 )
+
+# The first use of a key that was imported by a slow hash.
+REHASH: Exchange[Any, Any, None] = Exchange(rehash.Rehash, imports.rehash_facts, rehash.decide)
 
 SETUP: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.use)
 SETUP_CHECK: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.check)
@@ -229,6 +235,8 @@ ROUTES = (
     Route("POST",   "/keys",                   "keys:write",       api_key.CreateKey,        api_key.NewKeyObject,       api_keys.create_facts,    api_key.create,        201),
     Route("POST",   "/keys/verify",            "keys:read",        key_check.CheckKey,       key_check.KeyCheckObject,   api_keys.check_facts,     key_check.decide),
     Route("POST",   "/keys/verify/batch",      "keys:read",        key_check.CheckKeys,      key_check.KeyChecksObject,  api_keys.batch_facts,     key_check.decide_batch),
+    Route("POST",   "/keys/import",            "keys:write",       key_import.ImportKeys,    key_import.ImportedObject,  imports.facts,            key_import.decide,     201),
+    Route("POST",   "/keys/import/check",      "keys:write",       key_import.ImportKeys,    key_import.ImportedObject,  imports.facts,            key_import.check),
     Route("PATCH",  "/keys/{id}",              "keys:write",       api_key.UpdateKey,        api_key.KeyObject,          api_keys.facts,           api_key.update),
     Route("POST",   "/keys/{id}/revoke",       "keys:write",       admin.Nothing,            api_key.KeyObject,          api_keys.facts,           api_key.revoke),
     Route("POST",   "/keys/{id}/rotate",       "keys:write",       rotation.RotateKey,       api_key.NewKeyObject,       api_keys.facts,           api_key.rotate,        201),

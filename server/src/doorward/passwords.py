@@ -1,5 +1,7 @@
 """argon2id (RFC 9106): slow by design, so its work is bounded, and measured once for this machine (T145, T148).
 
+And bcrypt, for keys that were made elsewhere, in a queue of its own.
+
 $argon2id$v=19$m=65536,t=3,p=1$...$...           the PHC string is all that is kept of a password
 """
 
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import bcrypt
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError
 
@@ -31,16 +34,46 @@ Answer = TypeVar("Answer")
 
 
 class Overloaded(Exception):  # noqa: N818  an answer, not a fault
-    """Too many passwords wait to be compared."""
+    """Too many passwords or keys wait to be compared."""
 
 
-class Passwords:
+class Bounded:
     """Two threads and a queue of fifty; what comes above it is refused at once, and no check of a token waits."""
 
-    def __init__(self, target: float = TARGET) -> None:
-        _give_memory_back()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
         self._waiting = 0
+
+    def stop(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    async def _run(self, work: Callable[[], Answer]) -> Answer:
+        if self._waiting >= WAITING_LIMIT + THREADS:
+            raise Overloaded
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._waiting -= 1
+
+
+class SlowKeys(Bounded):
+    """bcrypt, of keys that were made elsewhere; we make none."""
+
+    def __init__(self) -> None:
+        super().__init__("slow keys")
+
+    async def matches(self, hashed: str, text: str) -> bool:
+        """Raises Overloaded."""
+        return await self._run(lambda: bcrypt.checkpw(text.encode(), hashed.encode()))
+
+
+class Passwords(Bounded):
+    """argon2id, by parameters that are measured once."""
+
+    def __init__(self, target: float = TARGET) -> None:
+        super().__init__("passwords")
+        _give_memory_back()
         self._target = target
         self._measured: Future[tuple[PasswordHasher, str]] | None = None
 
@@ -52,26 +85,15 @@ class Passwords:
         if self._measured is None:
             self._measured = self._pool.submit(self._chosen, kept)
 
-    def stop(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
     async def hash(self, password: str) -> str:
         """The PHC string. Raises Overloaded."""
+        self.measure()
         return await self._run(lambda: self._hasher()[0].hash(password))
 
     async def matches(self, phc: str | None, password: str) -> bool:
         """Whether it is this password; without one, as much work for nothing. Raises Overloaded."""
-        return await self._run(lambda: self._matches(phc, password))
-
-    async def _run(self, work: Callable[[], Answer]) -> Answer:
-        if self._waiting >= WAITING_LIMIT + THREADS:
-            raise Overloaded
         self.measure()
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._waiting -= 1
+        return await self._run(lambda: self._matches(phc, password))
 
     def _matches(self, phc: str | None, password: str) -> bool:
         hasher, dummy = self._hasher()

@@ -20,6 +20,8 @@ URI_SCHEME = "secret-token:"
 _PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
 _FORM = re.compile(r"([a-z][a-z0-9]{1,16})_(live|test)_([0-9A-Za-z]{12})[0-9A-Za-z]{32}[0-9A-Za-z]{6}")
 
+_LEGACY = re.compile(r"[!-~]{16,512}")
+
 
 class MalformedCredential(InvalidToken):
     """Not a secret of this brand, or one whose checksum is wrong."""
@@ -56,6 +58,13 @@ def parse(text: str, brand: str = "dw") -> Parsed:
     if not head.startswith(brand) or kind not in KINDS:
         raise MalformedCredential("the credential is malformed")
     return Parsed(brand, kind, environment, id_)
+
+
+def may_be_legacy(text: str, brand: str = "dw") -> bool:
+    """Whether a text may be an imported key: nothing is known of its form, but that it is neither ours nor a JWT."""
+    head = re.match(r"([a-z][a-z0-9]*)_(live|test)_", text)
+    is_ours = head is not None and head[1].startswith(brand) and head[1][len(brand) :] in KINDS
+    return _LEGACY.fullmatch(text) is not None and text.count(".") != 2 and not is_ours
 
 
 def digest(text: str) -> bytes:

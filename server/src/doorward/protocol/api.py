@@ -12,6 +12,7 @@ from doorward.protocol.consent import OIDC
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
+from doorward.protocol.key_events import LegacyTurned
 from doorward.protocol.limit import ApiLimit
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
@@ -40,6 +41,8 @@ class CreateApi(Strict):
     claims: dict[str, str] = field(default_factory=dict)
     status_list: bool = False
     limits: list[ApiLimit] = field(default_factory=list)
+    legacy: bool = False
+    self_service: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class UpdateApi(Strict):
     claims: dict[str, str] | None = None
     status_list: bool | None = None
     limits: list[ApiLimit] | None = None
+    legacy: bool | None = None
+    self_service: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class ApiObject:
     created_at: int
     updated_at: int
     version: int
+    legacy: bool
+    self_service: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,9 @@ def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: 
         moment.id("api"), body.identifier, body.name, body.scopes, body.token_format, lifetime,
         body.signing_algorithm, body.claims, moment.now, moment.now, status_list=body.status_list,
         limits=limited(body.limits),
+        legacy=body.legacy, self_service=frozenset(body.self_service),
     )  # fmt: skip
-    return Decision(show(checked(api, policy)), (ApiCreated(api),))
+    return Decision(show(checked(api, policy)), (ApiCreated(api), *_turned(api, legacy=False)))
 
 
 def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment) -> Decision[ApiObject]:
@@ -104,8 +112,15 @@ def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment
         raise Conflict("this name exists already")
     if asked.body.limits is not None:
         changes["limits"] = limited(asked.body.limits)
+    if "self_service" in changes:
+        changes["self_service"] = frozenset(changes["self_service"])
     changed = replace(api, **changes, updated_at=moment.now, version=api.version + 1)
-    return Decision(show(checked(changed, policy)), (ApiUpdated(changed),))
+    return Decision(show(checked(changed, policy)), (ApiUpdated(changed), *_turned(changed, legacy=api.legacy)))
+
+
+def _turned(api: Api, *, legacy: bool) -> tuple[LegacyTurned, ...]:
+    """Whoever remembers which apis take imported keys has to read again."""
+    return () if api.legacy == legacy else (LegacyTurned(api.id, api.legacy),)
 
 
 def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[None]:
@@ -115,7 +130,10 @@ def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) 
     return Decision(None, (ApiDeleted(api),))
 
 
-_CHANGEABLE = ("name", "scopes", "token_format", "token_lifetime", "signing_algorithm", "claims", "status_list")
+_CHANGEABLE = (
+    "name", "scopes", "token_format", "token_lifetime", "signing_algorithm", "claims", "status_list", "legacy",
+    "self_service",
+)  # fmt: skip
 
 
 def checked(api: Api, policy: Policy) -> Api:
@@ -128,6 +146,8 @@ def checked(api: Api, policy: Policy) -> Api:
         raise invalid("token_lifetime", f"must be 10 to {policy.token_lifetime_limit} seconds")
     if api.status_list and api.token_format != "jwt":
         raise invalid("status_list", "must be false unless tokens are JWTs")
+    if not api.self_service <= api.scopes.keys():
+        raise invalid("self_service", "must name scopes that the api defines")
     return api
 
 
@@ -177,4 +197,5 @@ def show(api: Api) -> ApiObject:
         api.id, api.identifier, api.name, dict(api.scopes), api.token_format, api.token_lifetime,
         api.signing_algorithm, dict(api.claims), api.status_list, list(api.limits),
         api.created_at, api.updated_at, api.version,
+        api.legacy, sorted(api.self_service),
     )  # fmt: skip

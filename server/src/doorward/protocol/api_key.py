@@ -70,6 +70,7 @@ class KeyObject:
     secrets: list[SecretObject]
     networks: list[str]
     limits: list[Limit]
+    user: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,4 +209,5 @@ def _fields(
         "secrets": [rotation.show(one) for one in kept],
         "networks": list(key.networks),
         "limits": list(key.limits),
+        "user": key.user_id,
     }

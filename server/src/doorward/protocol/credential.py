@@ -26,7 +26,7 @@ from doorward_verify.scope import Scope
 class Presented:
     """A credential by its full text, or by its digest alone."""
 
-    kind: str  # "api_key", "opaque", "refresh_token", "jwt", or "unknown"
+    kind: str  # "api_key", "opaque", "refresh_token", "jwt", "legacy" (perhaps an imported key), or "unknown"
     id: str = ""
     digest: bytes = b""
     jwt: str = ""
@@ -116,7 +116,8 @@ def presented(text: str, brand: str) -> Presented:
     try:
         found = api_key.parse(text, brand)
     except api_key.MalformedCredential:
-        return Presented("unknown")
+        is_legacy = api_key.may_be_legacy(text, brand)
+        return Presented("legacy", digest=api_key.digest(text)) if is_legacy else Presented("unknown")
     kind = {"": "api_key", "o": "opaque", "r": "refresh_token"}.get(found.kind, "unknown")
     return Presented(kind, found.id, api_key.digest(text))
 
@@ -140,7 +141,7 @@ def _api_key_ended(facts: ApiKeyFacts, now: int) -> str | None:
         return "credential_expired"
     if facts.account.state != "active":
         return "account_suspended"
-    return None
+    return "legacy_closed" if facts.secret.legacy is not None and not facts.api.legacy else None
 
 
 def first_use(facts: ApiKeyFacts, now: int) -> tuple[ApiKeyOverlapBegun, ...]:

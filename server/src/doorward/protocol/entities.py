@@ -31,6 +31,8 @@ class Api:
     version: int = 1
     status_list: bool = False
     limits: tuple[ApiLimit, ...] = ()
+    legacy: bool = False  # whether it takes keys that were made elsewhere
+    self_service: Scope = frozenset()  # what users may give keys that they make themselves; nothing: they make none
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A secret of an account for one api; its `id` outlives each of its secrets."""
+    """A secret of an account for one api; its `id` outlives each of its secrets. `user_id` made it on his own page."""
 
     id: str
     account_id: str
@@ -66,6 +68,7 @@ class ApiKey:
     version: int = 1
     networks: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

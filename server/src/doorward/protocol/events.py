@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from doorward.protocol import authorization_events as authorization
+from doorward.protocol import key_events as keys
 from doorward.protocol import leak_events as leaks
 from doorward.protocol import people_events as people
 from doorward.protocol import rotation_events as rotation
@@ -235,6 +236,7 @@ Event = (
     | upstreams.IdentityEvent
     | leaks.OfLeaks
     | rotation.OfSecrets
+    | keys.OfKeys
     | EverythingRevoked
     | CredentialRefused
 )
@@ -324,6 +326,7 @@ FAMILIES: tuple[tuple[Any, ModuleType], ...] = (
     (upstreams.OfUpstreams, upstreams),
     (leaks.OfLeaks, leaks),
     (rotation.OfSecrets, rotation),
+    (keys.OfKeys, keys),
     (signing_keys.OfSigningKeys, signing_keys),
 )
 

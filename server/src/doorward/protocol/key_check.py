@@ -123,7 +123,7 @@ def _checked(body: CheckKey, facts: Facts, policy: Policy, moment: Moment) -> De
     if not 0 <= body.cost <= COST_LIMIT:
         raise invalid("cost", f"must be 0 to {COST_LIMIT}")
     about, known = facts.about, facts.api_key
-    if about.kind != "api_key":
+    if about.kind != "api_key" and (about.kind != "legacy" or known is None):
         return Decision(Checked(KeyCheckObject(False, "credential_malformed")))
     verdict = credential.check_api_key(about.digest, known, policy, moment)
     if known is None or not verdict.exists:

@@ -124,6 +124,8 @@ SERVER = (
            "Enable him with `doorward users enable`; he has to allow the client once more."),
     Reason(190, "credential_inactive", 401, "invalid_token", "The api key was made inactive.",
            "Activate it with `doorward keys activate`, or use another one."),
+    Reason(240, "legacy_closed", 401, "invalid_token", "The api takes no imported keys any more.",
+           "Make a key here and use that one; `doorward apis update API --legacy` takes imported ones again."),
     Reason(174, "authorizations_waiting", 429, "slow_down",
            "Too many authorizations were begun from here and not finished.", "Finish one of them, or wait a while."),
     Reason(180, "id_token_hint_invalid", 400, "invalid_request",

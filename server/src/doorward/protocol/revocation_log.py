@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
+from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
@@ -104,6 +105,8 @@ Untold = (
     # Who heard that a session ended changes nothing of that.
     | p.LogoutTokenDelivered | p.LogoutTokenUndelivered
     | u.OfUpstreams
+    # The api itself is told as changed; a key that is found by another hash is the same key, and a new one is new.
+    | y.LegacyTurned | y.ApiKeyRehashed | y.ApiKeySelfMade
 )  # fmt: skip
 
 

@@ -59,6 +59,8 @@ class Secret:
     revoked_at: int | None = None
     superseded_at: int | None = None
     overlap: int | None = None  # how long it outlives the first use of its successor, while it waits for that
+    legacy: str | None = None  # of an imported one: the public beginning of its text, empty where it has none
+    bcrypt: str | None = field(default=None, repr=False)  # of an imported one until its first use: all that is known
 
     def is_live(self, now: int) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
@@ -75,5 +77,5 @@ def mint(
 
 
 def prefix(secret: Secret, brand: str) -> str:
-    """The public beginning of the text: brand, kind, environment and id."""
-    return f"{brand}{secret.kind}_{secret.environment}_{secret.id}"
+    """The public beginning of the text: brand, kind, environment and id; of an imported one what it was said to be."""
+    return secret.legacy if secret.legacy is not None else f"{brand}{secret.kind}_{secret.environment}_{secret.id}"

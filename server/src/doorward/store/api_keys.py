@@ -13,6 +13,7 @@ from doorward.protocol.admin import Asked
 from doorward.protocol.credential import ApiKeyFacts
 from doorward.protocol.entities import Account, Api, ApiKey
 from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyUpdated
+from doorward.protocol.key_events import ApiKeyRehashed, ApiKeySelfMade
 from doorward.protocol.secret import Secret
 from doorward.store import accounts as account_rows
 from doorward.store import apis as api_rows
@@ -98,15 +99,27 @@ def batch_facts(read: Reader, asked: Asked[key_check.CheckKeys]) -> key_check.Ba
 
 def _presented(read: Reader, text: str) -> key_check.Facts:
     about = credential.presented(text, read.policy.brand)
+    if about.kind == "legacy":
+        return key_check.Facts(about, legacy(read, about.digest))
     return key_check.Facts(about, read(by_secret_id, about.id) if about.kind == "api_key" else None)
 
 
-def apply(connection: Connection, event: ApiKeyEvent) -> None:
+def legacy(read: Reader, digest: bytes) -> ApiKeyFacts | None:
+    """An imported key, whose text says nothing: it is found by its MAC."""
+    if not api_rows.legacy(read):
+        return None
+    known = (read(by_mac, mac) for mac in read.policy.pepper.macs(digest))
+    return next((found for found in known if found is not None), None)
+
+
+def apply(connection: Connection, event: ApiKeyEvent | ApiKeyRehashed | ApiKeySelfMade) -> None:
     match event:
-        case ApiKeyCreated():
+        case ApiKeyCreated() | ApiKeySelfMade():
             rows.add(connection, api_keys, event.api_key)
             rows.add(connection, secrets, event.secret)
         case ApiKeyUpdated() | ApiKeyRevoked():
             rows.replace(connection, api_keys, event.api_key)
+        case ApiKeyRehashed():
+            secret_rows.rehash(connection, event.secret)
         case _:
             assert_never(event)

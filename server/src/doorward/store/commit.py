@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
+from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
@@ -47,11 +48,11 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             tokens.apply(connection, event, now)
         case e.CredentialRefused():
             pass  # the journal row is all there is
-        case e.ApiCreated() | e.ApiUpdated() | e.ApiDeleted():
+        case e.ApiCreated() | e.ApiUpdated() | e.ApiDeleted() | y.LegacyTurned():
             apis.apply(connection, event)
         case e.AccountCreated() | e.AccountUpdated():
             accounts.apply(connection, event)
-        case e.ApiKeyCreated() | e.ApiKeyUpdated() | e.ApiKeyRevoked():
+        case e.ApiKeyCreated() | e.ApiKeyUpdated() | e.ApiKeyRevoked() | y.ApiKeyRehashed() | y.ApiKeySelfMade():
             api_keys.apply(connection, event)
         case e.ClientCreated() | e.ClientUpdated() | e.ClientDeleted():
             clients.apply(connection, event, now)

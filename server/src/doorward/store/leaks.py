@@ -74,6 +74,9 @@ def _about(read: Reader, about: Presented, keys: jwt.Keys) -> tuple[protocol.Abo
             return _owner(read, rows.find(read.connection, secrets, Secret, about.id)), about.id
         case "digest":
             return _by_digest(read, about.digest)
+        case "legacy":
+            imported = api_keys.legacy(read, about.digest)
+            return imported, "" if imported is None else imported.secret.id
         case _:
             found = tokens.token(read, about, keys)
             return found, _token_id(found)

@@ -61,6 +61,8 @@ apis = Table(
     _json("claims"), _at("created_at"), _at("updated_at"), _version(),
     Column("status_list", Boolean, nullable=False, server_default=false()),
     Column("limits", Limits(ApiLimit), nullable=False, server_default="[]"),
+    Column("legacy", Boolean, nullable=False, server_default=false()),
+    Column("self_service", ScopeText, nullable=False, server_default=""),
 )  # fmt: skip
 
 # Apis are named in any case.
@@ -77,7 +79,7 @@ api_keys = Table(
     Column("scope", ScopeText, nullable=False), _text("state"), _at("expires_at", nullable=True),
     _json("metadata"), _at("created_at"), _at("updated_at"), _at("revoked_at", nullable=True), _version(),
     Column("networks", Words, nullable=False, server_default=""),
-    Column("limits", Limits, nullable=False, server_default="[]"),
+    Column("limits", Limits, nullable=False, server_default="[]"), _text("user_id", nullable=True, index=True),
 )  # fmt: skip
 
 secrets = Table(
@@ -85,8 +87,12 @@ secrets = Table(
     Column("mac", LargeBinary, nullable=False, unique=True),
     Column("pepper_version", SmallInteger, nullable=False), _at("created_at"),
     _at("expires_at", nullable=True), _at("revoked_at", nullable=True), _at("superseded_at", nullable=True),
-    _at("overlap", nullable=True),
+    _at("overlap", nullable=True), _text("legacy", nullable=True), _text("bcrypt", nullable=True),
 )  # fmt: skip
+
+# Secrets that are known by a slow hash alone are found by the public beginning of their texts.
+_is_slow = secrets.c.bcrypt.is_not(None)
+Index("ix_secrets_legacy", secrets.c.legacy, sqlite_where=_is_slow, postgresql_where=_is_slow)
 
 clients = Table(
     "clients", metadata, _id(), _text("account_id", ForeignKey("accounts.id"), index=True), _text("name"),

@@ -93,6 +93,8 @@ def _about(read: Reader, about: Presented, keys: jwt.Keys) -> ApiKeyFacts | Toke
             return read(api_keys.by_secret_id, about.id)
         case "digest":
             return _by_digest(read, about.digest, read.policy)
+        case "legacy":
+            return api_keys.legacy(read, about.digest)
         case _:
             return token(read, about, keys)
 

@@ -33,7 +33,7 @@ from doorward.protocol.explanation import ExplanationObject
 from doorward.protocol.refusal import InvalidRequest, MethodNotAllowed, NotFound, Refusal
 from doorward.sign import seal, unseal_with
 from doorward.store import idempotency
-from doorward.web import audit, explanations, key_checks, key_limits, lists
+from doorward.web import audit, explanations, key_checks, key_limits, lists, slow_keys
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.openapi import ERRORS, describe
@@ -148,7 +148,10 @@ def _change(route: Route) -> Callable[..., Coroutine[Any, Any, Response]]:
                 return None
             return _keeping(runtime, call, answer)
 
-        reply: Any = await run(exchange, call, runtime.store, render, incoming.context, also)
+        reply: Any = await slow_keys.answered(
+            incoming, slow_keys.checked(asked.body),
+            lambda: run(exchange, call, runtime.store, render, incoming.context, also),
+        )  # fmt: skip
         if route.path in key_checks.RENDER:
             reply = await key_checks.RENDER[route.path](runtime, reply)
         return respond(reply, incoming)

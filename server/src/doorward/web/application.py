@@ -129,6 +129,7 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
         for task in beside:
             task.cancel()
         made.passwords.stop()
+        made.slow_keys.stop()
         store.stop()
 
 

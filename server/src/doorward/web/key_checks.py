@@ -21,6 +21,7 @@ from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.credential import ApiKeyFacts
 from doorward.protocol.key_check import Checked, CheckKey, KeyCheckObject, KeyChecksObject
 from doorward.store import admin_keys, api_keys
+from doorward.web import slow_keys
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse
@@ -60,7 +61,11 @@ def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
             await admit(incoming, None, route.scope)
             raise
         before = _facts(warm, who, asked.body, brand)
-        checked = await run(exchange, administration.Request(who, asked), runtime.store, _as_it_is, incoming.context)
+        request = administration.Request(who, asked)
+        checked = await slow_keys.answered(
+            incoming, slow_keys.checked(asked.body),
+            lambda: run(exchange, request, runtime.store, _as_it_is, incoming.context),
+        )  # fmt: skip
         if len(before) == 2 and key_check.holds(checked):
             warm.keep(question, Settled(incoming.actor, checked), before, _until(before))
         return checked

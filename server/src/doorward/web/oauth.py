@@ -18,6 +18,7 @@ from doorward.protocol import client_authentication, id_token, introspection
 from doorward.protocol.form import Form
 from doorward.protocol.refusal import UnsupportedGrantType
 from doorward.protocol.token import IdToken, TokenResponse
+from doorward.web import slow_keys
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse_as_oauth
 from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, compact, preflight, send_reply
@@ -96,7 +97,11 @@ async def _introspect(incoming: Incoming, form: Form) -> Reply:
     request = exchange.parse(authorization, form, query, runtime.policy.brand, incoming.address)
     incoming.actor = request.actor
 
-    answer = await run(exchange, request, runtime.store, lambda found: found, incoming.context)
+    text = form.get("token")
+    answer = await slow_keys.answered(
+        incoming, () if text is None else (text,),
+        lambda: run(exchange, request, runtime.store, lambda found: found, incoming.context),
+    )  # fmt: skip
     admission, spare = await runtime.limiter.lend(answer.charges, request.spare)
     members = introspection.members(answer, request, admission, spare)
     runtime.metrics.checked(answer.credential, "active" if members["active"] else "inactive")

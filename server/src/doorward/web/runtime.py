@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doorward.fetch import Fetch
-from doorward.passwords import Passwords
+from doorward.passwords import Passwords, SlowKeys
 from doorward.protocol import password
 from doorward.protocol.policy import Policy
 from doorward.protocol.secret import Pepper
@@ -42,6 +42,7 @@ class Runtime:
     limiter: Limiter
     keyring: Keyring = field(repr=False)
     passwords: Passwords = field(default_factory=Passwords)
+    slow_keys: SlowKeys = field(default_factory=SlowKeys)
     brand: Brand = field(default_factory=Brand)
     mail: Mail | None = None
     leaked: frozenset[str] = field(default=frozenset(), repr=False)

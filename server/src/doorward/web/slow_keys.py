@@ -1,0 +1,64 @@
+"""Keys that were imported by a bcrypt hash: compared when they are first shown, and known by a MAC from then on.
+
+It is done after a caller was answered that the key is unknown, so that no stranger has anything compared; then he is
+answered anew. What waits is bounded apart from passwords: whoever guesses at keys keeps nobody from signing in (T148).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from doorward.app import REHASH
+from doorward.exchange import run
+from doorward.passwords import Overloaded
+from doorward.protocol.key_check import CheckKey, CheckKeys
+from doorward.protocol.refusal import TemporarilyUnavailable
+from doorward.protocol.rehash import Rehash, Shown
+from doorward.protocol.secret import Secret
+from doorward.store import imports
+from doorward.web.incoming import Incoming
+from doorward_verify import api_key
+
+Answer = TypeVar("Answer")
+
+
+def checked(body: object) -> tuple[str, ...]:
+    """The keys that a body of /v1 asks about."""
+    match body:
+        case CheckKey():
+            return (body.key,)
+        case CheckKeys():
+            return tuple(one.key for one in body.keys)
+        case _:
+            return ()
+
+
+async def answered(incoming: Incoming, texts: Iterable[str], answer: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer, given anew where one of the keys in question is known only now."""
+    first = await answer()
+    brand = incoming.runtime.policy.brand
+    plain = [api_key.strip_uri_scheme(text) for text in texts]
+    made = [await _make_known(incoming, Shown(text)) for text in plain if api_key.may_be_legacy(text, brand)]
+    return await answer() if any(made) else first
+
+
+async def _make_known(incoming: Incoming, shown: Shown) -> bool:
+    store = incoming.runtime.store
+    gathered = await store.gather(imports.candidates, shown)
+    found = await _match(incoming, shown.text, gathered.facts)
+    if found is None:
+        return False
+    request = Rehash(found.id, found.bcrypt or "", shown.digest)
+    await run(REHASH, request, store, lambda _: None, incoming.context)
+    return True
+
+
+async def _match(incoming: Incoming, text: str, candidates: Iterable[Secret]) -> Secret | None:
+    try:
+        for one in candidates:
+            if await incoming.runtime.slow_keys.matches(one.bcrypt or "", text):
+                return one
+    except Overloaded:
+        raise TemporarilyUnavailable("too many keys are waiting to be compared", reason="overloaded") from None
+    return None
