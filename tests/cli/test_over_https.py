@@ -192,3 +192,14 @@ def test_ctrl_c_ends_a_tail_quietly(remote, place):
         tail.send_signal(signal.SIGINT)
         _, err = tail.communicate(timeout=GRACE)
     assert (tail.returncode, err) == (0, "")
+
+
+def test_a_key_ends_itself_where_no_admin_key_is(remote):
+    remote("apis", "create", "https://own.example.com", "--name", "Own", "--scope", "read=Read")
+    remote("accounts", "create", "own")
+    made = json.loads(remote("keys", "create", "--account", "own", "--api", "Own", "--scope", "read", "--json").stdout)
+    ran = remote("revoke", "--token", "-", "--json", stdin=made["key"], DOORWARD_ADMIN_KEY="")
+    assert (ran.returncode, json.loads(ran.stdout)["id"]) == (0, made["id"]), ran.stderr
+    again = remote("revoke", "--token", "-", stdin=made["key"], DOORWARD_ADMIN_KEY="")
+    assert (again.returncode, "unknown or ended" in again.stderr) == (4, True)
+    assert made["key"] not in again.stdout + again.stderr

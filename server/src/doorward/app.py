@@ -31,6 +31,7 @@ from doorward.protocol import (
     leak_report,
     logout,
     membership,
+    own_key,
     password,
     rehash,
     revocation,
@@ -117,6 +118,8 @@ LEAKS: Exchange[tuple[leak.Report, ...], leak.BatchFacts, tuple[leak.Outcome, ..
 
 # The first use of a key that was imported by a slow hash.
 REHASH: Exchange[Any, Any, None] = Exchange(rehash.Rehash, imports.rehash_facts, rehash.decide)
+
+OWN_KEY_END: Exchange[Any, Any, own_key.RevokedObject] = Exchange(own_key.Request, api_keys.own_facts, own_key.revoke)
 
 SETUP: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.use)
 SETUP_CHECK: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.check)

@@ -50,6 +50,14 @@ Listed = Annotated[
     bool, typer.Option("--status-list", help="JWTs name a bit of a public status list, for verifiers without feed.")
 ]
 
+Unlisted = Annotated[bool, typer.Option("--no-status-list", help="They do not, from now on.")]
+Legacy = Annotated[bool, typer.Option("--legacy", help="It takes keys that were made elsewhere; see `keys import`.")]
+NoLegacy = Annotated[bool, typer.Option("--no-legacy", help="It takes none any more: those that it took are refused.")]
+SelfService = Annotated[
+    list[str] | None, typer.Option("--self-service", metavar="NAMES", help="Scopes that users may give keys of theirs.")
+]
+NoSelfService = Annotated[bool, typer.Option("--no-self-service", help="They make none from now on.")]
+
 
 @app.command()
 def create(
@@ -68,12 +76,15 @@ def create(
     ] = None,
     rate: Rate = None,
     quota: Quota = None,
+    legacy: Legacy = False,
+    self_service: SelfService = None,
     json: Json = False,
 ) -> None:
     """Add an api."""
     body = given(
         identifier=identifier, name=name, scopes=pairs(scope, "--scope", SCOPE), claims=pairs(claim, "--claim", CLAIM),
         limits=limits(rate, quota), **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
+        legacy=legacy or None, self_service=_names(self_service),
     )  # fmt: skip
     made = run(context, lambda api: api.create("/apis", body), making=True)
     show_one(f"Created the api {made['name']}", made, json)
@@ -107,7 +118,7 @@ def update(
     token_lifetime: Lifetime = None,
     signing_algorithm: Signed = None,
     status_list: Listed = False,
-    no_status_list: Annotated[bool, typer.Option("--no-status-list", help="They do not, from now on.")] = False,
+    no_status_list: Unlisted = False,
     add_claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help="Add or change a claim. Repeatable.")
     ] = None,
@@ -115,17 +126,19 @@ def update(
     rate: Rate = None,
     quota: Quota = None,
     no_limits: NoLimits = False,
+    legacy: Legacy = False,
+    no_legacy: NoLegacy = False,
+    self_service: SelfService = None,
+    no_self_service: NoSelfService = False,
     json: Json = False,
 ) -> None:
     """Change an api; what is not named stays."""
-    if status_list and no_status_list:
-        raise typer.BadParameter("say one of --status-list and --no-status-list")
-    listed = status_list if status_list or no_status_list else None
+    listed = _said(status_list, no_status_list)
     body = given(
-        name=name,
-        limits=limits(rate, quota, no_limits),
+        name=name, limits=limits(rate, quota, no_limits), legacy=_said(legacy, no_legacy),
+        self_service=[] if no_self_service else _names(self_service),
         **_tokens(token_format, token_lifetime, signing_algorithm, listed),
-    )
+    )  # fmt: skip
     scopes = (pairs(add_scope, "--add-scope", SCOPE), remove_scope)
     claims = (pairs(add_claim, "--add-claim", CLAIM), remove_claim)
     changed = run(context, lambda admin: _change(admin, f"/apis/{segment(api)}", body, scopes, claims))
@@ -160,6 +173,17 @@ def _tokens(
     }
 
 
+def _said(on: bool, off: bool) -> bool | None:
+    """None where nothing was said."""
+    if on and off:
+        raise typer.BadParameter("say either that it does, or with --no- that it does not")
+    return on if on or off else None
+
+
+def _names(words: list[str] | None) -> list[str] | None:
+    return None if words is None else list(dict.fromkeys(name for word in words for name in word.split()))
+
+
 def _merged(table: dict[str, str], added: dict[str, str] | None, removed: list[str] | None) -> dict[str, str]:
     kept = {name: value for name, value in table.items() if name not in (removed or ())}
     return kept | (added or {})
@@ -188,6 +212,8 @@ def show_one(title: str, api: Object, json: bool) -> None:
             ("scopes", [f"{name.ljust(width)}  {sentence}" for name, sentence in api["scopes"].items()]),
             ("claims", [f"{name} = {source}" for name, source in api["claims"].items()]),
             ("limits", lines(api["limits"])),
+            ("imported keys", "taken" if api["legacy"] else None),
+            ("self-service", api["self_service"]),
             ("created", full(api["created_at"])),
         )
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import credential_input, durations, limits, lists, output
+from doorward.cli import credential_input, durations, key_import, limits, lists, output
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import clock, full, seconds
 from doorward.cli.limits import NoLimits, Quota, Rate
@@ -35,6 +35,7 @@ doorward keys create --account acme --api Invoices \\
 doorward keys verify - < key.txt
 doorward keys rotate key_8sK2vQ0pXw4mTn1Z --overlap 2d -o env
 doorward keys revoke key_8sK2vQ0pXw4mTn1Z
+doorward keys import old-keys.csv --api Invoices --dry-run
 """,
 )
 
@@ -217,6 +218,9 @@ def revoke(context: typer.Context, id_: Id, json: Json = False) -> None:
     """Revoke a key: it is refused at once, for good."""
     revoked = run(context, lambda api: api.post(f"/keys/{segment(id_)}/revoke"))
     show_one(f"Revoked the key {revoked['id']}", revoked, json)
+
+
+app.command("import")(key_import.import_)
 
 
 def _row(key: Object) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`doorward revoke`: one way to end a token, a grant, a client, an account, a user or a signing key at once."""
+"""`doorward revoke`: one way to end a token, an api key, a grant, a client, an account, a user or a signing key at once."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Annotated
 import typer
 
 from doorward.cli import credential_input, output
-from doorward.cli.admin_api import run
-from doorward.cli.failure import USAGE, Failure
+from doorward.cli.admin_api import Object, run
+from doorward.cli.failure import USAGE, Failure, Refused
 from doorward.cli.options import Json, Yes, confirm, given, verb
+from doorward.cli.scan import burning_at
+from doorward.cli.target import address
 
 
 def revoke(
     context: typer.Context,
     token: Annotated[
-        str | None, typer.Option(metavar="T|-|@FILE", help="An access token; - is standard input.")
+        str | None, typer.Option(metavar="T|-|@FILE", help="An access token or api key; - is stdin.")
     ] = None,
     grant: Annotated[str | None, typer.Option(metavar="ID", help="A grant, with every token of it.")] = None,
     client: Annotated[str | None, typer.Option(metavar="ID", help="A client: it is disabled.")] = None,
@@ -41,11 +43,37 @@ def revoke(
         confirm("End every access token of every client?", yes)
     if token is not None:
         named = {"token": credential_input.read(token, "token")}
+        url = burning_at(context)
+        if url is not None:
+            _told(_by_itself(url, named["token"]), json)
+            return
     end(context, named, json)
 
 
+def _by_itself(url: str, key: str) -> Object:
+    """Without an admin key: an api key may end itself, and nothing else."""
+    import os
+    import ssl
+
+    import httpx2
+
+    trust = ssl.create_default_context(cafile=os.environ.get("DOORWARD_CA_FILE"))
+    try:
+        with httpx2.Client(base_url=address(url), verify=trust, timeout=30) as http:
+            reply = http.post("/v1/keys/self/revoke", headers={"authorization": f"Bearer {key}"})
+            answer = reply.json()
+    except (httpx2.TransportError, ValueError) as error:
+        raise Failure(f"{url} cannot be reached: {type(error).__name__}") from None
+    if not reply.is_success:
+        raise Refused(reply.status_code, answer)
+    return {"kind": "api_key", "id": answer["id"], "changed": True}
+
+
 def end(context: typer.Context, named: dict[str, str], json: bool) -> None:
-    ended = run(context, lambda api: api.post("/revocations", named))
+    _told(run(context, lambda api: api.post("/revocations", named)), json)
+
+
+def _told(ended: Object, json: bool) -> None:
     if json:
         output.show_json(ended)
         return

@@ -75,7 +75,12 @@ Ended = tuple[str, tuple[Event, ...]]
 
 
 def _token(asked: Asked[Revoke], facts: Facts, policy: Policy, moment: Moment) -> Ended:
-    verdict = revocation.check(about(asked.body, policy.brand), facts.token, facts.keys, policy, moment)
+    shown = about(asked.body, policy.brand)
+    if facts.api_key is not None:
+        # As a whole: who names a key by its text means all that it can do.
+        matches = [policy.pepper.matches(shown.digest, secret) for secret in facts.api_key.secrets]
+        return _api_key(asked, facts, policy, moment) if any(matches) else found(None, "token")
+    verdict = revocation.check(shown, facts.token, facts.keys, policy, moment)
     if not verdict.exists:
         found(None, "token")
     return verdict.id, revocation.ended(verdict, facts.token, moment)

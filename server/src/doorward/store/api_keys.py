@@ -8,9 +8,9 @@ from typing import assert_never
 from sqlalchemy import Connection
 
 from doorward.protocol import api_key as protocol
-from doorward.protocol import credential, key_check
+from doorward.protocol import credential, key_check, own_key
 from doorward.protocol.admin import Asked
-from doorward.protocol.credential import ApiKeyFacts
+from doorward.protocol.credential import ApiKeyFacts, Presented
 from doorward.protocol.entities import Account, Api, ApiKey
 from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyUpdated
 from doorward.protocol.key_events import ApiKeyRehashed, ApiKeySelfMade
@@ -99,9 +99,7 @@ def batch_facts(read: Reader, asked: Asked[key_check.CheckKeys]) -> key_check.Ba
 
 def _presented(read: Reader, text: str) -> key_check.Facts:
     about = credential.presented(text, read.policy.brand)
-    if about.kind == "legacy":
-        return key_check.Facts(about, legacy(read, about.digest))
-    return key_check.Facts(about, read(by_secret_id, about.id) if about.kind == "api_key" else None)
+    return key_check.Facts(about, of_text(read, about) if about.kind in ("api_key", "legacy") else None)
 
 
 def legacy(read: Reader, digest: bytes) -> ApiKeyFacts | None:
@@ -110,6 +108,15 @@ def legacy(read: Reader, digest: bytes) -> ApiKeyFacts | None:
         return None
     known = (read(by_mac, mac) for mac in read.policy.pepper.macs(digest))
     return next((found for found in known if found is not None), None)
+
+
+def own_facts(read: Reader, request: own_key.Request) -> ApiKeyFacts | None:
+    return of_text(read, request.about)
+
+
+def of_text(read: Reader, about: Presented) -> ApiKeyFacts | None:
+    """Of what was shown; nothing is believed before its check."""
+    return read(by_secret_id, about.id) if about.kind == "api_key" else legacy(read, about.digest)
 
 
 def apply(connection: Connection, event: ApiKeyEvent | ApiKeyRehashed | ApiKeySelfMade) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from doorward.protocol import revoke as protocol
 from doorward.protocol.admin import Asked
+from doorward.protocol.credential import Presented
 from doorward.protocol.entities import Grant
 from doorward.store import accounts, api_keys, clients, rows, signing_keys, tokens, users
 from doorward.store.memory import Reader
@@ -16,9 +17,7 @@ def facts(read: Reader, asked: Asked[protocol.Revoke]) -> protocol.Facts:
     connection = read.connection
     match kind:
         case "token":
-            keys = signing_keys.known(read)
-            token = tokens.token(read, protocol.about(asked.body, read.policy.brand), keys)
-            return protocol.Facts(token=token, keys=keys)
+            return _of_text(read, protocol.about(asked.body, read.policy.brand))
         case "grant":
             return protocol.Facts(grant=rows.find(connection, grants, Grant, value))
         case "client":
@@ -33,3 +32,11 @@ def facts(read: Reader, asked: Asked[protocol.Revoke]) -> protocol.Facts:
             return protocol.Facts()
         case _:
             return protocol.Facts(api_key=api_keys.by_id(connection, value))
+
+
+def _of_text(read: Reader, about: Presented) -> protocol.Facts:
+    if about.kind in ("api_key", "legacy"):
+        known = api_keys.of_text(read, about)
+        return protocol.Facts(api_key=api_keys.by_id(read.connection, known.api_key.id) if known else None)
+    keys = signing_keys.known(read)
+    return protocol.Facts(token=tokens.token(read, about, keys), keys=keys)

@@ -48,6 +48,7 @@ from doorward.web import (
     notices,
     oauth,
     operations,
+    own_key,
     pages,
     reset,
     sign_in,
@@ -182,6 +183,7 @@ def application(made: Runtime, issuer: str) -> Application:
         **usage.applications(made),
         **userinfo.applications(made),
         **leaks.applications(made),
+        **own_key.applications(made),
         **leak_partners.applications(made),
     }
     routes = [*pages.routes(made), *_people(made), status_lists.mount(made), Mount("/v1", admin.application(made))]
