@@ -67,16 +67,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def fill(world: World) -> None:
     """Ada has everything, and Grace nothing."""
     doorward = world.doorward
-    doorward.an_api(identifier=API, name="Invoices", scopes=SCOPES)
+    doorward.an_api(identifier=API, name="Invoices", scopes=SCOPES, self_service=["invoices:read", "invoices:write"])
+    doorward.an_api(name="Reports", self_service=["invoices:read"])
+    doorward.an_account(id="gone", name="Gone Ltd")
+    doorward.v1("POST", "/accounts/gone/suspend")
     for id_, name in (("acme", "Acme Inc"), ("mill", "Mill & Sons, with a name that is long enough to wrap")):
         doorward.an_account(id=id_, name=name)
     ada = doorward.create("/users", username="ada", name="Ada Lovelace", email="ada@example.com", email_verified=True)
-    for account in ("acme", "mill"):
+    for account in ("acme", "mill", "gone"):
         doorward.create("/memberships", user="ada", account=account, role="owner" if account == "acme" else "viewer")
     doorward.create("/identities", user="ada", upstream="acme", subject="00u1")
     for name in ("nightly export", "a key with quite a long name that wraps on a telephone's narrow screen", ODD):
         doorward.a_key(account="acme", api=API, name=name)
     doorward.a_key(account="mill", api=API, name="of an account where she only looks")
+    resting = doorward.a_key(account="acme", api=API, name="resting", environment="test", scope="reports")
+    doorward.v1("POST", f"/keys/{resting['id']}/deactivate")
     of = {"api": API, "account": "acme", "scope": " ".join(SCOPES)}
     out = "https://client.example/signed-out"
     world.ledger = an_app(
@@ -200,6 +205,42 @@ def her_account(page: Any, world: World) -> None:
     expect(page.get_by_role("heading", name=LONG)).to_be_visible()
 
 
+def choosing_what_a_key_is_for(page: Any, world: World) -> None:
+    sign_in(page, world)
+    page.get_by_role("link", name="Create a key").click()
+    expect(page.get_by_role("link", name="Reports")).to_be_visible()
+
+
+def making_a_key(page: Any, world: World) -> None:
+    choosing_what_a_key_is_for(page, world)
+    page.get_by_role("link", name="Invoices").click()
+    expect(page.get_by_label("Name", exact=True)).to_be_visible()
+
+
+def a_key_that_cannot_be_made(page: Any, world: World) -> None:
+    making_a_key(page, world)
+    page.get_by_label("Name", exact=True).fill("nightly export")
+    page.get_by_role("button", name="Create the key").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def a_key_shown_once(page: Any, world: World) -> None:
+    making_a_key(page, world)
+    page.get_by_label("Name", exact=True).fill("nightly export")
+    page.get_by_role("checkbox").first.check()
+    page.get_by_role("button", name="Create the key").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your new key")
+    expect(page.get_by_role("button", name="Copy")).to_be_visible()
+    # The same in each picture.
+    page.evaluate("document.getElementById('key').value = 'dw_live_' + '0Az'.repeat(16) + '00'")
+
+
+def rotating_a_key(page: Any, world: World) -> None:
+    sign_in(page, world)
+    page.get_by_role("link", name="Rotate nightly export").first.click()
+    expect(page.get_by_role("button", name="Rotate the key")).to_be_visible()
+
+
 def an_empty_account(page: Any, world: World) -> None:
     for grant in world.doorward.v1("GET", "/grants?user=grace").json()["items"]:
         world.doorward.v1("POST", f"/grants/{grant['id']}/revoke")
@@ -252,7 +293,8 @@ def refused(page: Any, world: World) -> None:
 PAGES: tuple[Callable[[Any, World], None], ...] = (
     on_the_setup_page, set_up, without_a_setup_link, at_the_door, refused_at_the_door, asking_for_a_letter,
     a_letter_asked_for, choosing_a_password, a_password_that_is_unfit, a_password_chosen, asked_for_consent,
-    asked_by_a_program_of_this_machine, on_the_way_back, her_account, an_empty_account,
+    asked_by_a_program_of_this_machine, on_the_way_back, her_account, choosing_what_a_key_is_for, making_a_key,
+    a_key_that_cannot_be_made, a_key_shown_once, rotating_a_key, an_empty_account,
     a_wrong_password_on_her_account, other_sessions_ended, asked_to_sign_out, asked_to_sign_out_by_an_app,
     asked_to_sign_out_wrongly, signed_out, refused,
 )  # fmt: skip

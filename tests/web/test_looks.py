@@ -24,9 +24,9 @@ PAGES = ("/login", "/logout", "/reset", "/account", "/setup")
 # Whose refusals people see.
 PEOPLE = (
     "protocol/authorization.py", "protocol/interaction.py", "protocol/logout.py", "protocol/password.py",
-    "protocol/sign_in.py", "protocol/identity.py", "protocol/upstream_sign_in.py", "protocol/connected_apps.py",
-    "web/forms.py", "web/hashed.py", "web/reset.py", "web/sign_in.py", "web/account.py", "web/consent.py",
-    "web/logout.py", "web/providers.py", "web/upstream_sign_in.py",
+    "protocol/sign_in.py", "protocol/identity.py", "protocol/upstream_sign_in.py", "protocol/member_keys.py",
+    "web/forms.py", "web/hashed.py", "web/reset.py", "web/sign_in.py", "web/account.py", "web/account_keys.py",
+    "web/consent.py", "web/logout.py", "web/providers.py", "web/upstream_sign_in.py",
 )  # fmt: skip
 
 
@@ -119,6 +119,7 @@ def said():
     }
     reset = (files("doorward.web") / "reset.py").read_text("utf-8")
     texts |= set(re.findall(r'\bsay\("([^"]*)"', reset)) | set(account.DONE.values()) | set(consent.OIDC.values())
+    texts |= set(account.STATES.values())
     return texts | words_of(on_pages())
 
 
@@ -130,8 +131,9 @@ def on_pages():
         for name in re.findall(r'reason="(\w+)"', (files("doorward") / module).read_text("utf-8"))
     }
     return named | {
-        "request_malformed", "sign_in_refused", "too_many_attempts", "password_wrong", "reset_over", "form_foreign",
-        "entity_unknown", "method_wrong", "body_too_large", "media_type_wrong", "store_unavailable", "internal_error",
+        "request_malformed", "sign_in_refused", "sign_in_old", "too_many_attempts", "password_wrong", "reset_over",
+        "form_foreign", "entity_unknown", "method_wrong", "body_too_large", "media_type_wrong", "store_unavailable",
+        "internal_error",
     }  # fmt: skip
 
 

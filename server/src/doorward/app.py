@@ -30,6 +30,7 @@ from doorward.protocol import (
     leak,
     leak_report,
     logout,
+    member_keys,
     membership,
     own_key,
     password,
@@ -78,6 +79,7 @@ from doorward.store import (
     verifiers,
 )  # fmt: skip
 from doorward.store import connected_apps as app_rows
+from doorward.store import member_keys as own_keys
 from doorward.store.memory import Reader
 
 # On the way to a code a browser comes back; the address of each step.
@@ -140,7 +142,11 @@ SESSION_END: Exchange[Any, Any, int] = Exchange(session.End, sessions.end_facts,
 PASSWORD_RESET: Exchange[Any, Any, Any] = Exchange(password.Reset, sessions.reset_facts, password.reset)
 RESET_LINK: Exchange[Any, Any, password.Offered | None] = Exchange(password.Ask, users.ask_facts, password.ask)
 DISCONNECT: Exchange[Any, Any, int] = Exchange(apps.Disconnect, app_rows.grants_facts, apps.disconnect)
-KEY_END: Exchange[Any, Any, None] = Exchange(apps.EndKey, app_rows.key_facts, apps.end_key)
+KEY_MAKE: Exchange[Any, Any, api_key.NewKeyObject] = Exchange(member_keys.Make, own_keys.make_facts, member_keys.make)
+KEY_ROTATE: Exchange[Any, Any, api_key.NewKeyObject] = Exchange(
+    member_keys.Rotate, own_keys.rotate_facts, member_keys.rotate
+)
+KEY_END: Exchange[Any, Any, None] = Exchange(member_keys.EndKey, own_keys.key_facts, member_keys.end_key)
 PASSWORD_CHANGE: Exchange[Any, Any, None] = Exchange(password.Change, sessions.change_facts, password.change)
 
 

@@ -1,4 +1,4 @@
-"""`doorward revoke`: one way to end a token, an api key, a grant, a client, an account, a user or a signing key at once."""
+"""`doorward revoke`: one way to end a token, key, grant, client, account, user or signing key at once."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from doorward.protocol import network, rotation
@@ -183,6 +183,10 @@ def _turned(state: str, asked: Asked[Nothing], facts: Facts, policy: Policy, mom
 def show(facts: Facts, policy: Policy) -> KeyObject:
     key = found(facts.api_key, "api key")
     return KeyObject(**_fields(key, facts.secrets, facts.api, policy, facts.usage))
+
+
+def with_text(shown: KeyObject, text: str) -> NewKeyObject:
+    return NewKeyObject(**{one.name: getattr(shown, one.name) for one in fields(shown)}, key=text)
 
 
 def _fields(

@@ -1,4 +1,4 @@
-"""What a user sees on his page, and ends there: apps that act for him, and keys of his accounts (decision 8; T149)."""
+"""What a user sees on his page of the apps that act for him, and ends there (decision 8; T149)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, ApiKey, Client, Grant
-from doorward.protocol.events import ApiKeyRevoked, GrantRevoked
-from doorward.protocol.membership import MANAGERS
+from doorward.protocol.entities import Api, Client, Grant
+from doorward.protocol.events import GrantRevoked
 from doorward.protocol.moment import Moment
-from doorward.protocol.people import Membership
 from doorward.protocol.policy import Policy
-from doorward.protocol.refusal import NotFound
 from doorward_verify.scope import Scope
 
 
@@ -62,30 +59,3 @@ def disconnect(request: Disconnect, facts: tuple[Grant, ...], policy: Policy, mo
     live = [one for one in facts if one.revoked_at is None]
     ended = (replace(one, revoked_at=moment.now, version=one.version + 1) for one in live)
     return Decision(len(live), tuple(GrantRevoked(one) for one in ended))
-
-
-@dataclass(frozen=True, slots=True)
-class EndKey:
-    user_id: str
-    key_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeyFacts:
-    key: ApiKey | None = None
-    memberships: tuple[Membership, ...] = ()
-
-
-def end_key(request: EndKey, facts: KeyFacts, policy: Policy, moment: Moment) -> Decision[None]:
-    """For owners and developers of its account; to everybody else there is no such key."""
-    key = facts.key
-    if key is None or not any(may_manage(one, key.account_id) for one in facts.memberships):
-        raise NotFound("there is no such api key")
-    if key.state == "revoked":
-        return Decision(None)
-    revoked = replace(key, state="revoked", revoked_at=moment.now, updated_at=moment.now, version=key.version + 1)
-    return Decision(None, (ApiKeyRevoked(revoked),))
-
-
-def may_manage(membership: Membership, account_id: str) -> bool:
-    return membership.account_id == account_id and membership.role in MANAGERS

@@ -16,7 +16,7 @@ from doorward.protocol.policy import Policy
 from doorward.protocol.user import UserFacts
 
 Role = Literal["owner", "developer", "viewer"]
-# Who may end keys of the account on his own page.
+# Who may make, rotate and end keys of the account on his own page.
 MANAGERS = frozenset({"owner", "developer"})
 
 

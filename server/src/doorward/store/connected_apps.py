@@ -1,18 +1,15 @@
-"""What a user's own page shows of apps and keys, and what is known before he ends one."""
+"""What a user's own page shows of apps, and what is known before he ends one."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from doorward.protocol import connected_apps as protocol
 from doorward.protocol.connected_apps import Allowed
-from doorward.protocol.entities import Api, ApiKey, Client, Grant, Usage
-from doorward.store import api_keys, apis, usage, users
+from doorward.protocol.entities import Client, Grant
+from doorward.store import apis, users
 from doorward.store.clients import DELETED
 from doorward.store.memory import Reader
-from doorward.store.tables import api_keys as key_table
 from doorward.store.tables import clients, grants
 from doorward.store.tables import usage as usage_table
 
@@ -45,21 +42,3 @@ def _clients(connection: Connection, live: ColumnElement[bool]) -> tuple[Client,
 def grants_facts(read: Reader, request: protocol.Disconnect) -> tuple[Grant, ...]:
     """Whoever allows something meanwhile touches neither user nor client: the store's order says which was first."""
     return tuple(one for one in users.live_grants(read, request.user_id) if one.client_id == request.client_id)
-
-
-def keys_of(connection: Connection, account_ids: Iterable[str]) -> tuple[tuple[ApiKey, Api, Usage], ...]:
-    """Those that are not revoked, the newest first."""
-    live = key_table.c.account_id.in_(list(account_ids)) & (key_table.c.state != "revoked")
-    query = select(key_table).where(live).order_by(key_table.c.created_at.desc(), key_table.c.id).limit(SHOWN)
-    found = [ApiKey(**row._mapping) for row in connection.execute(query)]
-    known = ((key, apis.by_id(connection, key.api_id), usage.of(connection, "api_key", key.id)) for key in found)
-    return tuple((key, api, used) for key, api, used in known if api is not None)
-
-
-def key_facts(read: Reader, request: protocol.EndKey) -> protocol.KeyFacts:
-    user = users.by_id(read.connection, request.user_id)
-    key = api_keys.by_id(read.connection, request.key_id).api_key
-    if user is None or key is None:
-        return protocol.KeyFacts()
-    read.rely(*user.refs, f"api_key/{key.id}")
-    return protocol.KeyFacts(key, user.memberships)

@@ -2,7 +2,7 @@
 
 GET  /account
 POST /account/apps       client, csrf                    every grant of this app ends at once
-POST /account/keys       key, csrf
+POST /account/keys       key, csrf                       see web/account_keys.py
 POST /account/sessions   session or all, csrf
 POST /account/logins     login, csrf                     it opens nothing here any more
 POST /account/password   current, password, csrf
@@ -10,24 +10,27 @@ POST /account/password   current, password, csrf
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 from starlette.routing import Route
 
-from doorward.app import DISCONNECT, KEY_END, PASSWORD_CHANGE, SESSION_END, UNLINK
+from doorward.app import DISCONNECT, PASSWORD_CHANGE, SESSION_END, UNLINK
 from doorward.exchange import run
-from doorward.protocol import connected_apps, consent, identity, password, session
-from doorward.protocol.entities import Api, ApiKey, Usage
+from doorward.protocol import connected_apps, consent, identity, member_keys, password, secret, session
+from doorward.protocol.entities import Account
 from doorward.protocol.form import Form
+from doorward.protocol.member_keys import Held
 from doorward.protocol.refusal import Conflict, Refusal, TemporarilyUnavailable, Unprocessable
 from doorward.protocol.session import SessionFacts
 from doorward.protocol.sign_in import SlowDown
 from doorward.protocol.upstream import Identity
 from doorward.store import connected_apps as shown
 from doorward.store import identities, sessions, users
+from doorward.store import member_keys as own_keys
+from doorward.store.store import Store
 from doorward.web import forms
 from doorward.web.browsers import named
 from doorward.web.hashed import acceptable, compared, hashed
@@ -50,13 +53,14 @@ DONE = {
     "sessions": "Every other session has ended.",
     "password": "Your password is changed.",
 }
+# What is worth saying of a key: that it is good is no news.
+STATES = {"inactive": "inactive", "expired": "expired"}
 
 
 def routes(runtime: Runtime) -> list[Route]:
     return [
         page_route(runtime, "/account", get=show),
         page_route(runtime, "/account/apps", post=_signed_in(_disconnect)),
-        page_route(runtime, "/account/keys", post=_signed_in(_end_key)),
         page_route(runtime, "/account/sessions", post=_signed_in(_end_sessions)),
         page_route(runtime, "/account/logins", post=_signed_in(_unlink)),
         page_route(runtime, "/account/password", post=_signed_in(_change_password)),
@@ -93,44 +97,61 @@ async def _page(
     live = [one for one in seen.sessions if session.live(one, store.policy, store.now()) is not None]
     return page(
         incoming, "account.html", refused.status, more=[*csrf.headers, *refused.headers], csrf=csrf.token,
-        user=found.user, apps=connected_apps.apps(seen.allowed), keys=seen.keys, here=found.session.id,
-        managed={one.account_id for one in found.memberships if connected_apps.may_manage(one, one.account_id)},
+        user=found.user, apps=connected_apps.apps(seen.allowed), here=found.session.id, **_keys(seen, found, store),
         sessions=sorted(live, key=lambda one: (one.session.id != found.session.id, -one.last_seen_at)), named=named,
-        memberships=found.memberships,
         logins=[(one, identity.title(one, store.policy)) for one in seen.logins if one.subject is not None],
-        oidc=consent.OIDC, done=done, said=refused, above=above,
+        oidc=consent.OIDC, states=STATES, done=done, said=refused, above=above,
         shortest=password.SHORTEST, has_password=seen.has_password, by_mail=incoming.runtime.mail is not None,
     )  # fmt: skip
+
+
+def _keys(seen: Seen, found: SessionFacts, store: Store) -> dict[str, Any]:
+    living = {one.id: one.name for one in seen.accounts}
+    managed = {one.account_id for one in found.memberships if member_keys.manages(one, one.account_id)} & living.keys()
+    return {
+        "keys": [_key(one, managed, store) for one in seen.keys], "accounts": living, "memberships": found.memberships,
+        "suspended": sorted({one.account_id for one in found.memberships} - living.keys()),
+        "may_make": seen.opened and bool(managed),
+    }  # fmt: skip
+
+
+def _key(held: Held, managed: Set[str], store: Store) -> dict[str, Any]:
+    """What may be done with a key, beside what it is."""
+    key, now = held.key, store.now()
+    ended = key.expires_at is not None and now >= key.expires_at
+    is_managed = key.account_id in managed
+    return {
+        "held": held, "managed": is_managed, "state": "expired" if ended else key.state,
+        "prefix": "" if held.secret is None else secret.prefix(held.secret, store.policy.brand),
+        "rotatable": is_managed and member_keys.may_rotate(key, held.api, now),
+    }  # fmt: skip
 
 
 class Seen(NamedTuple):
     """What the page shows, of one position."""
 
     allowed: tuple[connected_apps.Allowed, ...]
-    keys: tuple[tuple[ApiKey, Api, Usage], ...]
+    keys: tuple[Held, ...]
+    accounts: tuple[Account, ...]
+    opened: bool
     sessions: tuple[SessionFacts, ...]
     logins: tuple[Identity, ...]
     has_password: bool
 
 
 def _seen(connection: Connection, user_id: str, accounts: list[str]) -> Seen:
-    keys = shown.keys_of(connection, accounts)
+    living = own_keys.accounts_of(connection, accounts)
+    keys, opened = own_keys.keys_of(connection, [one.id for one in living]), bool(own_keys.opened(connection))
     allowed, logins = shown.allowed_by(connection, user_id), identities.of_user(connection, user_id)
     user = users.by_id(connection, user_id)
     has_password = user is not None and user.password is not None
-    return Seen(allowed, keys, sessions.of_user(connection, user_id), logins, has_password)
+    return Seen(allowed, keys, living, opened, sessions.of_user(connection, user_id), logins, has_password)
 
 
 async def _disconnect(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
     request = connected_apps.Disconnect(found.user.id, form.required("client"))
     await run(DISCONNECT, request, incoming.runtime.store, lambda _: None, incoming.context)
     return see_other("/account?done=app")
-
-
-async def _end_key(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
-    request = connected_apps.EndKey(found.user.id, form.required("key"))
-    await run(KEY_END, request, incoming.runtime.store, lambda _: None, incoming.context)
-    return see_other("/account?done=key")
 
 
 async def _end_sessions(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:

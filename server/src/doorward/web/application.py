@@ -34,6 +34,7 @@ from doorward.store.rows import Stale
 from doorward.store.store import Store
 from doorward.web import (
     account,
+    account_keys,
     admin,
     authorize,
     client_logos,
@@ -193,7 +194,14 @@ def application(made: Runtime, issuer: str) -> Application:
 
 def _people(made: Runtime) -> list[Route]:
     asked = (*authorize.routes(made), *consent.routes(made), *client_logos.routes(made), *upstream_sign_in.routes(made))
-    return [*sign_in.routes(made), *logout.routes(made), *reset.routes(made), *account.routes(made), *asked]
+    return [
+        *sign_in.routes(made),
+        *logout.routes(made),
+        *reset.routes(made),
+        *account.routes(made),
+        *account_keys.routes(made),
+        *asked,
+    ]
 
 
 def _is_local(issuer: str) -> bool:

@@ -27,7 +27,7 @@ from doorward.web.runtime import Runtime
 SCRIPT = "text/javascript; charset=utf-8"
 STATIC = {
     "doorward.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml",
-    "setup.js": SCRIPT, "reset.js": SCRIPT, "form_post.js": SCRIPT,
+    "setup.js": SCRIPT, "reset.js": SCRIPT, "form_post.js": SCRIPT, "copy.js": SCRIPT,
 }  # fmt: skip
 STATIC_HEADERS = {
     "cache-control": "public, max-age=300",
