@@ -16,7 +16,7 @@ from tests.verify.waiting import Clock
 from doorward_verify import Verifier
 from doorward_verify.verifier import _LIVE
 
-VARIABLES = ("ISSUER", "VERIFIER_ID", "VERIFIER_SECRET", "VERIFIER_SECRET_FILE", "CA_FILE")
+VARIABLES = ("ISSUER", "VERIFIER_ID", "VERIFIER_SECRET", "VERIFIER_SECRET_FILE", "CA_FILE", "LEGACY_KEYS")
 
 
 @pytest.fixture(autouse=True)

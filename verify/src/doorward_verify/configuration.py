@@ -1,6 +1,7 @@
 """Where a verifier or client finds issuer and credentials: what is passed, else the environment (decision 14).
 
 DOORWARD_ISSUER  DOORWARD_VERIFIER_ID  DOORWARD_VERIFIER_SECRET or DOORWARD_VERIFIER_SECRET_FILE  DOORWARD_CA_FILE
+                 DOORWARD_LEGACY_KEYS=1 for apis that imported keys
                  DOORWARD_CLIENT_ID    DOORWARD_CLIENT_SECRET or DOORWARD_CLIENT_SECRET_FILE
 """
 
@@ -43,6 +44,10 @@ def credentials(passed_id: str | None, passed_secret: str | None, *, needed: boo
     if needed:
         raise Misconfigured(NO_CREDENTIALS)
     return None
+
+
+def legacy_keys(passed: bool | None) -> bool:
+    return os.environ.get("DOORWARD_LEGACY_KEYS") == "1" if passed is None else passed
 
 
 def client(passed_id: str | None, passed_secret: str | None) -> tuple[str, str]:

@@ -32,7 +32,7 @@ VARIABLES = (
 class Presented:
     """`environment` and `id` are what the text says of itself; a JWT says nothing before its signature was checked.
 
-    Of a foreign token nothing is known but that it is a text.
+    Of a foreign token nothing is known but that it is a text, and so of a key that the issuer imported.
     """
 
     kind: Kind
@@ -40,6 +40,7 @@ class Presented:
     environment: str = "live"
     id: str = ""
     is_foreign: bool = False
+    is_legacy: bool = False
 
 
 def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -78,8 +79,11 @@ def _text(raw: bytes) -> str:
     return api_key.strip_uri_scheme(text)
 
 
-def recognise(text: str, brand: str, *, takes_foreign: bool = False) -> Presented:
-    """Raises MalformedCredential for what cannot be a credential here, secrets of other kinds included (T160)."""
+def recognise(text: str, brand: str, *, takes_foreign: bool = False, legacy_environment: str = "") -> Presented:
+    """Raises MalformedCredential for what cannot be a credential here, secrets of other kinds included (T160).
+
+    `legacy_environment`: imported keys are taken, and are held to be of this environment until the issuer says more.
+    """
     if len(text) > LIMIT or not text.isascii():
         raise MalformedCredential("the credential is malformed")
     if text.count(".") == 2:
@@ -87,6 +91,8 @@ def recognise(text: str, brand: str, *, takes_foreign: bool = False) -> Presente
     try:
         found = api_key.parse(text, brand)
     except MalformedCredential:
+        if legacy_environment and api_key.may_be_legacy(text, brand):
+            return Presented("api_key", text, legacy_environment, is_legacy=True)
         if takes_foreign and TOKEN.fullmatch(text):
             return Presented("opaque", text, is_foreign=True)
         raise

@@ -25,6 +25,9 @@ def read(claims: Mapping[str, Any], presented: Presented, *, issuer: str, audien
         raise InvalidToken("the token has another audience", reason="wrong_audience")
     if "cnf" in claims:
         raise InvalidToken("the token is bound to a proof", reason="token_bound")
+    if presented.is_legacy and claims.get("environment", presented.environment) != presented.environment:
+        # Its text does not say so.
+        raise InvalidToken("the key is of another environment", reason="wrong_environment")
     for name, value in (("credential", presented.kind), ("environment", presented.environment)):
         if claims.get(name, value) != value:
             raise _malformed()

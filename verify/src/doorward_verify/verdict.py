@@ -39,6 +39,7 @@ class Policy:
     outage_grace: float
     takes_foreign: bool = False
     accepts_uncounted: bool = False
+    takes_legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

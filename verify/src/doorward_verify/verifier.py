@@ -67,6 +67,8 @@ class Verifier:
     keys that have limits, which nobody can count then, are among them with `on_limiter_outage="accept"` alone.
     `revocation="introspect"` wants no feed; "off" accepts JWTs until they expire and asks nobody about them.
     `opaque_tokens="any"` is for an issuer that is no Doorward: its tokens have no form, and their text is asked about.
+    `legacy_keys` is for an api that imported keys: a text without our form is asked about, by its digest and, where
+    that is not known yet, by itself. The default is what DOORWARD_LEGACY_KEYS says.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Verifier:
         environment: Literal["live", "test"] = "live",
         brand: str = "dw",
         opaque_tokens: Literal["doorward", "any"] = "doorward",
+        legacy_keys: bool | None = None,
         leeway: int = 10,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -100,6 +103,7 @@ class Verifier:
         self._policy = Policy(
             self.issuer, audience, environment, brand, leeway, revocation, on_stale, on_outage == "accept",
             outage_grace, opaque_tokens == "any", on_limiter_outage == "accept",
+            configuration.legacy_keys(legacy_keys),
         )  # fmt: skip
         credentials = configuration.credentials(verifier_id, verifier_secret, needed=revocation != "off")
         self._can_ask = credentials is not None
@@ -284,7 +288,10 @@ class Verifier:
 
     def _recognise(self, text: str) -> Presented:
         policy = self._policy
-        return credential.recognise(api_key.strip_uri_scheme(text), policy.brand, takes_foreign=policy.takes_foreign)
+        return credential.recognise(
+            api_key.strip_uri_scheme(text), policy.brand, takes_foreign=policy.takes_foreign,
+            legacy_environment=policy.environment if policy.takes_legacy else "",
+        )  # fmt: skip
 
     def _kind(self, text: str) -> str:
         try:
