@@ -5,7 +5,9 @@ What each looked like is kept in tests/browser/screenshots.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -235,6 +237,19 @@ def a_key_shown_once(page: Any, world: World) -> None:
     page.evaluate("document.getElementById('key').value = 'dw_live_' + '0Az'.repeat(16) + '00'")
 
 
+def proving_that_it_is_she(page: Any, world: World) -> None:
+    """Her sign-in was long ago."""
+    sign_in(page, world)
+    with closing(sqlite3.connect(world.doorward.directory / "doorward.db")) as database, database:
+        database.execute("UPDATE sessions SET auth_time = 1")
+    page.get_by_role("link", name="Create a key").click()
+    page.get_by_role("link", name="Invoices").click()
+    page.get_by_label("Name", exact=True).fill("nightly export")
+    page.get_by_label("Your password").fill("wrong")
+    page.get_by_role("button", name="Create the key").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
 def rotating_a_key(page: Any, world: World) -> None:
     sign_in(page, world)
     page.get_by_role("link", name="Rotate nightly export").first.click()
@@ -294,7 +309,7 @@ PAGES: tuple[Callable[[Any, World], None], ...] = (
     on_the_setup_page, set_up, without_a_setup_link, at_the_door, refused_at_the_door, asking_for_a_letter,
     a_letter_asked_for, choosing_a_password, a_password_that_is_unfit, a_password_chosen, asked_for_consent,
     asked_by_a_program_of_this_machine, on_the_way_back, her_account, choosing_what_a_key_is_for, making_a_key,
-    a_key_that_cannot_be_made, a_key_shown_once, rotating_a_key, an_empty_account,
+    a_key_that_cannot_be_made, a_key_shown_once, proving_that_it_is_she, rotating_a_key, an_empty_account,
     a_wrong_password_on_her_account, other_sessions_ended, asked_to_sign_out, asked_to_sign_out_by_an_app,
     asked_to_sign_out_wrongly, signed_out, refused,
 )  # fmt: skip

@@ -65,7 +65,7 @@ def test_a_dry_run_says_what_would_be_wrong_and_changes_nothing(legacy):
     assert ran.code == 1
     assert ran.out.splitlines()[0] == "line 3: account must be the id of an account"
     assert ran.out.splitlines()[1].startswith("line 4: key must be 16 to 512 printable")
-    assert ran.out.splitlines()[2].startswith("line 5: is the key")
+    assert ran.out.splitlines()[2] == "line 5: is in this file already"
     assert ran.out.splitlines()[3] == "Of 4 keys: 1 would be imported, 1 there already, 2 refused."
     assert legacy("keys", "list", "--json").json["items"] == []
     assert good not in ran.out + ran.err

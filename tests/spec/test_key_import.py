@@ -9,6 +9,10 @@ import time
 
 import bcrypt
 import pytest
+from tests.verify.waiting import until
+
+from doorward_verify import Verifier
+from doorward_verify.errors import InvalidToken
 
 DAY = 86_400
 
@@ -215,6 +219,7 @@ class TestEachKeyOnce:
         reply = asking(doorward, "/keys/import/check", *rows)
         assert reply.status_code == 200
         assert [one["outcome"] for one in reply.json()["results"]] == ["fit", "duplicate", "refused"]
+        assert {one["id"] for one in reply.json()["results"]} == {None}
         assert not verify(doorward, text)["active"]
 
 
@@ -306,3 +311,33 @@ class TestIntrospection:
         assert doorward.post("introspect", nobody, token=text).status_code == 401
         assert doorward.v1("POST", "/keys/verify", {"key": text}, key="dwa_live_x").status_code == 401
         assert rehashes(doorward, result["id"]) == 0
+
+
+def test_a_service_takes_them_and_hears_of_their_end(server):
+    """As it runs: the verifier's digest is not known yet, so that it shows the text once; the feed ends the key."""
+    api, account = server.an_api(legacy=True), server.an_account()["id"]
+    text = a_text("servi.ce_")
+    given = {"account": account, "api": api["id"], "scope": "invoices:read", "bcrypt": slow(text), "prefix": "servi.ce"}
+    (result,) = imported(server, given, entropy=128)
+    own = server.a_verifier(api=api["identifier"])
+    verifier = Verifier(
+        server.issuer, audience=api["identifier"], verifier_id=own["client_id"], verifier_secret=own["client_secret"],
+        ca_file=str(server.directory / "ca.pem"), legacy_keys=True,
+    )  # fmt: skip
+    try:
+        assert verifier.check(text).key_id == result["id"]
+        assert rehashes(server, result["id"]) == 1
+        with pytest.raises(InvalidToken):
+            verifier.check(text + "x")
+        server.v1("POST", f"/keys/{result['id']}/revoke")
+        until(lambda: is_refused(verifier, text))
+    finally:
+        verifier.close()
+
+
+def is_refused(verifier, text):
+    try:
+        verifier.check(text)
+    except InvalidToken:
+        return True
+    return False

@@ -71,7 +71,7 @@ class Told:
         elif result["outcome"] == "refused":
             output.say(output.printable(f"line {number}: {' '.join(filter(None, (result['field'], result['error'])))}"))
         elif result["outcome"] == "duplicate":
-            output.say(f"line {number}: is the key {result['id']} already")
+            output.say(f"line {number}: is {'the key ' + result['id'] if result['id'] else 'in this file'} already")
 
     def finish(self, *, dry: bool) -> None:
         counts = self._counts

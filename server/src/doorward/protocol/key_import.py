@@ -62,7 +62,8 @@ class ImportKeys(Strict):
 
 @dataclass(frozen=True, slots=True)
 class ImportedRowObject:
-    """`outcome` is imported, duplicate (`id` is the key that there is already), fit (when only checked) or refused."""
+    """`outcome` is imported, duplicate (`id` is the key that there is, if it is there yet), fit (when only checked) or
+    refused."""
 
     outcome: str
     id: str | None = None
@@ -137,14 +138,16 @@ def _one(
         kept = _kept(row, body, policy)
         there = next((batch.known[mac] for mac in kept.macs if mac in batch.known), None)
         if there is not None:
-            return ImportedRowObject("duplicate", there)
+            return ImportedRowObject("duplicate", there or None)
         made = _made(row, kept, body, facts, batch, policy, moment)
     except Unprocessable as refusal:
         ((name, must),) = refusal.fields
         return ImportedRowObject("refused", field=name, error=must)
     batch.keys.append(made)
-    batch.known[kept.macs[0]] = made.api_key.id
-    return ImportedRowObject(word, made.api_key.id if word == "imported" else None)
+    # What is only checked gets no id.
+    id_ = made.api_key.id if word == "imported" else ""
+    batch.known[kept.macs[0]] = id_
+    return ImportedRowObject(word, id_ or None)
 
 
 def macs(row: ImportRow, body: ImportKeys, policy: Policy) -> tuple[bytes, ...]:

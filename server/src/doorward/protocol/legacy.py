@@ -28,10 +28,10 @@ _POOLS = ((r"[0-9]", 10), (r"[a-f]", 6), (r"[g-z]", 20), (r"[A-F]", 6), (r"[G-Z]
 
 
 @dataclass(frozen=True, slots=True)
-class LegacyApis:
-    """Which apis take imported keys; whoever remembers it hears when that changes."""
+class Known:
+    """Whether there are imported keys, or may be soon; whoever remembers it hears when that changes."""
 
-    ids: frozenset[str]
+    are_there: bool
 
     @property
     def refs(self) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def _presented(read: Reader, text: str) -> key_check.Facts:
 
 def legacy(read: Reader, digest: bytes) -> ApiKeyFacts | None:
     """An imported key, whose text says nothing: it is found by its MAC."""
-    if not api_rows.legacy(read):
+    if not secret_rows.are_imported(read):
         return None
     known = (read(by_mac, mac) for mac in read.policy.pepper.macs(digest))
     return next((found for found in known if found is not None), None)

@@ -10,8 +10,7 @@ from doorward.protocol import api as protocol
 from doorward.protocol.admin import Asked
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiEvent, ApiUpdated
-from doorward.protocol.key_events import ANY, LegacyTurned
-from doorward.protocol.legacy import LegacyApis
+from doorward.protocol.key_events import LegacyTurned
 from doorward.store import rows
 from doorward.store.memory import Reader
 from doorward.store.tables import api_keys, apis, grants, verifiers
@@ -31,16 +30,6 @@ def by_id(connection: Connection, id_: str) -> Api | None:
 def _by_name(connection: Connection, name: str) -> Api | None:
     same = select(apis).where(func.lower(apis.c.name) == name.lower())
     return rows.value(Api, connection.execute(same).first())
-
-
-def _taking_legacy(connection: Connection, key: str) -> LegacyApis:  # noqa: ARG001
-    return LegacyApis(frozenset(connection.execute(select(apis.c.id).where(apis.c.legacy)).scalars()))
-
-
-def legacy(read: Reader) -> frozenset[str]:
-    """Those that take imported keys; from memory, so that of other texts the database hears nothing (T160)."""
-    found: LegacyApis | None = read(_taking_legacy, ANY)
-    return found.ids if found else frozenset()
 
 
 def create_facts(read: Reader, asked: Asked[protocol.CreateApi]) -> protocol.CreateFacts:

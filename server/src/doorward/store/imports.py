@@ -12,6 +12,7 @@ from doorward.protocol.credential import ApiKeyFacts
 from doorward.protocol.entities import Account, Api
 from doorward.protocol.secret import Secret
 from doorward.store import api_keys, apis, rows
+from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, secrets
 
@@ -44,8 +45,8 @@ def _slow(connection: Connection, prefixes: set[str]) -> dict[str, int]:
 
 
 def candidates(read: Reader, shown: rehash.Shown) -> tuple[Secret, ...]:
-    """Those of the public beginning of a text; none where the text is known already, or no api takes such keys."""
-    if not apis.legacy(read) or api_keys.legacy(read, shown.digest) is not None:
+    """Those of the public beginning of a text; none where the text is known already, or nothing was imported."""
+    if not secret_rows.are_imported(read) or api_keys.legacy(read, shown.digest) is not None:
         return ()
     fits = secrets.c.legacy.in_(shown.prefixes) & secrets.c.bcrypt.is_not(None)
     query = select(secrets).where(fits).order_by(secrets.c.legacy.desc(), secrets.c.id).limit(CANDIDATES)

@@ -6,6 +6,8 @@ from typing import Any, assert_never
 
 from sqlalchemy import Connection, select, update
 
+from doorward.protocol.key_events import ANY
+from doorward.protocol.legacy import Known
 from doorward.protocol.rotation_events import (
     ApiKeyOverlapBegun,
     ApiKeyRotated,
@@ -15,7 +17,8 @@ from doorward.protocol.rotation_events import (
 )
 from doorward.protocol.secret import Secret
 from doorward.store import rows
-from doorward.store.tables import api_keys, clients, secrets, verifiers
+from doorward.store.memory import Reader
+from doorward.store.tables import api_keys, apis, clients, secrets, verifiers
 
 
 def of(connection: Connection, owner_id: str) -> tuple[Secret, ...]:
@@ -29,6 +32,18 @@ def waiting(connection: Connection, owner_id: str, successor_id: str) -> Secret 
     """The one whose overlap begins when its successor is used."""
     waits = (secrets.c.owner_id == owner_id) & secrets.c.overlap.is_not(None) & (secrets.c.id != successor_id)
     return rows.value(Secret, connection.execute(select(secrets).where(waits)).first())
+
+
+def _imported(connection: Connection, key: str) -> Known:  # noqa: ARG001
+    taken = select(apis.c.id).where(apis.c.legacy).limit(1)
+    kept = select(secrets.c.id).where(secrets.c.legacy.is_not(None)).limit(1)
+    return Known(any(connection.execute(query).first() is not None for query in (taken, kept)))
+
+
+def are_imported(read: Reader) -> bool:
+    """Whether a text without our form may be a key; from memory, so that the database is not asked in vain (T160)."""
+    found: Known | None = read(_imported, ANY)
+    return found is not None and found.are_there
 
 
 def apply(connection: Connection, event: OfSecrets) -> None:

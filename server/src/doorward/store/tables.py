@@ -90,9 +90,9 @@ secrets = Table(
     _at("overlap", nullable=True), _text("legacy", nullable=True), _text("bcrypt", nullable=True),
 )  # fmt: skip
 
-# Secrets that are known by a slow hash alone are found by the public beginning of their texts.
-_is_slow = secrets.c.bcrypt.is_not(None)
-Index("ix_secrets_legacy", secrets.c.legacy, sqlite_where=_is_slow, postgresql_where=_is_slow)
+# Imported secrets that are known by a slow hash alone are found by the public beginning of their texts.
+_is_imported = secrets.c.legacy.is_not(None)
+Index("ix_secrets_legacy", secrets.c.legacy, sqlite_where=_is_imported, postgresql_where=_is_imported)
 
 clients = Table(
     "clients", metadata, _id(), _text("account_id", ForeignKey("accounts.id"), index=True), _text("name"),

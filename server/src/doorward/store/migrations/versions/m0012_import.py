@@ -16,5 +16,5 @@ def upgrade() -> None:
     op.create_index("ix_api_keys_user_id", "api_keys", ["user_id"])
     op.add_column("secrets", sa.Column("legacy", sa.Text, nullable=True))
     op.add_column("secrets", sa.Column("bcrypt", sa.Text, nullable=True))
-    slow = sa.text("bcrypt IS NOT NULL")
-    op.create_index("ix_secrets_legacy", "secrets", ["legacy"], sqlite_where=slow, postgresql_where=slow)
+    imported = sa.text("legacy IS NOT NULL")
+    op.create_index("ix_secrets_legacy", "secrets", ["legacy"], sqlite_where=imported, postgresql_where=imported)
