@@ -145,6 +145,12 @@ def test_a_bar_moves_on_a_terminal_alone(legacy, monkeypatch, tmp_path):
     assert "importing" in legacy("keys", "import", str(old), *HASHED).err
 
 
+def test_a_service_is_told_that_there_are_such_keys(acme):
+    assert "LEGACY" not in acme("verifiers", "create", "--api", "Invoices", "-o", "env").out
+    acme("apis", "update", "Invoices", "--legacy")
+    assert "DOORWARD_LEGACY_KEYS=1\n" in acme("verifiers", "create", "--api", "Invoices", "-o", "env").out
+
+
 def test_an_api_says_what_it_takes(acme):
     shown = acme("apis", "update", "Invoices", "--legacy", "--self-service", "invoices:read", "--json").json
     assert (shown["legacy"], shown["self_service"]) == (True, ["invoices:read"])

@@ -108,7 +108,7 @@ def test_only_a_known_verifier_of_the_version_that_was_read_is_revoked() -> None
 
 def test_a_verifier_is_shown_without_its_secret() -> None:
     assert verifier.show(a_verifier(), POLICY) == VerifierObject(
-        "verifier_1", IDENTIFIER, "billing", "https://auth.example.com", "active", EARLIER, None, 1
+        "verifier_1", IDENTIFIER, "billing", "https://auth.example.com", "active", EARLIER, None, 1, False
     )
     assert VERIFIER_SECRET not in repr(a_verifier())
 

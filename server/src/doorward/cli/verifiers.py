@@ -51,6 +51,7 @@ def variables(admin: AdminApi, verifier: Object) -> dict[str, str | None]:
         "DOORWARD_VERIFIER_ID": verifier["client_id"],
         "DOORWARD_VERIFIER_SECRET": verifier["client_secret"],
         "DOORWARD_CA_FILE": None if admin.ca_file is None else str(admin.ca_file),
+        "DOORWARD_LEGACY_KEYS": "1" if verifier["legacy_keys"] else None,
     }
 
 

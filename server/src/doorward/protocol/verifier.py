@@ -35,6 +35,7 @@ class VerifierObject:
     created_at: int
     revoked_at: int | None
     version: int
+    legacy_keys: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +113,5 @@ def _fields(facts: VerifierFacts, policy: Policy) -> dict[str, Any]:
         "created_at": verifier.created_at,
         "revoked_at": verifier.revoked_at,
         "version": verifier.version,
+        "legacy_keys": facts.api.legacy,
     }

@@ -27,6 +27,7 @@ from doorward.protocol.entities import Api
 from doorward.protocol.form import Form
 from doorward.protocol.member_keys import Held, Offer, Proof, SignInOld
 from doorward.protocol.password import Checked, WrongPassword
+from doorward.protocol.policy import DAY
 from doorward.protocol.refusal import Conflict, NotFound, Refusal, TemporarilyUnavailable, Unprocessable
 from doorward.protocol.session import SessionFacts
 from doorward.protocol.sign_in import SlowDown
@@ -47,7 +48,6 @@ from doorward.web.sign_in import PASSWORD_LIMIT, admitted, session_of, settled
 TICKED = "scope."
 # What the reader may mend on the page where it was refused.
 MENDABLE = (Unprocessable, Conflict, WrongPassword, SignInOld, SlowDown, TemporarilyUnavailable)
-DAY = 86_400
 Answer = Callable[[Incoming, SessionFacts], Awaitable[Reply]]
 
 
