@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -51,8 +52,7 @@ def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
         return await render(runtime, known.checked)
 
     async def decide(incoming: Incoming, question: bytes) -> Any:
-        brand = runtime.policy.brand
-        who = administration.presented(incoming.all(b"authorization"), incoming.address, brand)
+        who = administration.presented(incoming.all(b"authorization"), incoming.address, runtime.policy.brand)
         incoming.actor = who.secret_id
         try:
             document, _ = await incoming.document()
@@ -60,12 +60,9 @@ def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
         except REFUSED:
             await admit(incoming, None, route.scope)
             raise
-        before = _facts(warm, who, asked.body, brand)
-        request = administration.Request(who, asked)
-        checked = await slow_keys.answered(
-            incoming, slow_keys.checked(asked.body),
-            lambda: run(exchange, request, runtime.store, _as_it_is, incoming.context),
-        )  # fmt: skip
+        before = _facts(warm, who, asked.body, runtime.policy.brand)
+        ask = partial(run, exchange, administration.Request(who, asked), runtime.store, _as_it_is, incoming.context)
+        checked = await slow_keys.answered(incoming, slow_keys.checked(asked.body), ask)
         if len(before) == 2 and key_check.holds(checked):
             warm.keep(question, Settled(incoming.actor, checked), before, _until(before))
         return checked
