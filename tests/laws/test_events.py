@@ -13,6 +13,7 @@ from tests.laws.modules import ROOT, Module, modules
 from doorward.protocol import (
     authorization_events,
     events,
+    exposure_events,
     key_events,
     leak_events,
     people_events,
@@ -22,7 +23,8 @@ from doorward.protocol import (
 )
 
 MODULES = (
-    events, authorization_events, key_events, leak_events, people_events, rotation_events, signing_key_events,
+    events, authorization_events, exposure_events, key_events, leak_events, people_events, rotation_events,
+    signing_key_events,
     upstream_events,
 )  # fmt: skip
 COMMIT = "server/src/doorward/store/commit.py"

@@ -87,7 +87,7 @@ def test_http_goes_out_through_fetch_and_the_command_line_alone() -> None:
 def test_the_verifier_depends_on_cryptography_alone() -> None:
     shells = (
         "asgi.py", "client.py", "fastapi.py", "fastapi_routes.py", "flask.py", "django.py", "fastmcp.py", "litestar.py",
-        "mcp.py",
+        "django_request.py", "mcp.py",
         "rest_framework.py", "starlette.py", "testing/",
     )  # fmt: skip
     assert foreign_imports([module for module in modules(VERIFIER) if not module.is_in(*shells)]) == []

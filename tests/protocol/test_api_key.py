@@ -56,6 +56,8 @@ SHOWN = KeyObject(
     [],
     [],
     None,
+    None,
+    None,
 )
 
 

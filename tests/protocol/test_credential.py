@@ -142,6 +142,8 @@ def test_what_is_told_of_a_key_is_what_is_told_of_a_token() -> None:
         "key_id": "key_1",
         "environment": "live",
         "exp": NOW + DAY,
+        "transports": ["bearer", "header"],
+        "browsers": "flag",
     }
 
 

@@ -39,6 +39,7 @@ from tests.protocol.given import (
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
+from doorward.protocol import exposure_events as x
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
@@ -146,6 +147,8 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (r.ApiKeyRotated(an_api_key(), NEWER, (SECRET,)), "api_key/key_1", {"secret": NEWER.id, "retired": [SECRET.id]}),
     (r.ApiKeyOverlapBegun(an_api_key(), replace(SECRET, expires_at=NOW)), "api_key/key_1",
         {"waiting": SECRET.id, "ends_at": NOW}),
+    (x.ApiKeySeen(an_api_key(), "url", NOW), "api_key/key_1",
+        {"account": "acme", "api": "api_1", "where": "url", "seen_at": NOW}),
     (r.ClientSecretRotated(a_client().client, NEWER, (SECRET,)), "client/client_1",
         {"secret": NEWER.id, "retired": [SECRET.id]}),
     (r.VerifierSecretRotated(a_verifier().verifier, NEWER, ()), "verifier/verifier_1",

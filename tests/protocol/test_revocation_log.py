@@ -34,6 +34,7 @@ from tests.protocol.given import (
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
+from doorward.protocol import exposure_events as x
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
@@ -86,6 +87,7 @@ SILENT: tuple[Event, ...] = (
     e.ApiDeleted(an_api()),
     e.AccountCreated(an_account()),
     e.ApiKeyCreated(an_api_key(), kept(KEY, "key_1")),
+    x.ApiKeySeen(an_api_key(), "url", NOW),
     e.ClientCreated(a_client().client, kept(CLIENT_SECRET, "client_1"), (GRANT,)),
     e.GrantCreated(GRANT),
     e.VerifierCreated(a_verifier().verifier, a_verifier().secrets[0]),

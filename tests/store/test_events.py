@@ -47,6 +47,7 @@ from tests.store.committing import (
 
 from doorward.protocol import authorization_events, key_events, leak_events, upstream_events
 from doorward.protocol import events as e
+from doorward.protocol import exposure_events as x
 from doorward.protocol import people_events as p
 from doorward.protocol import rotation_events as r
 from doorward.protocol import signing_key_events as s
@@ -124,6 +125,8 @@ CHANGED: tuple[tuple[Event, Table, Any], ...] = (
         tables.verifiers, later(a_verifier().verifier, **REVOKED)),
     (r.ApiKeyRotated(later(an_api_key(), updated_at=NOW), NEWER, ()), tables.api_keys,
         later(an_api_key(), updated_at=NOW)),
+    # It is no new version, so that nobody who is changing the key for himself is refused.
+    (x.ApiKeySeen(an_api_key(), "url", NOW), tables.api_keys, an_api_key(seen_in_url_at=NOW)),
     (r.ClientSecretRotated(later(a_client().client, updated_at=NOW), NEWER, ()), tables.clients,
         later(a_client().client, updated_at=NOW)),
     (r.VerifierSecretRotated(later(a_verifier().verifier), NEWER, ()), tables.verifiers,

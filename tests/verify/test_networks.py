@@ -74,11 +74,11 @@ class Recording(Verifier):
         super().__init__("https://auth.example.com", audience="https://api.example.com", revocation="off")
         self.seen: list[str | None] = []
 
-    def check(self, text: str, address: str | None = None, cost: int = 1) -> Verified:
+    def check(self, text: str, address: str | None = None, *_: Any, **__: Any) -> Verified:
         self.seen.append(address)
         raise InvalidToken("the credential is unknown", reason="credential_unknown")
 
-    async def acheck(self, text: str, address: str | None = None, cost: int = 1) -> Verified:
+    async def acheck(self, text: str, address: str | None = None, *_: Any, **__: Any) -> Verified:
         return self.check(text, address)
 
 

@@ -190,7 +190,7 @@ def call(app, credential=None):
     sent = []
     async def send(message):
         sent.append(message)
-    headers = [] if credential is None else [(b"x-api-key", credential.encode())]
+    headers = [] if credential is None else [(b"authorization", b"Bearer " + credential.encode())]
     asyncio.run(app({"type": "http", "path": "/", "headers": headers}, None, send))
     return sent[0]["status"], sent[1]["body"]
 """

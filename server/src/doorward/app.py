@@ -19,6 +19,7 @@ from doorward.protocol import (
     api,
     api_key,
     client,
+    exposure,
     feed,
     first_sign_in,
     grant,
@@ -112,6 +113,9 @@ FEED: Mapping[str, Exchange[Any, Any, Any]] = {
 USAGE: Mapping[str, Exchange[Any, Any, Any]] = {
     "/usage": Exchange(usage.parse, verifiers.usage_facts, usage.decide),
 }
+
+# What else verifiers tell there: keys that were seen where they do not belong.
+EXPOSURES: Exchange[Any, Any, None] = Exchange(exposure.parse, api_keys.exposure_facts, exposure.decide)
 
 # Of any origin, several at once: what is ours ends.
 LEAKS: Exchange[tuple[leak.Report, ...], leak.BatchFacts, tuple[leak.Outcome, ...]] = Exchange(

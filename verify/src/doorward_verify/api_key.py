@@ -67,6 +67,11 @@ def may_be_legacy(text: str, brand: str = "dw") -> bool:
     return _LEGACY.fullmatch(text) is not None and text.count(".") != 2 and not is_ours
 
 
+def has_form(text: str) -> bool:
+    """Whether it looks like a secret, of whatever brand."""
+    return _FORM.fullmatch(text) is not None
+
+
 def digest(text: str) -> bytes:
     """SHA-256 of the full text: what leaves the service in its place."""
     return hashlib.sha256(text.encode()).digest()

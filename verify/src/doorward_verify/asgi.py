@@ -6,17 +6,13 @@ app = guard.middleware("invoices:read")(app)    scope["doorward.verified"], requ
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Unpack
+from collections.abc import Callable
+from typing import Unpack
 
+from doorward_verify.asgi_request import App, Receive, Scope, Send, address, in_body, unkept
 from doorward_verify.challenge import Answer
 from doorward_verify.door import Door
 from doorward_verify.needs import Needs, Wanted
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 VERIFIED = "doorward.verified"
 DENIAL = "websocket.http.response"
@@ -42,12 +38,6 @@ class Reply:
         await send({"type": f"{kind}.body", "body": body})
 
 
-def address(scope: Mapping[str, Any]) -> str | None:
-    """Where a request came from, as the server says; behind a proxy it has to be told whom to believe."""
-    client = scope.get("client")
-    return client[0] if client else None
-
-
 def guarded(app: App, door: Door, needs: Needs) -> App:
     """The application behind the door. Where the door has metadata, they are served in front of it."""
     metadata_path = None if door.resource_metadata is None else door.metadata_path
@@ -57,12 +47,13 @@ def guarded(app: App, door: Door, needs: Needs) -> App:
             return await app(scope, receive, send)
         if scope["type"] == "http" and scope["path"] == metadata_path:
             return await Reply(door.metadata_answer)(scope, receive, send)
-        found = await door.acheck(scope["headers"], needs, address(scope))
+        keys, receive = await in_body(door, scope, receive)
+        found = await door.acheck(scope["headers"], needs, address(scope), scope.get("query_string", b""), keys)
         if isinstance(found, Answer):
             return await Reply(found)(scope, receive, send)
         scope[VERIFIED] = found
         scope.setdefault("state", {})["verified"] = found
-        return await app(scope, receive, send)
+        return await app(scope, receive, unkept(scope, send))
 
     return admit
 

@@ -2,22 +2,33 @@
 
 Authorization: Bearer eyJ... | dwo_live_... | dw_live_...
 X-API-Key: dw_live_...
+Authorization: Basic base64("dw_live_...:")         as Stripe's clients do; or base64("user:dw_live_...")
+GET /invoices?api_key=dw_live_...
+
+Which of these an api takes is not known before its key is: see `arrival`.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from doorward_verify import api_key
+from doorward_verify import api_key, body
 from doorward_verify.api_key import MalformedCredential
+from doorward_verify.arrival import Arrival
 from doorward_verify.errors import CredentialMissing, InvalidRequest
 from doorward_verify.jwt import LIMIT
 from doorward_verify.verified import Kind
 
 FIELDS = frozenset({b"authorization", b"x-api-key"})
+# What only browsers send; pages cannot leave it out.
+ORIGIN, FETCH = b"origin", b"sec-fetch-"
+# On every answer to a request whose URL holds a credential (RFC 6750 §2.3): it is to be kept nowhere.
+OF_EXPOSED = {"referrer-policy": "no-referrer", "cache-control": "no-store"}
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token, RFC 6750 §2.1
 KINDS: dict[str, Kind] = {"": "api_key", "o": "opaque"}
 
@@ -43,15 +54,35 @@ class Presented:
     is_legacy: bool = False
 
 
-def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The text of the one credential, from lower-case header names. Two credentials are none (RFC 6750 §3.1, T162)."""
-    sent = [header for header in headers if header[0] in FIELDS]
-    if len(sent) > 1:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    text: str = field(repr=False)
+    arrival: Arrival
+
+
+def sent(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", in_body: Sequence[str] = ()) -> Sent:
+    """The one credential, from lower-case header names. Two credentials are none (RFC 6750 §3.1, T162)."""
+    fields, from_browser = [], False
+    for header in headers:
+        if header[0] in FIELDS:
+            fields.append(header)
+        elif header[0] == ORIGIN or header[0].startswith(FETCH):
+            from_browser = True
+    in_url = in_query(query)
+    if len(fields) + len(in_url) + len(in_body) > 1:
         raise InvalidRequest("more than one credential was sent")
-    if not sent:
+    if fields:
+        raw, transport = _of_field(*fields[0])
+    elif in_url or in_body:
+        raw, transport = (*in_url, *in_body)[0].encode("utf-8", "surrogatepass"), "query" if in_url else "body"
+    else:
         raise CredentialMissing("no credential was sent")
-    name, value = sent[0]
-    return _text(value if name == b"x-api-key" else _bearer(value))
+    return Sent(_text(raw), Arrival(transport, from_browser))
+
+
+def in_query(query: bytes) -> tuple[str, ...]:
+    """The keys in a URL; most URLs have none, which costs next to nothing."""
+    return body.in_form(query) if b"api_key" in query or b"%" in query else ()
 
 
 def fields(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
@@ -61,14 +92,37 @@ def fields(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
         for name, variable, joint in VARIABLES
         if variable in environ
         for value in joint.split(environ[variable])
+    ] + [
+        (variable[5:].replace("_", "-").lower().encode(), b"")
+        for variable in environ
+        if variable == "HTTP_ORIGIN" or variable.startswith("HTTP_SEC_FETCH_")
     ]
 
 
-def _bearer(value: bytes) -> bytes:
+def _of_field(name: bytes, value: bytes) -> tuple[bytes, str]:
+    if name == b"x-api-key":
+        return value, "header"
     scheme, _, rest = value.partition(b" ")
-    if scheme.lower() != b"bearer":
-        raise CredentialMissing("the authorization scheme is not Bearer")
-    return rest.strip(b" ")
+    match scheme.lower():
+        case b"bearer":
+            return rest.strip(b" "), "bearer"
+        case b"basic":
+            return _of_basic(rest.strip(b" ")), "basic"
+    raise CredentialMissing("the authorization scheme is neither Bearer nor Basic")
+
+
+def _of_basic(value: bytes) -> bytes:
+    """RFC 7617: the key is the user name or the password; what holds none is for somebody else."""
+    try:
+        user, _, password = base64.b64decode(value, validate=True).partition(b":")
+    except binascii.Error:
+        user = password = b""
+    found = [part for part in (user, password) if api_key.has_form(part.decode("latin-1"))]
+    if len(found) > 1:
+        raise InvalidRequest("more than one credential was sent")
+    if not found:
+        raise CredentialMissing("the Basic credentials hold no key")
+    return found[0]
 
 
 def _text(raw: bytes) -> str:

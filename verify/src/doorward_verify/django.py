@@ -17,8 +17,8 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
-from doorward_verify import credential
 from doorward_verify.challenge import Answer
+from doorward_verify.django_request import sent, unkept
 from doorward_verify.door import Door
 from doorward_verify.needs import Needs, Wanted
 
@@ -38,15 +38,17 @@ class Guard(Door):
             async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
                 if request.path == metadata_path:
                     return self.metadata(request)
-                request.verified = found = await self.acheck(credential.fields(request.META), needs, address(request))
-                return response(found) if isinstance(found, Answer) else await view(request, *args, **kwargs)
+                request.verified = found = await self.acheck(*sent(self, request, needs))
+                if isinstance(found, Answer):
+                    return response(found)
+                return unkept(request, await view(request, *args, **kwargs))
 
             @wraps(view)
             def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
                 if request.path == metadata_path:
                     return self.metadata(request)
-                request.verified = found = self.check(credential.fields(request.META), needs, address(request))
-                return response(found) if isinstance(found, Answer) else view(request, *args, **kwargs)
+                request.verified = found = self.check(*sent(self, request, needs))
+                return response(found) if isinstance(found, Answer) else unkept(request, view(request, *args, **kwargs))
 
             return guarded_async if iscoroutinefunction(view) else guarded
 
@@ -56,11 +58,6 @@ class Guard(Door):
     def metadata(self, _: HttpRequest) -> HttpResponse:
         """A view for `metadata_path`."""
         return response(self.metadata_answer)
-
-
-def address(request: Any) -> str | None:
-    found = request.META.get("REMOTE_ADDR")
-    return str(found) if found else None
 
 
 def response(answer: Answer) -> HttpResponse:

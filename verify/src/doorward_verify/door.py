@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from doorward_verify import challenge, credential, protected_resource
@@ -17,27 +18,39 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 class Door:
     """What every Guard is, whatever its framework. With `resource_metadata`, the document that
-    protected_resource.resource_metadata makes, every challenge points to it.
+    protected_resource.resource_metadata makes, every challenge points to it. With `body`, a key may be a member
+    `api_key` of the body too, if the api allows that: of a form or JSON object of at most 64 KiB.
     """
 
-    def __init__(self, verifier: Verifier, resource_metadata: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, verifier: Verifier, resource_metadata: Mapping[str, Any] | None = None, *, body: bool = False
+    ) -> None:  # fmt: skip
         self.verifier = verifier
+        self.reads_body = body
         self.resource_metadata = resource_metadata
         resource = None if resource_metadata is None else resource_metadata["resource"]
         self._metadata_url = None if resource is None else protected_resource.metadata_url(resource)
 
-    def check(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
+    def check(
+        self, headers: Headers, needs: Needs, address: str | None = None, query: bytes = b"",
+        in_body: Sequence[str] = (),
+    ) -> Verified | Answer | None:  # fmt: skip
         """None where a credential is optional and none was shown. May wait for the server."""
         try:
-            return self._admit(self.verifier.check(credential.from_headers(headers), address, needs.cost), needs)
+            sent = credential.sent(headers, query, in_body)
+            return self._admit(self.verifier.check(sent.text, address, needs.cost, arrival=sent.arrival), needs)
         except DoorwardError as error:
-            return self._refuse(error, needs)
+            return self._refuse(error, needs, query)
 
-    async def acheck(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
+    async def acheck(
+        self, headers: Headers, needs: Needs, address: str | None = None, query: bytes = b"",
+        in_body: Sequence[str] = (),
+    ) -> Verified | Answer | None:  # fmt: skip
         try:
-            return self._admit(await self.verifier.acheck(credential.from_headers(headers), address, needs.cost), needs)
+            sent = credential.sent(headers, query, in_body)
+            return self._admit(await self.verifier.acheck(sent.text, address, needs.cost, arrival=sent.arrival), needs)
         except DoorwardError as error:
-            return self._refuse(error, needs)
+            return self._refuse(error, needs, query)
 
     @property
     def metadata_path(self) -> str:
@@ -56,7 +69,11 @@ class Door:
         needs.check(caller, self.verifier._clock())
         return caller
 
-    def _refuse(self, error: DoorwardError, needs: Needs) -> Answer | None:
+    def _refuse(self, error: DoorwardError, needs: Needs, query: bytes) -> Answer | None:
         if needs.optional and isinstance(error, CredentialMissing):
             return None
-        return challenge.completed(self.verifier.answer(error), needs.scope, self._metadata_url)
+        answer = challenge.completed(self.verifier.answer(error), needs.scope, self._metadata_url)
+        if not credential.in_query(query):
+            return answer
+        # It is not to be stored as it is.
+        return replace(answer, headers=(*answer.headers, ("referrer-policy", "no-referrer")))

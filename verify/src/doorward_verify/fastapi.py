@@ -13,8 +13,9 @@ from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 
-from doorward_verify import asgi, fastapi_routes
+from doorward_verify import asgi, asgi_request, credential, fastapi_routes
 from doorward_verify.challenge import Answer
 from doorward_verify.needs import Needs, Wanted
 from doorward_verify.verified import Verified
@@ -56,13 +57,17 @@ class Guard(asgi.Guard):
         needs = Needs.of(*scope, **wanted)
 
         async def caller(
-            connection: HTTPConnection, _bearer: None = Depends(BEARER), _api_key: None = Depends(API_KEY)
-        ) -> Verified | None:
-            found = await self.acheck(connection.scope["headers"], needs, asgi.address(connection.scope))
+            connection: HTTPConnection, response: Response,
+            _bearer: None = Depends(BEARER), _api_key: None = Depends(API_KEY),
+        ) -> Verified | None:  # fmt: skip
+            scope, keys = connection.scope, await asgi_request.keys_in(self, connection)
+            found = await self.acheck(scope["headers"], needs, asgi_request.address(scope), scope["query_string"], keys)
             if not isinstance(found, Answer):
+                if credential.in_query(scope["query_string"]):
+                    response.headers.update(credential.OF_EXPOSED)
                 return found
             # Without a place to install it, the handler goes where this request looks handlers up.
-            handlers = connection.scope.get("starlette.exception_handlers", ({}, {}))[0]
+            handlers = scope.get("starlette.exception_handlers", ({}, {}))[0]
             handlers.setdefault(Refused, refuse)
             raise Refused(found)
 

@@ -147,9 +147,9 @@ class FeedSource:
         keys = {kid: key for kid, key in self._keys.items() if kid not in withdrawn}
         return feed_message.heartbeat(text, keys, issuer=self._issuer, audience=self._audience)
 
-    def tell(self, usage: Batch) -> None:
+    def tell(self, usage: Batch, seen: Batch | None = None) -> None:
         """Of any thread. Raises Unavailable when it is worth another try."""
-        body = json.dumps({"usage": usage}).encode()
+        body = json.dumps({"usage": usage} | ({"seen": seen} if seen else {})).encode()
         url = self._endpoints.usage
         assert url is not None, "nobody wants to know"
         status = self._outbound.post(url, body, self._authorization, content_type="application/json").status

@@ -79,6 +79,12 @@ REASONS = (
     Reason(27, "limits_uncountable", 503, "temporarily_unavailable",
            "The key has limits, and nobody can count them at the moment.",
            "Try again after Retry-After seconds; see `on_limiter_outage` of the verifier."),
+    Reason(70, "transport_not_allowed", 400, "invalid_request",
+           "The credential is good, and was sent in a way that the api does not take.",
+           "Send it as `Authorization: Bearer ...`, or as `doorward apis show` says; a key that was in a URL was "
+           "logged on its way: rotate it."),
+    Reason(71, "key_in_browser", 400, "invalid_request", "A live key was sent by a browser, whose user can read it.",
+           "Keep live keys on servers, and rotate this one; apps in browsers use the code flow with PKCE."),
 )  # fmt: skip
 
 BY_NAME = {reason.name: reason for reason in REASONS}

@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from doorward_verify import credential, django
+from doorward_verify import django, django_request
 from doorward_verify.challenge import Answer
 from doorward_verify.needs import Needs, Wanted
 from doorward_verify.verified import Verified
@@ -53,7 +53,8 @@ class Guard(django.Guard):
 
         class Authentication(BaseAuthentication):  # type: ignore[misc]
             def authenticate(self, request: Request) -> tuple[Caller, Verified] | None:
-                found = guard.check(credential.fields(request.META), Needs(optional=True), django.address(request))
+                django_request.unkept(request, request.parser_context["view"].headers)
+                found = guard.check(*django_request.sent(guard, request._request, Needs(optional=True)))
                 if isinstance(found, Answer):
                     raise Refused(found)
                 return None if found is None else (Caller(found), found)
@@ -70,7 +71,7 @@ class Guard(django.Guard):
 
         class Permission(BasePermission):  # type: ignore[misc]
             def has_permission(self, request: Request, _: Any) -> bool:
-                found = guard.check(credential.fields(request.META), needs, django.address(request))
+                found = guard.check(*django_request.sent(guard, request._request, needs))
                 if isinstance(found, Answer):
                     raise Refused(found)
                 return True

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from doorward_verify import asgi
+from doorward_verify import asgi, asgi_request, credential
 from doorward_verify.challenge import Answer
 from doorward_verify.needs import Needs, Wanted
 
@@ -32,15 +32,25 @@ class Guard(asgi.Guard):
             @wraps(endpoint)
             async def guarded(*args: Any, **kwargs: Any) -> Any:
                 connection = next(arg for arg in args if isinstance(arg, HTTPConnection))
-                found = await self.acheck(connection.scope["headers"], needs, asgi.address(connection.scope))
+                scope, keys = connection.scope, await asgi_request.keys_in(self, connection)
+                found = await self.acheck(
+                    scope["headers"], needs, asgi_request.address(scope), scope["query_string"], keys
+                )
                 if isinstance(found, Answer):
                     return await _refuse(connection, asgi.Reply(found))
                 connection.state.verified = found
-                return await run(*args, **kwargs)
+                return _unkept(scope, await run(*args, **kwargs))
 
             return guarded
 
         return decorate
+
+
+def _unkept(scope: Any, response: Any) -> Any:
+    """Of a WebSocket there is no response."""
+    if response is not None and credential.in_query(scope["query_string"]):
+        response.headers.update(credential.OF_EXPOSED)
+    return response
 
 
 async def _refuse(connection: HTTPConnection, reply: asgi.Reply) -> asgi.Reply | None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from doorward_verify.errors import Unavailable
+from doorward_verify.sightings import Sightings
 from doorward_verify.verified import Verified
 
 INTERVAL = 10.0
@@ -32,6 +33,9 @@ class NoUsage:
     is_waiting = False
 
     def count(self, verified: Verified) -> None:
+        pass
+
+    def see(self, verified: Verified, where: str) -> None:
         pass
 
     def send_soon(self) -> None:
@@ -55,7 +59,7 @@ class _Counted(NamedTuple):
 class Usage(NoUsage):
     """Any thread counts; `send_soon` is called regularly. `tell` sends a batch, and raises Unavailable to keep it."""
 
-    def __init__(self, tell: Callable[[Batch], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tell: Callable[..., None], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._tell, self._monotonic = tell, monotonic
         self.dropped = 0
         self._begin()
@@ -67,6 +71,7 @@ class Usage(NoUsage):
         self._kinds: dict[str, str] = {}
         self._late: dict[str, _Counted] = {}
         self._unsent: dict[tuple[str, str], tuple[int, int]] = {}
+        self._sightings = Sightings(lambda seen: self._tell([], seen))
         self._due_at = self._monotonic() + INTERVAL
 
     def after_fork(self) -> None:
@@ -80,6 +85,11 @@ class Usage(NoUsage):
             self._count_first(verified)
         else:
             next(uses)
+
+    def see(self, verified: Verified, where: str) -> None:
+        """A key where it does not belong."""
+        if verified.key_id:
+            self._sightings.note(verified.key_id, where)
 
     def _count_first(self, verified: Verified) -> None:
         kind, name = ("api_key", verified.key_id) if verified.key_id else ("grant", verified.grant_id)
@@ -95,7 +105,7 @@ class Usage(NoUsage):
     @property
     def is_waiting(self) -> bool:  # type: ignore[override]  # read only there too
         """Whether there is anything to tell."""
-        return bool(self._uses or self._unsent)
+        return bool(self._uses or self._unsent or self._sightings.is_waiting)
 
     def send_soon(self) -> None:
         """Starts to send what was counted, when it is time: whoever calls must not wait for the server."""
@@ -118,6 +128,7 @@ class Usage(NoUsage):
                 self._tell([_member(*one) for one in batch])
                 for name, _ in batch:
                     del self._unsent[name]
+            self._sightings.send()
         except Unavailable:
             pass
         finally:

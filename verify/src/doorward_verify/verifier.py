@@ -28,6 +28,7 @@ from doorward_verify import (
     networks,
     request_id,
 )
+from doorward_verify.arrival import AS_BEARER, Arrival, exposures, take
 from doorward_verify.asking import Asking
 from doorward_verify.credential import Presented
 from doorward_verify.errors import DoorwardError, InvalidToken, Misconfigured, Unavailable
@@ -126,17 +127,20 @@ class Verifier:
         self._asking = Asking(self._source, memory, policy, view.line, steady, monotonic)
         self._tally = Tally()
 
-    def check(self, text: str, address: str | None = None, cost: int = 1) -> Verified:
+    def check(
+        self, text: str, address: str | None = None, cost: int = 1, *, arrival: Arrival = AS_BEARER
+    ) -> Verified:  # fmt: skip
         """What is proved by this credential. Raises a DoorwardError. May wait for the server.
 
         `address` is where the request came from: without it a key that is bound to networks is refused. `cost` is what
-        the request takes of a key's limits.
+        the request takes of a key's limits. `arrival` is how the credential came: its api may not take keys in every
+        way.
         """
         try:
             found = self._at_hand(text, cost)
             if found is None:
                 found = self._ask(text, cost)
-            networks.admit(found, address)
+            self._admit(found, address, arrival)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
@@ -144,13 +148,15 @@ class Verifier:
         self._view.feed.usage.count(found)
         return found
 
-    async def acheck(self, text: str, address: str | None = None, cost: int = 1) -> Verified:
+    async def acheck(
+        self, text: str, address: str | None = None, cost: int = 1, *, arrival: Arrival = AS_BEARER
+    ) -> Verified:  # fmt: skip
         """The same without blocking the loop: only what must wait goes to a thread."""
         try:
             found = self._at_hand(text, cost)
             if found is None:
                 found = await asyncio.to_thread(self._ask, text, cost)
-            networks.admit(found, address)
+            self._admit(found, address, arrival)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
@@ -158,12 +164,21 @@ class Verifier:
         self._view.feed.usage.count(found)
         return found
 
-    def known(self, text: str, address: str | None = None, cost: int = 1) -> Verified | None:
+    def known(
+        self, text: str, address: str | None = None, cost: int = 1, *, arrival: Arrival = AS_BEARER
+    ) -> Verified | None:  # fmt: skip
         """The answer, if it can be given without asking anybody; a refusal is raised at once."""
         found = self._at_hand(text, cost)
         if found is not None:
-            networks.admit(found, address)
+            self._admit(found, address, arrival)
         return found
+
+    def _admit(self, found: Verified, address: str | None, arrival: Arrival) -> None:
+        """A good credential may still have come from where, or in a way, that it must not. It is noted first."""
+        for where in exposures(found, arrival):
+            self._view.feed.usage.see(found, where)
+        networks.admit(found, address)
+        take(found, arrival)
 
     def _at_hand(self, text: str, cost: int) -> Verified | None:
         digest = sha256(text.encode("utf-8", "surrogatepass")).digest()

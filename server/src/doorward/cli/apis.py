@@ -12,10 +12,12 @@ from doorward.cli.durations import full, seconds, span
 from doorward.cli.limits import NoLimits, Quota, Rate, limits, lines
 from doorward.cli.options import (
     Algorithm,
+    Browsers,
     Cursor,
     Json,
     Limit,
     TokenFormat,
+    Transport,
     Yes,
     confirm,
     given,
@@ -49,6 +51,13 @@ Changes = tuple[dict[str, str] | None, list[str] | None]  # what is added, and w
 Listed = Annotated[
     bool, typer.Option("--status-list", help="JWTs name a bit of a public status list, for verifiers without feed.")
 ]
+Transports = Annotated[
+    list[Transport] | None,
+    typer.Option("--transport", help="All ways in which it takes keys; bearer and header for a new api. Repeatable."),
+]
+InBrowsers = Annotated[
+    Browsers | None, typer.Option("--browsers", help="Of live keys that browsers send; flag for a new api.")
+]
 
 Unlisted = Annotated[bool, typer.Option("--no-status-list", help="They do not, from now on.")]
 Legacy = Annotated[bool, typer.Option("--legacy", help="It takes keys that were made elsewhere; see `keys import`.")]
@@ -78,6 +87,8 @@ def create(
     quota: Quota = None,
     legacy: Legacy = False,
     self_service: SelfService = None,
+    transport: Transports = None,
+    browsers: InBrowsers = None,
     json: Json = False,
 ) -> None:
     """Add an api."""
@@ -85,6 +96,7 @@ def create(
         identifier=identifier, name=name, scopes=pairs(scope, "--scope", SCOPE), claims=pairs(claim, "--claim", CLAIM),
         limits=limits(rate, quota), **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
         legacy=legacy or None, self_service=_names(self_service),
+        **_keys(transport, browsers),
     )  # fmt: skip
     made = run(context, lambda api: api.create("/apis", body), making=True)
     show_one(f"Created the api {made['name']}", made, json)
@@ -130,6 +142,8 @@ def update(
     no_legacy: NoLegacy = False,
     self_service: SelfService = None,
     no_self_service: NoSelfService = False,
+    transport: Transports = None,
+    browsers: InBrowsers = None,
     json: Json = False,
 ) -> None:
     """Change an api; what is not named stays."""
@@ -137,7 +151,7 @@ def update(
     body = given(
         name=name, limits=limits(rate, quota, no_limits), legacy=_said(legacy, no_legacy),
         self_service=[] if no_self_service else _names(self_service),
-        **_tokens(token_format, token_lifetime, signing_algorithm, listed),
+        **_tokens(token_format, token_lifetime, signing_algorithm, listed), **_keys(transport, browsers),
     )  # fmt: skip
     scopes = (pairs(add_scope, "--add-scope", SCOPE), remove_scope)
     claims = (pairs(add_claim, "--add-claim", CLAIM), remove_claim)
@@ -184,6 +198,10 @@ def _names(words: list[str] | None) -> list[str] | None:
     return None if words is None else list(dict.fromkeys(name for word in words for name in word.split()))
 
 
+def _keys(transports: list[Transport] | None, browsers: Browsers | None) -> dict[str, Any]:
+    return {"transports": None if transports is None else [one.value for one in transports], "browsers": browsers}
+
+
 def _merged(table: dict[str, str], added: dict[str, str] | None, removed: list[str] | None) -> dict[str, str]:
     kept = {name: value for name, value in table.items() if name not in (removed or ())}
     return kept | (added or {})
@@ -210,6 +228,8 @@ def show_one(title: str, api: Object, json: bool) -> None:
             ("id", api["id"]),
             ("tokens", _tokens_of(api)),
             ("scopes", [f"{name.ljust(width)}  {sentence}" for name, sentence in api["scopes"].items()]),
+            ("keys by", " ".join(api["transports"])),
+            ("browsers", api["browsers"]),
             ("claims", [f"{name} = {source}" for name, source in api["claims"].items()]),
             ("limits", lines(api["limits"])),
             ("imported keys", "taken" if api["legacy"] else None),

@@ -20,6 +20,7 @@ from doorward.cli.options import (
     Limit,
     Output,
     Shown,
+    Transport,
     given,
     metadata,
     noun,
@@ -128,10 +129,13 @@ def verify(
     cost: Annotated[
         int, typer.Option(min=0, metavar="N", help="How much of its limits to take; nothing unless said.")
     ] = 0,
+    transport: Annotated[Transport | None, typer.Option(help="Is it good when it is sent so?")] = None,
     json: Json = False,
 ) -> None:
     """Ask whether a key is good now. Exit code 1 says that it is not."""
-    body = given(key=credential_input.read(key), api=api, scope=scope(scopes), address=address, cost=cost)
+    body = given(
+        key=credential_input.read(key), api=api, scope=scope(scopes), address=address, cost=cost, transport=transport
+    )  # fmt: skip
     checked = run(context, lambda admin: admin.post("/keys/verify", body))
     _show_check(checked, json)
     if not checked["active"]:
@@ -248,11 +252,17 @@ def show_one(title: str, key: Object, json: bool, left: Sequence[Object] = ()) -
             ("networks", key["networks"]),
             ("limits", limits.states(left) if left else limits.lines(key["limits"])),
             ("last used", f"{full(key['last_used_at'])}, {key['uses']} times" if key["uses"] else None),
+            ("seen in a URL", _seen(key["seen_in_url_at"])),
+            ("in a browser", _seen(key["seen_in_browser_at"])),
             ("revoked", full(key["revoked_at"], absent="") or None),
             ("metadata", [f"{name} = {value}" for name, value in key["metadata"].items()]),
             ("secrets", [_secret(one) for one in key["secrets"]] if len(key["secrets"]) > 1 else None),
         )
     )
+
+
+def _seen(at: int | None) -> str | None:
+    return None if at is None else f"{full(at)}; others may know it: `doorward keys rotate`"
 
 
 def _secret(secret: Object) -> str:

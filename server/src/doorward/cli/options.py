@@ -31,6 +31,20 @@ class Algorithm(StrEnum):
     RS256 = "RS256"
 
 
+class Transport(StrEnum):
+    bearer = "bearer"
+    header = "header"
+    basic = "basic"
+    query = "query"
+    body = "body"
+
+
+class Browsers(StrEnum):
+    allow = "allow"
+    flag = "flag"
+    refuse = "refuse"
+
+
 class AuthMethod(StrEnum):
     basic = "client_secret_basic"
     post = "client_secret_post"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from doorward.protocol.limit import ApiLimit
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Conflict
+from doorward_verify.arrival import TRANSPORTS
 from doorward_verify.scope import MalformedScope
 from doorward_verify.scope import parse as parse_scope
 
@@ -24,9 +26,11 @@ RESERVED_CLAIMS = frozenset({
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "grant_id", "account",
     "client_account", "cnf", "act", "auth_time", "acr", "amr", "status", "pos", "sid", "nonce",
     "active", "credential", "token_type", "key_id", "environment", "networks", "limits", "spare", "limited",
-    "retry_after",
+    "retry_after", "transports", "browsers",
 })  # fmt: skip
 CLAIM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
+Transport = Literal["bearer", "header", "basic", "query", "body"]
+Browsers = Literal["allow", "flag", "refuse"]
 CLAIM_SOURCE = re.compile(r"(account|client|key)\.(id|name|metadata\.[A-Za-z0-9_.-]{1,64})")
 
 
@@ -43,6 +47,8 @@ class CreateApi(Strict):
     limits: list[ApiLimit] = field(default_factory=list)
     legacy: bool = False
     self_service: list[str] = field(default_factory=list)
+    transports: list[Transport] = field(default_factory=lambda: ["bearer", "header"])
+    browsers: Browsers = "flag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class UpdateApi(Strict):
     limits: list[ApiLimit] | None = None
     legacy: bool | None = None
     self_service: list[str] | None = None
+    transports: list[Transport] | None = None
+    browsers: Browsers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ class ApiObject:
     version: int
     legacy: bool
     self_service: list[str]
+    transports: list[str]
+    browsers: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,7 @@ def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: 
         body.signing_algorithm, body.claims, moment.now, moment.now, status_list=body.status_list,
         limits=limited(body.limits),
         legacy=body.legacy, self_service=frozenset(body.self_service),
+        transports=_transports(body.transports), browsers=body.browsers,
     )  # fmt: skip
     return Decision(show(checked(api, policy)), (ApiCreated(api), *_turned(api, legacy=False)))
 
@@ -114,6 +125,8 @@ def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment
         changes["limits"] = limited(asked.body.limits)
     if "self_service" in changes:
         changes["self_service"] = frozenset(changes["self_service"])
+    if asked.body.transports is not None:
+        changes["transports"] = _transports(asked.body.transports)
     changed = replace(api, **changes, updated_at=moment.now, version=api.version + 1)
     return Decision(show(checked(changed, policy)), (ApiUpdated(changed), *_turned(changed, legacy=api.legacy)))
 
@@ -132,8 +145,15 @@ def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) 
 
 _CHANGEABLE = (
     "name", "scopes", "token_format", "token_lifetime", "signing_algorithm", "claims", "status_list", "legacy",
-    "self_service",
+    "self_service", "browsers",
 )  # fmt: skip
+
+
+def _transports(given: Sequence[str]) -> tuple[str, ...]:
+    """One order, so that what is the same looks the same."""
+    if not given:
+        raise invalid("transports", "must be at least one: its keys could not be sent at all")
+    return tuple(name for name in TRANSPORTS if name in given)
 
 
 def checked(api: Api, policy: Policy) -> Api:
@@ -197,5 +217,5 @@ def show(api: Api) -> ApiObject:
         api.id, api.identifier, api.name, dict(api.scopes), api.token_format, api.token_lifetime,
         api.signing_algorithm, dict(api.claims), api.status_list, list(api.limits),
         api.created_at, api.updated_at, api.version,
-        api.legacy, sorted(api.self_service),
+        api.legacy, sorted(api.self_service), list(api.transports), api.browsers,
     )  # fmt: skip

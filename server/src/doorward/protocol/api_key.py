@@ -71,6 +71,8 @@ class KeyObject:
     networks: list[str]
     limits: list[Limit]
     user: str | None
+    seen_in_url_at: int | None
+    seen_in_browser_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,4 +216,6 @@ def _fields(
         "networks": list(key.networks),
         "limits": list(key.limits),
         "user": key.user_id,
+        "seen_in_url_at": key.seen_in_url_at,
+        "seen_in_browser_at": key.seen_in_browser_at,
     }

@@ -209,7 +209,8 @@ def api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
         value = read({"account": facts.account, "key": key}[noun], path) if noun != "client" else None
         if value is not None:
             claims[name] = value
-    return claims
+    # Last: what says how the key may be sent is no claim that could be mapped.
+    return claims | {"transports": list(api.transports), "browsers": api.browsers}
 
 
 def _secret_of(token: OpaqueToken | RefreshToken) -> Secret:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from doorward.protocol.limit import ApiLimit, Limit
+from doorward_verify.arrival import USUAL
 from doorward_verify.scope import Scope
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
@@ -33,6 +34,8 @@ class Api:
     limits: tuple[ApiLimit, ...] = ()
     legacy: bool = False  # whether it takes keys that were made elsewhere
     self_service: Scope = frozenset()  # what users may give keys that they make themselves; nothing: they make none
+    transports: tuple[str, ...] = USUAL
+    browsers: str = "flag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class ApiKey:
     networks: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
     user_id: str | None = None
+    seen_in_url_at: int | None = None
+    seen_in_browser_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

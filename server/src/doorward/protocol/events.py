@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from doorward.protocol import authorization_events as authorization
+from doorward.protocol import exposure_events as exposures
 from doorward.protocol import key_events as keys
 from doorward.protocol import leak_events as leaks
 from doorward.protocol import people_events as people
@@ -237,6 +238,7 @@ Event = (
     | leaks.OfLeaks
     | rotation.OfSecrets
     | keys.OfKeys
+    | exposures.OfExposures
     | EverythingRevoked
     | CredentialRefused
 )
@@ -327,6 +329,7 @@ FAMILIES: tuple[tuple[Any, ModuleType], ...] = (
     (leaks.OfLeaks, leaks),
     (rotation.OfSecrets, rotation),
     (keys.OfKeys, keys),
+    (exposures.OfExposures, exposures),
     (signing_keys.OfSigningKeys, signing_keys),
 )
 

@@ -7,18 +7,21 @@ POST /v1/keys/verify/batch     {"keys": [{"key": "dw_live_..."}, ...]}
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from doorward.protocol import credential
+from doorward.protocol import credential, exposure
 from doorward.protocol.admin import Asked, Strict, invalid
 from doorward.protocol.credential import ApiKeyFacts, Presented
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api, ApiKey
-from doorward.protocol.events import CredentialRefused, entity_id
+from doorward.protocol.events import CredentialRefused, Event, entity_id
+from doorward.protocol.exposure_events import ApiKeySeen
 from doorward.protocol.leak_events import DecoyTried
 from doorward.protocol.limit import COST_LIMIT, Admission, Charge, LimitState
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward_verify import networks
+from doorward_verify.arrival import BROWSER, URL
 from doorward_verify.scope import MalformedScope, Scope, parse, text
 
 
@@ -29,6 +32,8 @@ class CheckKey(Strict):
     scope: str | None = None
     address: str | None = None  # where the request came from: without it a bound key is refused
     cost: int = 1  # how much of its limits the request takes; 0 only asks
+    transport: Literal["bearer", "header", "basic", "query", "body"] | None = None  # how the key came, if it is known
+    from_browser: bool = False  # with Origin or Sec-Fetch-*
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def decide_batch(
     bounded(asked.body)
     pairs = zip(asked.body.keys, facts.checks, strict=True)
     checks = [_checked(body, found, policy, moment) for body, found in pairs]
-    events = {event.entity + entity_id(event): event for one in checks for event in one.events}
+    events = {_named(event): event for one in checks for event in one.events}
     # A key that is named twice is used twice; of what changes by it once is enough.
     return Decision(tuple(one.reply for one in checks), tuple(events.values()))
 
@@ -114,6 +119,10 @@ def settled(checked: Checked, admission: Admission) -> KeyCheckObject:
     )  # fmt: skip
 
 
+def _named(event: Event) -> tuple[object, ...]:
+    return type(event), entity_id(event), getattr(event, "where", "")
+
+
 def bounded(body: CheckKeys) -> None:
     if not 1 <= len(body.keys) <= BATCH_LIMIT:
         raise invalid("keys", f"must be 1 to {BATCH_LIMIT} keys")
@@ -129,8 +138,8 @@ def _checked(body: CheckKey, facts: Facts, policy: Policy, moment: Moment) -> De
     if known is None or not verdict.exists:
         return Decision(Checked(KeyCheckObject(False, verdict.reason)))
     key = known.api_key
-    scope = credential.scope(known)
-    reason = verdict.reason or _misplaced(key, body.address) or _unfit(known.api, scope, body)
+    seen, scope = _seen(known, body, moment) if verdict.active else (), credential.scope(known)
+    reason = verdict.reason or _misplaced(key, body.address) or _missent(known, body) or _unfit(known.api, scope, body)
     shown = KeyCheckObject(
         reason is None, reason, key.id, key.account_id, known.api.identifier, text(scope), key.environment,
         credential.ends_at(known), [] if reason is None else None,
@@ -138,9 +147,25 @@ def _checked(body: CheckKey, facts: Facts, policy: Policy, moment: Moment) -> De
     if reason == "decoy":
         return Decision(Checked(shown), (DecoyTried(key),))
     if reason is not None:
-        return Decision(Checked(shown), (CredentialRefused("api_key", key.id, reason),))
+        return Decision(Checked(shown), (CredentialRefused("api_key", key.id, reason), *seen))
     charges = credential.charges(known, body.cost, moment.now)
-    return Decision(Checked(shown, charges), credential.first_use(known, moment.now))
+    return Decision(Checked(shown, charges), (*credential.first_use(known, moment.now), *seen))
+
+
+def _seen(known: ApiKeyFacts, body: CheckKey, moment: Moment) -> tuple[ApiKeySeen, ...]:
+    """Where a good key was seen that it does not belong."""
+    places = ((URL, body.transport == "query"), (BROWSER, _in_browser(known, body)))
+    return exposure.flagged(known.api_key, (place for place, is_there in places if is_there), moment.now)
+
+
+def _in_browser(known: ApiKeyFacts, body: CheckKey) -> bool:
+    return body.from_browser and known.api_key.environment == "live" and known.api.browsers != "allow"
+
+
+def _missent(known: ApiKeyFacts, body: CheckKey) -> str | None:
+    if body.transport is not None and body.transport not in known.api.transports:
+        return "transport_not_allowed"
+    return "key_in_browser" if _in_browser(known, body) and known.api.browsers == "refuse" else None
 
 
 def _misplaced(key: ApiKey, address: str | None) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
+from doorward.protocol import exposure_events as x
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
@@ -99,6 +100,8 @@ Untold = (
     | e.SetupLinkCreated | e.SetupLinkUsed | e.CredentialRefused
     # What a leak ended has an event of its own.
     | k.LeakReported | k.LeakUpdated | k.DecoyTried
+    # It stays as good as it was.
+    | x.ApiKeySeen
     # What a person signs in with, and where, hits no token; the sessions that end with it are told one by one.
     | p.UserCreated | p.PasswordChanged | p.ResetLinkCreated | p.MembershipCreated
     | p.MembershipChanged | p.MembershipDeleted | p.SessionStarted

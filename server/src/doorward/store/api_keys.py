@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import assert_never
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from doorward.protocol import api_key as protocol
-from doorward.protocol import credential, key_check, own_key
+from doorward.protocol import credential, exposure, key_check, own_key
 from doorward.protocol.admin import Asked
 from doorward.protocol.credential import ApiKeyFacts, Presented
 from doorward.protocol.entities import Account, Api, ApiKey
 from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyUpdated
+from doorward.protocol.exposure_events import ApiKeySeen
 from doorward.protocol.key_events import ApiKeyRehashed, ApiKeySelfMade
 from doorward.protocol.secret import Secret
 from doorward.store import accounts as account_rows
 from doorward.store import apis as api_rows
-from doorward.store import rows, usage
+from doorward.store import rows, usage, verifiers
 from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, api_keys, apis, secrets
+from doorward_verify.arrival import BROWSER, URL
 
 
 def by_secret_id(connection: Connection, secret_id: str) -> ApiKeyFacts | None:
@@ -119,7 +121,26 @@ def of_text(read: Reader, about: Presented) -> ApiKeyFacts | None:
     return read(by_secret_id, about.id) if about.kind == "api_key" else legacy(read, about.digest)
 
 
-def apply(connection: Connection, event: ApiKeyEvent | ApiKeyRehashed | ApiKeySelfMade) -> None:
+def exposure_facts(read: Reader, request: exposure.Request) -> exposure.Facts:
+    """Of the keys that were seen, those of the verifier's api."""
+    verifier = read(verifiers.by_id, request.credentials.client_id)
+    if verifier is None:
+        return exposure.Facts(None, {})
+    found = rows.find_all(read.connection, api_keys, ApiKey, {one.id for one in request.seen})
+    ours = {id_: key for id_, key in found.items() if key.api_id == verifier.api.id}
+    read.rely(*(f"api_key/{id_}" for id_ in ours))
+    return exposure.Facts(verifier, ours)
+
+
+def _mark(connection: Connection, event: ApiKeySeen) -> None:
+    """It is no new version: who changes the key meanwhile reads it again, since this is a change as well."""
+    column = {URL: api_keys.c.seen_in_url_at, BROWSER: api_keys.c.seen_in_browser_at}[event.where]
+    first = update(api_keys).where(api_keys.c.id == event.api_key.id, column.is_(None))
+    if connection.execute(first.values({column: event.seen_at})).rowcount != 1:
+        raise rows.Stale
+
+
+def apply(connection: Connection, event: ApiKeyEvent | ApiKeyRehashed | ApiKeySelfMade | ApiKeySeen) -> None:
     match event:
         case ApiKeyCreated() | ApiKeySelfMade():
             rows.add(connection, api_keys, event.api_key)
@@ -128,5 +149,7 @@ def apply(connection: Connection, event: ApiKeyEvent | ApiKeyRehashed | ApiKeySe
             rows.replace(connection, api_keys, event.api_key)
         case ApiKeyRehashed():
             secret_rows.rehash(connection, event.secret)
+        case ApiKeySeen():
+            _mark(connection, event)
         case _:
             assert_never(event)

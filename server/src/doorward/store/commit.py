@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
+from doorward.protocol import exposure_events as x
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
@@ -52,7 +53,10 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             apis.apply(connection, event)
         case e.AccountCreated() | e.AccountUpdated():
             accounts.apply(connection, event)
-        case e.ApiKeyCreated() | e.ApiKeyUpdated() | e.ApiKeyRevoked() | y.ApiKeyRehashed() | y.ApiKeySelfMade():
+        case (
+            e.ApiKeyCreated() | e.ApiKeyUpdated() | e.ApiKeyRevoked() | y.ApiKeyRehashed() | y.ApiKeySelfMade()
+            | x.ApiKeySeen()
+        ):  # fmt: skip
             api_keys.apply(connection, event)
         case e.ClientCreated() | e.ClientUpdated() | e.ClientDeleted():
             clients.apply(connection, event, now)

@@ -63,6 +63,8 @@ apis = Table(
     Column("limits", Limits(ApiLimit), nullable=False, server_default="[]"),
     Column("legacy", Boolean, nullable=False, server_default=false()),
     Column("self_service", ScopeText, nullable=False, server_default=""),
+    Column("transports", Words, nullable=False, server_default="bearer header"),
+    Column("browsers", Text, nullable=False, server_default="flag"),
 )  # fmt: skip
 
 # Apis are named in any case.
@@ -80,6 +82,7 @@ api_keys = Table(
     _json("metadata"), _at("created_at"), _at("updated_at"), _at("revoked_at", nullable=True), _version(),
     Column("networks", Words, nullable=False, server_default=""),
     Column("limits", Limits, nullable=False, server_default="[]"), _text("user_id", nullable=True, index=True),
+    _at("seen_in_url_at", nullable=True), _at("seen_in_browser_at", nullable=True),
 )  # fmt: skip
 
 secrets = Table(
@@ -280,7 +283,7 @@ attempts = Table(
 leaks = Table(
     "leaks", metadata, _id(), _text("credential"), _text("credential_id"), _text("owner_id", index=True),
     _text("account_id", nullable=True, index=True), _text("outcome"), _text("origin"),
-    Column("locations", Lines, nullable=False), _at("created_at"), _at("updated_at"), _version(),
+    Column("locations", Lines, nullable=False), _at("created_at"), _at("updated_at", index=True), _version(),
 )  # fmt: skip
 
 # What somebody must be told, and when it is tried next; `id` names what it is about. Told ones stay for a while, so

@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from doorward.app import USAGE
+from doorward.app import EXPOSURES, USAGE
 from doorward.exchange import run
 from doorward.protocol.usage import Used
 from doorward.store import usage
@@ -35,8 +35,13 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
 
 
 async def _add(incoming: Incoming) -> None:
-    request = USAGE[PATH].parse(incoming.all(b"authorization"), incoming.query(), await incoming.json())
+    authorization, query, document = incoming.all(b"authorization"), incoming.query(), await incoming.json()
+    seen = document.pop("seen", None)
+    request = USAGE[PATH].parse(authorization, query, document)
     incoming.actor = request.credentials.client_id
+    if seen is not None:
+        told = EXPOSURES.parse(authorization, query, seen)
+        await run(EXPOSURES, told, incoming.runtime.store, lambda _: None, incoming.context)
     await run(USAGE[PATH], request, incoming.runtime.store, tuple, incoming.context, _added)
 
 

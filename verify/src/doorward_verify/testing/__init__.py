@@ -108,17 +108,15 @@ def auth_off(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     process, check, acheck = os.getpid(), Door.check, Door.acheck
 
     def turn_off(scope: str = "", **members: Any) -> None:
-        def let_in(door: Door, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
-            if os.getpid() != process:
-                return check(door, headers, needs, address)
-            return _caller(door, needs, scope, members)
+        def let_in(door: Door, headers: Headers, needs: Needs, *sent: Any) -> Verified | Answer | None:
+            if os.getpid() == process:
+                return _caller(door, needs, scope, members)
+            return check(door, headers, needs, *sent)
 
-        async def alet_in(
-            door: Door, headers: Headers, needs: Needs, address: str | None = None
-        ) -> Verified | Answer | None:
-            if os.getpid() != process:
-                return await acheck(door, headers, needs, address)
-            return let_in(door, headers, needs)
+        async def alet_in(door: Door, headers: Headers, needs: Needs, *sent: Any) -> Verified | Answer | None:
+            if os.getpid() == process:
+                return _caller(door, needs, scope, members)
+            return await acheck(door, headers, needs, *sent)
 
         monkeypatch.setattr(Door, "check", let_in)
         monkeypatch.setattr(Door, "acheck", alet_in)

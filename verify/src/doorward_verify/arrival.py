@@ -1,0 +1,63 @@
+"""How a credential came, and whether its api takes keys that way: the answer about a key says what is allowed.
+
+"transports": ["bearer", "header"], "browsers": "flag"
+
+Tokens come as Bearer alone (RFC 6750 §2.1), whatever an api allows its keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from doorward_verify.errors import InvalidRequest
+from doorward_verify.verified import Verified
+
+TRANSPORTS = ("bearer", "header", "basic", "query", "body")
+USUAL = ("bearer", "header")
+BROWSERS = ("allow", "flag", "refuse")
+URL, BROWSER = "url", "browser"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """`from_browser`: with `Origin` or `Sec-Fetch-*`, which only browsers send."""
+
+    transport: str = "bearer"
+    from_browser: bool = False
+
+
+AS_BEARER = Arrival()
+
+
+def allowed(found: Verified) -> tuple[str, ...]:
+    """An answer that says nothing, or makes no sense, allows no more than usual."""
+    if found.credential != "api_key":
+        return ("bearer",)
+    given = found.claims.get("transports")
+    return tuple(name for name in TRANSPORTS if name in given) if isinstance(given, list) else USUAL
+
+
+def exposures(found: Verified, arrival: Arrival) -> Iterator[str]:
+    """Where a key was seen that it does not belong; a test key may be in a browser."""
+    if found.credential != "api_key":
+        return
+    if arrival.transport == "query":
+        yield URL
+    if arrival.from_browser and found.environment == "live" and _browsers(found) != "allow":
+        yield BROWSER
+
+
+def take(found: Verified, arrival: Arrival) -> None:
+    """Raises InvalidRequest; who shows a good credential learns how to send it."""
+    ways = allowed(found)
+    if arrival.transport not in ways:
+        raise InvalidRequest(f"it came by {arrival.transport}, and is taken by {' or '.join(ways) or 'nothing'} alone",
+                             reason="transport_not_allowed")  # fmt: skip
+    if BROWSER in exposures(found, arrival) and _browsers(found) == "refuse":
+        raise InvalidRequest("a live key does not belong in a browser", reason="key_in_browser")
+
+
+def _browsers(found: Verified) -> str:
+    given = found.claims.get("browsers", "flag")
+    return given if given in BROWSERS else "refuse"
