@@ -44,6 +44,7 @@ def test_the_metadata_names_what_is_served() -> None:
         "revocations_stream_endpoint": "https://auth.example.com/revocations/stream",
         "revocations_jwks_uri": "https://auth.example.com/revocations/jwks",
         "usage_endpoint": "https://auth.example.com/usage",
+        "plaintext_endpoint": "https://auth.example.com/leaks/plaintext",
         "status_list_aggregation_endpoint": "https://auth.example.com/statuslists",
         "introspection_endpoint": "https://auth.example.com/oauth/introspect",
         "introspection_endpoint_auth_methods_supported": METHODS,

@@ -58,7 +58,7 @@ def test_the_next_request_is_answered_as_ever(doorward):
 
 
 def test_what_came_in_the_clear_is_refused_unread(doorward, monkeypatch):
-    """A believed proxy says that a hop was plain HTTP: nothing of the request is looked at (decision 16)."""
+    """A believed proxy says that a hop was plain HTTP: its body is not even read (decision 16)."""
     from httpx2 import ASGITransport
 
     async def in_the_clear(self, request, inner=ASGITransport.handle_async_request):
@@ -79,4 +79,4 @@ def test_what_came_in_the_clear_is_refused_unread(doorward, monkeypatch):
     monkeypatch.setattr(ASGITransport, "handle_async_request", in_the_clear)
     client = {"client_id": "client_x", "client_secret": "x"}
     for reply in (doorward.v1("GET", "/apis"), doorward.post("token", client), doorward.http.get("/setup")):
-        assert (reply.status_code, reply.json()["reason"]) == (400, "plaintext")
+        assert (reply.status_code, reply.json()["reason"]) == (403, "plaintext")

@@ -35,6 +35,7 @@ from doorward.protocol import (
     membership,
     own_key,
     password,
+    plaintext,
     rehash,
     revocation,
     revoke,
@@ -81,6 +82,7 @@ from doorward.store import (
 )  # fmt: skip
 from doorward.store import connected_apps as app_rows
 from doorward.store import member_keys as own_keys
+from doorward.store import plaintext as plaintext_rows
 from doorward.store.memory import Reader
 
 # On the way to a code a browser comes back; the address of each step.
@@ -126,6 +128,9 @@ LEAKS: Exchange[tuple[leak.Report, ...], leak.BatchFacts, tuple[leak.Outcome, ..
 REHASH: Exchange[Any, Any, None] = Exchange(rehash.Rehash, imports.rehash_facts, rehash.decide)
 
 OWN_KEY_END: Exchange[Any, Any, own_key.RevokedObject] = Exchange(own_key.Request, api_keys.own_facts, own_key.revoke)
+
+# In the clear, to a socket of ours or of a verifier.
+PLAINTEXT: Exchange[Any, Any, plaintext.Burnt] = Exchange(plaintext.parse, plaintext_rows.facts, plaintext.decide)
 
 SETUP: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.use)
 SETUP_CHECK: Exchange[Any, Any, Any] = Exchange(setup.UseLink, setup_links.facts, setup.check)

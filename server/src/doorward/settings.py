@@ -66,6 +66,20 @@ def _names(values: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def listen_address(value: str) -> tuple[str, int]:
+    """Raises ValueError."""
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError("ADDRESS:PORT is expected")
+    return host, int(port)
+
+
+def _listen_address(value: str | None) -> str | None:
+    if value is not None:
+        listen_address(value)
+    return value
+
+
 def _leak_kinds(values: tuple[str, ...]) -> tuple[str, ...]:
     if not set(values) <= set(KINDS):
         raise ValueError(f"kinds are {', '.join(KINDS)}")
@@ -136,6 +150,10 @@ class Settings(BaseSettings):
     )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) instead of the local CA's; reloaded live.")
     tls_key: Path | None = Field(None, description="Its private key (PEM); reloaded live.")
+    plaintext_listen: Annotated[str | None, AfterValidator(_listen_address)] = Field(
+        None,
+        description="Such as 0.0.0.0:80: it serves nothing, sends people to https://, and revokes what arrives there.",
+    )
     behind_proxy: Annotated[Words, AfterValidator(_networks)] = Field(
         (),
         description="Networks of proxies whose X-Forwarded-Proto and X-Forwarded-For are believed; nobody else's are.",

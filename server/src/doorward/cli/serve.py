@@ -111,7 +111,10 @@ def _run(flags: dict[str, object], config: Path | None) -> int:
 
 
 def _start(settings: "Settings", config: Path | None) -> int:
+    from dataclasses import replace
+
     from doorward.data_directory import DataDirectory
+    from doorward.settings import listen_address
     from doorward.web import application, logs, supervisor
     from doorward.web.server import bind
 
@@ -119,10 +122,11 @@ def _start(settings: "Settings", config: Path | None) -> int:
     data = DataDirectory.open(settings)
     tls = _tls(settings, data)
     sockets = bind(settings.host, settings.port)
+    plaintext = bind(*listen_address(settings.plaintext_listen)) if settings.plaintext_listen else []
     prepared = application.prepare(settings, data)
     data.remember(settings)
     text = banner(settings, data, _setup_link(settings, data, prepared.setup_token), config)
-    worker = _worker(settings, data, sockets, tls)
+    worker = replace(_worker(settings, data, sockets, tls), plaintext=plaintext)
     return supervisor.run(worker, settings.workers, lambda: print(text, flush=True))
 
 

@@ -38,12 +38,15 @@ About = ApiKeyFacts | AdminKeyFacts | ClientFacts | VerifierFacts | RefreshToken
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`revoke`: whoever holds the secret wants it ended, whatever the policy says of its kind."""
+    """`revoke`: whoever holds the secret wants it ended, whatever the policy says of its kind; `spare`: it must not
+    end by this report.
+    """
 
     about: Presented = field(repr=False)
     origin: str
     location: str = ""
     revoke: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ def _word(report: Report, known: Known, policy: Policy) -> str:
         return REVOKED
     if known.kind in policy.leaks_ignored:
         return IGNORED
-    return FLAGGED if known.kind in policy.leaks_flagged else REVOKED
+    return FLAGGED if report.spare or known.kind in policy.leaks_flagged else REVOKED
 
 
 def _first(known: Known, word: str, report: Report, moment: Moment) -> Leak:

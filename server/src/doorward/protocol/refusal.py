@@ -217,6 +217,13 @@ class TooLarge(Refusal):
     default_reason = "body_too_large"
 
 
+class InTheClear(Refusal):
+    """RFC 9110 §15.5.4: a request over plain HTTP, whatever it was (draft-ietf-httpapi-privacy)."""
+
+    status = 403
+    default_reason = "plaintext"
+
+
 class UnsupportedMediaType(Refusal):
     """RFC 9110 §15.5.16."""
 

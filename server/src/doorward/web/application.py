@@ -24,7 +24,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.entities import SigningKey
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Moment
-from doorward.protocol.refusal import InvalidRequest, NotFound
+from doorward.protocol.refusal import NotFound
 from doorward.settings import Settings, StartRefused, is_loopback
 from doorward.sign import Signer
 from doorward.store import sessions, setup_links, signing_keys
@@ -51,6 +51,7 @@ from doorward.web import (
     operations,
     own_key,
     pages,
+    plaintext,
     reset,
     sign_in,
     status_lists,
@@ -64,6 +65,7 @@ from doorward.web.incoming import Incoming
 from doorward.web.metrics import Metrics
 from doorward.web.notices import Notices
 from doorward.web.opening import UNREACHABLE, open_store
+from doorward.web.plaintext import Plaintext
 from doorward.web.refused import refuse
 from doorward.web.replies import STRICT_TRANSPORT, Headers, send_reply
 from doorward.web.runtime import Runtime, runtime
@@ -186,10 +188,12 @@ def application(made: Runtime, issuer: str) -> Application:
         **leaks.applications(made),
         **own_key.applications(made),
         **leak_partners.applications(made),
+        **plaintext.applications(made),
     }
     routes = [*pages.routes(made), *_people(made), status_lists.mount(made), Mount("/v1", admin.application(made))]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
-    return Application(hot, _identified(rest, made), made, [] if _is_local(issuer) else [STRICT_TRANSPORT])
+    extra = [] if _is_local(issuer) else [STRICT_TRANSPORT]
+    return Application(hot, _identified(rest, made), made, extra, Plaintext(made))
 
 
 def _people(made: Runtime) -> list[Route]:
@@ -217,11 +221,12 @@ class Application:
     rest: ASGIApp
     made: Runtime
     extra: Headers
+    plaintext: Plaintext
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         outgoing = Outgoing(send, self.extra if scope["scheme"] == "https" else [])
         if scope.get(IN_THE_CLEAR):
-            await _refuse_plaintext(Incoming(scope, receive, self.made), outgoing)
+            await self.plaintext.refuse_hop(Incoming(scope, receive, self.made), outgoing)
             return
         try:
             await self.hot.get(scope["path"], self.rest)(scope, receive, outgoing)
@@ -264,12 +269,6 @@ class Outgoing:
             if self._extra:
                 message["headers"] = [*message["headers"], *self._extra]
         await self._send(message)
-
-
-async def _refuse_plaintext(incoming: Incoming, outgoing: Outgoing) -> None:
-    """Whatever it was: one answer, before anything of it is read (decision 16)."""
-    refusal = InvalidRequest("plain http is not served", reason="plaintext")
-    await send_reply(outgoing, refuse(refusal, incoming), incoming)
 
 
 async def _fail(fault: Exception, incoming: Incoming, outgoing: Outgoing) -> None:

@@ -88,12 +88,12 @@ class Burning:
             async with self.turns[hash(report.about.id) % len(self.turns)]:
                 await take(incoming, (report,))
         finally:
-            await _beat(began)
+            await beat(began)
             self.under_way -= 1
         return Reply(202, b"{}", [JSON, NO_STORE])
 
 
-async def _beat(began: float) -> None:
+async def beat(began: float) -> None:
     passed = asyncio.get_running_loop().time() - began
     await asyncio.sleep(BEAT - passed % BEAT)
 

@@ -35,6 +35,7 @@ FAMILIES = {
     "doorward_http_requests": ("Answered requests.", ("endpoint", "status")),
     "doorward_verifications": ("Checked credentials.", ("type", "result")),
     "doorward_uncounted_checks": ("Checks that passed while limits could not be counted.", ()),
+    "doorward_plaintext_requests": ("Requests in the clear, by what became of their credentials.", ("outcome",)),
     "doorward_feed_events": ("Events sent to subscribers of the revocation feed.", ("event",)),
 }
 SUBSCRIBERS = ("doorward_feed_subscribers", "Verifiers that are told of revocations now.")
@@ -75,6 +76,9 @@ class Metrics:
 
     def uncounted(self) -> None:
         self._pending["doorward_uncounted_checks",] += 1
+
+    def in_the_clear(self, outcome: str) -> None:
+        self._pending["doorward_plaintext_requests", outcome] += 1
 
     def told(self, event: str, number: int = 1) -> None:
         self._pending["doorward_feed_events", event] += number

@@ -287,6 +287,8 @@ class LimitedProtocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn's server, without its exit by raised signal and its 60 s for a TLS handshake."""
 
+    # Of the plaintext port, and what makes its connections.
+    plaintext: tuple[Sequence[socket.socket], Callable[..., Callable[[], asyncio.Protocol]] | None] = ((), None)
     on_ready: Callable[[], None] | None = None
     on_shutdown: Callable[[], None] | None = None
 
@@ -312,6 +314,10 @@ class Server(uvicorn.Server):
             )
             for sock in sockets or []
         ]
+        plain, connections = self.plaintext
+        if plain and connections is not None:
+            connect = connections(self.server_state)
+            self.servers += [await loop.create_server(connect, sock=sock, backlog=BACKLOG) for sock in plain]
         self.started = True
         await self.on_tick(0)
         if self.on_ready is not None:
@@ -342,6 +348,7 @@ class Worker:
     tls: ssl.SSLContext | None = None
     behind_proxy: Sequence[str] = ()
     beside: Callable[[], Coroutine[None, None, None]] | None = field(default=None)
+    plaintext: Sequence[socket.socket] = ()
 
     def run(self, node: int, on_ready: Callable[[], None], parent: int | None = None) -> None:
         """Until SIGINT or SIGTERM, or until the supervisor's end of `parent` closes."""
@@ -352,6 +359,7 @@ class Worker:
         async with self.application(node) as application:
             server = Server(_config(application, self.tls, self.behind_proxy))
             server.on_ready = on_ready
+            server.plaintext = self.plaintext, getattr(getattr(application, "plaintext", None), "connections", None)
             # Answers that do not end by themselves would be waited for in vain.
             server.on_shutdown = getattr(application, "end_streams", None)
             if parent is not None:
