@@ -39,6 +39,13 @@ class InvalidRequest(DoorwardError):
     """RFC 6750 §3.1: more than one way or time to send a credential."""
 
 
+class InTheClear(DoorwardError):
+    """RFC 9110 §15.5.4: a request over plain HTTP, whatever it was."""
+
+    status = 403
+    default_reason = "plaintext"
+
+
 class InvalidToken(DoorwardError):
     """RFC 6750 §3.1: malformed, unknown, expired, revoked or meant for somebody else."""
 

@@ -8,6 +8,7 @@ POST introspection_endpoint      token_sha256=base64url(SHA-256(credential)), or
 from __future__ import annotations
 
 import base64
+import logging
 import math
 import re
 import threading
@@ -33,6 +34,8 @@ METADATA_LIFETIME = 3600.0
 MAX_AGE = range(60, 3601)
 DEFAULT_MAX_AGE = 300
 
+log = logging.getLogger("doorward_verify")
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
@@ -40,6 +43,7 @@ class Endpoints:
     introspection_endpoint: str | None
     feed: FeedEndpoints | None
     read_at: float
+    plaintext_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,11 @@ class Source:
         jwks_uri, introspection = document.get("jwks_uri"), document.get("introspection_endpoint")
         if not isinstance(jwks_uri, str) or not isinstance(introspection, str | None):
             raise Unavailable("the metadata is malformed")
-        self._endpoints = Endpoints(jwks_uri, introspection, feed_message.endpoints(document), read_at)
+        plaintext = document.get("plaintext_endpoint")
+        self._endpoints = Endpoints(
+            jwks_uri, introspection, feed_message.endpoints(document), read_at,
+            plaintext if isinstance(plaintext, str) else None,
+        )  # fmt: skip
         return self._endpoints
 
     def feed(self) -> FeedEndpoints | None:
@@ -175,6 +183,18 @@ class Source:
         if known is None or self._monotonic() - known.read_at >= METADATA_LIFETIME:
             known = self._asking_breaker(self._discovered)
         return known.feed
+
+    def report(self, body: bytes) -> None:
+        """What arrived in the clear. Raises Unavailable when it is worth another try."""
+        endpoint = self._discovered().plaintext_endpoint
+        if endpoint is None:
+            log.warning("the authorization server takes no reports of what arrived in the clear")
+            return
+        status = self._outbound.post(endpoint, body, self._authorization, content_type="application/json").status
+        if status in (400, 413, 415, 422):
+            log.warning("what arrived in the clear: the authorization server answered %d, and it is dropped", status)
+        elif not 200 <= status < 300:
+            raise Unavailable(f"the authorization server answered {status}")
 
     def introspect(self, question: Mapping[str, str], heard_at: float = -math.inf, timeout: float = TIMEOUT) -> Answer:
         """Raises Unavailable, with the reason verifier_refused when it is our own credentials that are refused.

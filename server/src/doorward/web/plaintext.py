@@ -10,7 +10,6 @@ flagged alone; and the reports of verifiers about the plaintext ports of their a
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from doorward.web.replies import JSON, NO_STORE, Reply, send_reply
 from doorward.web.runtime import Runtime
 from doorward.web.server import LimitedProtocol
 from doorward_verify import exposed
+from doorward_verify.address_limit import AddressLimit
 
 PATH = "/leaks/plaintext"
 # Where people arrive who typed an address without its scheme.
@@ -38,8 +38,6 @@ PAGES = frozenset(("/", "/account", "/console", "/device", "/login", "/setup"))
 CLOSE = (b"connection", b"close")
 # Requests with credentials, from one address in a minute; more are guesses, and get the same answer.
 ADDRESS_LIMIT = 10
-WINDOW = 60.0
-ADDRESSES_LIMIT = 10_000
 
 log = logging.getLogger("doorward.plaintext")
 
@@ -74,8 +72,7 @@ class Plaintext:
 
     runtime: Runtime
     under_way: int = 0
-    _counted: dict[str, int] = field(default_factory=dict)
-    _since: float = 0.0
+    _limit: AddressLimit = field(default_factory=lambda: AddressLimit(ADDRESS_LIMIT))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What answers at the port. Nothing that was sent there decides which answer it is, but the name of a page."""
@@ -105,11 +102,11 @@ class Plaintext:
 
     async def _end(self, incoming: Incoming, request: Arrived) -> None:
         """Comes back at a beat, whatever was found and done, and whatever went wrong."""
-        if self.under_way >= UNDER_WAY_LIMIT or not self._may(incoming.address):
+        began = asyncio.get_running_loop().time()
+        if self.under_way >= UNDER_WAY_LIMIT or not self._limit.allows(incoming.address, began):
             self.runtime.metrics.in_the_clear("limited")
             return
         self.under_way += 1
-        began = asyncio.get_running_loop().time()
         try:
             await _burn(incoming, request)
         except REFUSED as fault:
@@ -118,14 +115,6 @@ class Plaintext:
         finally:
             await beat(began)
             self.under_way -= 1
-
-    def _may(self, address: str) -> bool:
-        """Whoever guesses at random revokes nothing; he does not get to guess as often as he likes either."""
-        now, block = asyncio.get_running_loop().time(), _block(address)
-        if now - self._since >= WINDOW or len(self._counted) >= ADDRESSES_LIMIT:
-            self._counted, self._since = {}, now
-        self._counted[block] = self._counted.get(block, 0) + 1
-        return self._counted[block] <= ADDRESS_LIMIT
 
     def connections(self, state: ServerState) -> Callable[[], asyncio.Protocol]:
         """What makes a connection of the port; the server that ends waits for these as for its own."""
@@ -154,12 +143,3 @@ async def _body(incoming: Incoming) -> bytes:
         return await incoming.body()
     except Refusal:
         return b""
-
-
-def _block(address: str) -> str:
-    """Whoever has one address of IPv6 has its /64."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else address
