@@ -38,6 +38,7 @@ WIRE: tuple[tuple[type[Refusal], int, str], ...] = (
     (r.PreconditionFailed, 412, "precondition_failed"),
     (r.Unprocessable, 422, "invalid_fields"),
     (r.TooLarge, 413, "invalid_request"),
+    (r.InTheClear, 403, "invalid_request"),
     (r.UnsupportedMediaType, 415, "invalid_request"),
     (r.MethodNotAllowed, 405, "invalid_request"),
     (r.TemporarilyUnavailable, 503, "temporarily_unavailable"),

@@ -13,7 +13,7 @@ NOUNS = {
 }  # fmt: skip
 OUTCOMES = {
     "revoked": "It was revoked at once: nothing accepts it any more. Make a new one where it is needed.",
-    "flagged": "It was not revoked: this deployment only flags leaks of its kind. Decide what is to become of it.",
+    "flagged": "It was not revoked, but flagged. Decide what is to become of it.",
     "decoy": "It is a decoy, so that nothing opens with it: where it was found is where somebody reads along.",
 }
 

@@ -25,7 +25,7 @@ from doorward.protocol.plaintext import ORIGIN, PROXY, Arrived, Burnt, arrived
 from doorward.protocol.refusal import InTheClear, Refusal
 from doorward.web.incoming import Incoming
 from doorward.web.leaks import UNDER_WAY_LIMIT, answering, beat
-from doorward.web.refused import REFUSED, refuse
+from doorward.web.refused import refuse
 from doorward.web.replies import JSON, NO_STORE, Reply, send_reply
 from doorward.web.runtime import Runtime
 from doorward.web.server import LimitedProtocol
@@ -109,7 +109,7 @@ class Plaintext:
         self.under_way += 1
         try:
             await _burn(incoming, request)
-        except REFUSED as fault:
+        except Exception as fault:  # whatever it is, the answer is the same
             self.runtime.metrics.in_the_clear("failed")
             log.error("%s what arrived in the clear could not be ended: %s", incoming.request_id, type(fault).__name__)
         finally:
