@@ -16,6 +16,7 @@ from doorward_verify.errors import (
     DoorwardError,
     InsufficientScope,
     InsufficientUserAuthentication,
+    InTheClear,
     InvalidRequest,
     InvalidToken,
     KeyUnknown,
@@ -110,7 +111,7 @@ def test_until_possession_is_proven_every_refusal_is_the_same() -> None:
 def test_every_reason_has_the_status_and_code_of_the_error_that_names_it() -> None:
     kinds = {
         (401, None): CredentialMissing, (400, "invalid_request"): InvalidRequest, (401, "invalid_token"): InvalidToken,
-        (503, "temporarily_unavailable"): Unavailable,
+        (503, "temporarily_unavailable"): Unavailable, (403, "invalid_request"): InTheClear,
     }  # fmt: skip
     # These say more than that they are refused, and are made otherwise.
     others = {
@@ -136,6 +137,7 @@ def test_the_codes_of_reasons_never_change() -> None:
         "token_bound": 17, "not_yet_valid": 18, "verifier_unconfigured": 19, "verifier_refused": 20,
         "server_unreachable": 21, "plaintext": 22, "insufficient_user_authentication": 23,
         "network_not_allowed": 24, "rate_limited": 25, "quota_exceeded": 26, "limits_uncountable": 27,
+        "transport_not_allowed": 70, "key_in_browser": 71,
     }  # fmt: skip
 
 

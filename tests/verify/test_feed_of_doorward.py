@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from tests.deployment import Doorward, free_port, served
 
-from doorward_verify import DoorwardError, InvalidToken, Verified, Verifier
+from doorward_verify import DoorwardError, InvalidRequest, InvalidToken, Verified, Verifier
+from doorward_verify.arrival import Arrival
 
 DEADLINE = 30.0
 
@@ -246,3 +247,33 @@ def test_a_verifier_that_knows_a_key_hears_that_it_was_bound_to_networks(
     for address in ("198.51.100.9", None):
         with pytest.raises(InvalidToken, match="may not be used from this address"):
             checking.verifier.check(key["key"], address)
+
+
+def test_a_verifier_hears_how_keys_may_arrive_and_tells_where_they_were_seen(
+    doorward: Doorward, checking: Checking
+) -> None:
+    key, in_url = checking.a_key(), Arrival("query")
+    with pytest.raises(InvalidRequest, match="bearer or header alone"):
+        checking.verifier.check(key["key"], arrival=in_url)
+    assert doorward.v1("PATCH", f"/apis/{api_id(doorward, checking.api)}", {"transports": ["query"]}).status_code == 200
+    until(lambda: takes(checking.verifier, key["key"], in_url))
+    assert not takes(checking.verifier, key["key"], Arrival("bearer"))
+    assert takes(checking.verifier, key["key"], Arrival("query", from_browser=True))
+    checking.verifier.close()  # what is to be told is told then
+    until(lambda: None not in seen(doorward, key))
+
+
+def api_id(doorward: Doorward, identifier: str) -> str:
+    return str(doorward.v1("GET", f"/apis?identifier={identifier}").json()["items"][0]["id"])
+
+
+def takes(verifier: Verifier, text: str, arrival: Arrival) -> bool:
+    try:
+        return verifier.check(text, arrival=arrival).credential == "api_key"
+    except InvalidRequest:
+        return False
+
+
+def seen(doorward: Doorward, key: Json) -> tuple[int | None, int | None]:
+    found = doorward.v1("GET", f"/keys/{key['id']}").json()
+    return found["seen_in_url_at"], found["seen_in_browser_at"]
