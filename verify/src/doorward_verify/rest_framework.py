@@ -53,7 +53,7 @@ class Guard(django.Guard):
 
         class Authentication(BaseAuthentication):  # type: ignore[misc]
             def authenticate(self, request: Request) -> tuple[Caller, Verified] | None:
-                django_request.unkept(request, request.parser_context["view"].headers)
+                django_request.unkept(request, getattr(request.parser_context.get("view"), "headers", {}))
                 found = guard.check(*django_request.sent(guard, request._request, Needs(optional=True)))
                 if isinstance(found, Answer):
                     raise Refused(found)
