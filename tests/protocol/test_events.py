@@ -190,7 +190,7 @@ def filled(kind: Any) -> Any:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         fields = dataclasses.fields(kind)
-        secret = {field.name for field in fields if field.name == "digest"}
+        secret = {field.name for field in fields if field.name in ("digest", "bcrypt")}
         return kind(**{f.name: CANARY.decode() if f.name in secret else filled(hints[f.name]) for f in fields})
     members = typing.get_args(kind)
     match typing.get_origin(kind) or kind:
@@ -200,6 +200,8 @@ def filled(kind: Any) -> Any:
             return (filled(members[0]),)
         case kind if kind is frozenset:
             return frozenset({"read"})
+        case kind if kind is typing.Literal:
+            return members[0]
         case kind if kind is Mapping:
             return {"plan": "gold"}
         case kind:
