@@ -52,8 +52,10 @@ SHOWN = KeyObject(
     0,
     None,
     1,
-    [SecretObject(KEY[8:20], "current", EARLIER, None, None)],
+    [SecretObject(KEY[8:20], "current", EARLIER, None, None, 0, 0, None, None, None)],
     [],
+    None,
+    None,
 )
 
 

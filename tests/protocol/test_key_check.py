@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from tests.protocol.given import (
     ADMIN_KEY,
@@ -27,8 +30,9 @@ from doorward.protocol import key_check
 from doorward.protocol.credential import ApiKeyFacts
 from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
-from doorward.protocol.key_check import CheckKey, Facts, KeyCheckObject
+from doorward.protocol.key_check import BatchFacts, CheckKey, CheckKeys, Facts, KeyCheckObject
 from doorward.protocol.policy import DAY
+from doorward.protocol.use import ADDRESS_LIMIT, USER_AGENT_LIMIT, Used
 
 
 def check(facts: ApiKeyFacts | None, key: str = KEY, **wanted: str) -> Decision[KeyCheckObject]:
@@ -40,14 +44,40 @@ def told(facts: ApiKeyFacts, reason: str | None = None) -> KeyCheckObject:
     return KeyCheckObject(reason is None, reason, "key_1", "acme", IDENTIFIER, scopes, "live", facts.api_key.expires_at)
 
 
+def use(result: str = "active", **more: Any) -> Used:
+    return Used("api_key", "key_1", 1, NOW, result, "acme", KEY[8:20], **more)
+
+
 def refusal(facts: ApiKeyFacts, reason: str) -> Decision[KeyCheckObject]:
-    return Decision(told(facts, reason), (CredentialRefused("api_key", "key_1", reason),))
+    return Decision(told(facts, reason), (CredentialRefused("api_key", "key_1", reason),), (use(reason),))
 
 
 def test_a_good_key_is_told_with_what_it_may() -> None:
-    assert check(a_key()) == Decision(
-        KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY)
-    )  # fmt: skip
+    shown = KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY)
+    assert check(a_key()) == Decision(shown, (), (use(),))
+
+
+def test_a_use_is_counted_with_where_it_came_from_and_what_sent_it() -> None:
+    told = {"address": "192.0.2.7", "user_agent": "curl/8"}
+    assert check(a_key(), **told).uses == (use(**told),)
+    (long,) = check(a_key(), address="1" * 5000, user_agent="x" * 5000).uses
+    assert (len(long.address), len(long.user_agent)) == (ADDRESS_LIMIT, USER_AGENT_LIMIT)
+
+
+def test_a_use_of_a_secret_that_was_superseded_is_told_apart() -> None:
+    facts = a_key()
+    old = replace(facts, secret=replace(facts.secret, superseded_at=NOW - 1, expires_at=NOW + 60))
+    assert check(old).uses == (use(is_old=True),)
+
+
+def test_what_nobody_holds_is_no_use_of_anything() -> None:
+    assert check(None).uses == check(a_key(), "x").uses == ()
+
+
+def test_in_a_batch_each_check_is_a_use() -> None:
+    body = CheckKeys([CheckKey(KEY), CheckKey("x"), CheckKey(KEY)])
+    decision = key_check.decide_batch(asked(body), BatchFacts((a_key(), None, a_key())), POLICY, a_moment())
+    assert decision.uses == (use(), use())
 
 
 def test_the_uri_scheme_of_secrets_may_stay_on_it() -> None:
@@ -112,7 +142,7 @@ def test_a_key_of_another_api_is_refused(reference: str) -> None:
 def test_a_key_needs_every_scope_that_is_wanted() -> None:
     facts = a_key(scope=scope("read write"))
     for enough in ("read", "write read", ""):
-        assert check(facts, scope=enough) == Decision(told(facts))
+        assert check(facts, scope=enough) == Decision(told(facts), (), (use(),))
     assert check(facts, scope="read admin") == refusal(facts, "insufficient_scope")
     assert check(a_key(), scope="rea") == refusal(a_key(), "insufficient_scope")
 

@@ -27,6 +27,7 @@ from doorward.protocol import api_key, client, credential, rotation, verifier
 from doorward.protocol.api_key import NewKeyObject
 from doorward.protocol.client_authentication import ClientCredentials, secret_matches
 from doorward.protocol.decision import Decision
+from doorward.protocol.entities import UNUSED
 from doorward.protocol.events import ApiKeyUpdated
 from doorward.protocol.policy import DAY
 from doorward.protocol.rotation import RotateKey, RotateSecret
@@ -162,7 +163,7 @@ def test_the_secrets_of_a_key_are_shown_by_their_ids_and_turns() -> None:
     assert [one.state for one in waiting.secrets] == ["waiting", "current"]
     assert waiting.secrets[0].id == OLD.id
     assert [one.state for one in rotate(starts="now").reply.secrets] == ["superseded", "current"]
-    assert rotation.show(replace(OLD, revoked_at=NOW)).state == "revoked"
+    assert rotation.show(replace(OLD, revoked_at=NOW), UNUSED).state == "revoked"
     assert rotation.current((replace(OLD, revoked_at=NOW),)) is None
 
 

@@ -21,7 +21,7 @@ from doorward_verify.scope import parse as parse_scope
 RESERVED_CLAIMS = frozenset({
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "grant_id", "account",
     "client_account", "cnf", "act", "auth_time", "acr", "amr", "status", "pos", "sid", "nonce",
-    "active", "credential", "token_type", "key_id", "environment",
+    "active", "credential", "token_type", "key_id", "secret_id", "environment", "networks",
 })  # fmt: skip
 CLAIM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
 CLAIM_SOURCE = re.compile(r"(account|client|key)\.(id|name|metadata\.[A-Za-z0-9_.-]{1,64})")

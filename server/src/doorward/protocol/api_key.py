@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -66,6 +67,8 @@ class KeyObject:
     version: int
     secrets: list[SecretObject]
     networks: list[str]
+    last_address: str | None
+    last_user_agent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class Facts:
     account: Account | None = None
     api: Api | None = None
     usage: Usage = UNUSED
+    by_secret: Mapping[str, Usage] = field(default_factory=dict)
 
 
 def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: Moment) -> Decision[NewKeyObject]:
@@ -102,7 +106,7 @@ def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: 
         metadata(body.metadata), moment.now, moment.now, networks=network.texts(body.networks),
     )  # fmt: skip
     text, secret = secrets.mint("", body.environment, key.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
-    shown = NewKeyObject(**_fields(key, (secret,), api, policy, UNUSED), key=text)
+    shown = NewKeyObject(**_fields(Facts(key, (secret,), account, api), policy), key=text)
     return Decision(shown, (ApiKeyCreated(key, secret),))
 
 
@@ -150,7 +154,7 @@ def rotate(asked: Asked[RotateKey], facts: Facts, policy: Policy, moment: Moment
     changed = replace(key, updated_at=moment.now, version=key.version + 1)
     known = {one.id: one for one in rotated.retired}
     kept = (*(known.get(one.id, one) for one in facts.secrets), rotated.secret)
-    shown = NewKeyObject(**_fields(changed, kept, facts.api, policy, facts.usage), key=rotated.text)
+    shown = NewKeyObject(**_fields(replace(facts, api_key=changed, secrets=kept), policy), key=rotated.text)
     return Decision(shown, (ApiKeyRotated(changed, rotated.secret, rotated.retired),))
 
 
@@ -174,14 +178,12 @@ def _turned(state: str, asked: Asked[Nothing], facts: Facts, policy: Policy, mom
 
 
 def show(facts: Facts, policy: Policy) -> KeyObject:
-    key = found(facts.api_key, "api key")
-    return KeyObject(**_fields(key, facts.secrets, facts.api, policy, facts.usage))
+    return KeyObject(**_fields(facts, policy))
 
 
-def _fields(
-    key: ApiKey, kept: tuple[Secret, ...], api: Api | None, policy: Policy, usage: Usage
-) -> dict[str, Any]:  # fmt: skip
-    secret = rotation.current(kept)
+def _fields(facts: Facts, policy: Policy) -> dict[str, Any]:
+    key, api, usage = found(facts.api_key, "api key"), facts.api, facts.usage
+    secret = rotation.current(facts.secrets)
     return {
         "id": key.id,
         "prefix": "" if secret is None else secrets.prefix(secret, policy.brand),
@@ -198,7 +200,9 @@ def _fields(
         "revoked_at": key.revoked_at,
         "uses": usage.uses,
         "last_used_at": usage.last_used_at,
+        "last_address": usage.address or None,
+        "last_user_agent": usage.user_agent or None,
         "version": key.version,
-        "secrets": [rotation.show(one) for one in kept],
+        "secrets": [rotation.show(one, facts.by_secret.get(one.id, UNUSED)) for one in facts.secrets],
         "networks": list(key.networks),
     }

@@ -2,6 +2,8 @@
 
 POST /oauth/introspect
 token=...                       or, for verifiers: token_sha256=base64url(SHA-256(full text))
+address=192.0.2.7&user_agent=curl/8.5           from verifiers, and optional: where it was shown, and by what
+usage=reported                                  from a verifier that tells its uses to /usage: they count once
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from doorward.protocol.leak_events import DecoyTried
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, InvalidToken
+from doorward.protocol.use import Used
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key, jwt
 
@@ -35,6 +38,9 @@ class Request:
     about: Presented
     by_digest: bool = False
     address: str = ""
+    shown_from: str = ""
+    user_agent: str = ""
+    is_reported: bool = False
 
     @property
     def actor(self) -> str:
@@ -63,15 +69,16 @@ def parse(authorization: Sequence[bytes], form: Form, query: Form, brand: str, a
     digest, token = form.get("token_sha256"), form.get("token")
     if (digest is None) == (token is None):
         raise InvalidRequest("exactly one of token and token_sha256 is needed")
+    shown = form.get("address") or "", form.get("user_agent") or "", form.get("usage") == "reported"
     if token is not None:
-        return Request(caller, credential.presented(token, brand), address=address)
+        return Request(caller, credential.presented(token, brand), False, address, *shown)
     try:
         raw = jwt.b64url_decode(digest or "")
     except ValueError:
         raw = b""
     if len(raw) != 32:
         raise InvalidRequest("token_sha256 is not 43 characters of base64url")
-    return Request(caller, Presented("digest", digest=raw), by_digest=True, address=address)
+    return Request(caller, Presented("digest", digest=raw), True, address, *shown)
 
 
 def _caller(authorization: Sequence[bytes], form: Form, query: Form, brand: str) -> ClientCredentials | Presented:
@@ -100,13 +107,23 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     verdict = _verdict(request, facts, policy, moment)
     if not verdict.exists or not sees(verdict):
         return Decision(Introspection(False, moment.position))
+    uses = _uses(request, facts, verdict, moment)
     if not verdict.active:
         record: Event = CredentialRefused(verdict.kind, verdict.id, verdict.reason or "")
         if verdict.reason == "decoy" and isinstance(facts.about, ApiKeyFacts):
             record = DecoyTried(facts.about.api_key)
-        return Decision(Introspection(False, moment.position), (record,))
+        return Decision(Introspection(False, moment.position), (record,), uses)
     begun = credential.first_use(facts.about, moment.now) if isinstance(facts.about, ApiKeyFacts) else ()
-    return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}), begun)
+    return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}), begun, uses)
+
+
+def _uses(request: Request, facts: Facts, verdict: Verdict, moment: Moment) -> tuple[Used, ...]:
+    """A verifier asks because something was shown to it, others look. Of what is refused it can tell nothing itself."""
+    if not isinstance(facts.caller, VerifierFacts) or not isinstance(facts.about, ApiKeyFacts | TokenFacts):
+        return ()
+    if verdict.active and request.is_reported:
+        return ()
+    return (credential.used(facts.about, verdict.reason, moment.now, request.shown_from, request.user_agent),)
 
 
 def _verdict(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Verdict:

@@ -27,6 +27,7 @@ class CheckKey(Strict):
     api: str | None = None
     scope: str | None = None
     address: str | None = None  # where the request came from: without it a bound key is refused
+    user_agent: str | None = None  # what sent it, to be shown as what last used the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def decide_batch(
     checks = [_checked(body, found, policy, moment) for body, found in pairs]
     events = {event.entity + entity_id(event): event for one in checks for event in one.events}
     # A key that is named twice is used once, and refused once.
-    return Decision(KeyChecksObject([one.reply for one in checks]), tuple(events.values()))
+    uses = tuple(use for one in checks for use in one.uses)
+    return Decision(KeyChecksObject([one.reply for one in checks]), tuple(events.values()), uses)
 
 
 def bounded(body: CheckKeys) -> None:
@@ -101,11 +103,12 @@ def _checked(body: CheckKey, known: ApiKeyFacts | None, policy: Policy, moment: 
         reason is None, reason, key.id, key.account_id, known.api.identifier,
         str((verdict.claims or {})["scope"]), key.environment, credential.ends_at(known),
     )  # fmt: skip
+    uses = (credential.used(known, reason, moment.now, body.address, body.user_agent),)
     if reason == "decoy":
-        return Decision(shown, (DecoyTried(key),))
+        return Decision(shown, (DecoyTried(key),), uses)
     if reason is not None:
-        return Decision(shown, (CredentialRefused("api_key", key.id, reason),))
-    return Decision(shown, credential.first_use(known, moment.now))
+        return Decision(shown, (CredentialRefused("api_key", key.id, reason),), uses)
+    return Decision(shown, credential.first_use(known, moment.now), uses)
 
 
 def _misplaced(key: ApiKey, address: str | None) -> str | None:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from doorward.protocol import secret as secrets
 from doorward.protocol.admin import Strict, invalid
+from doorward.protocol.entities import Usage
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.secret import Secret
@@ -58,10 +59,18 @@ class SecretObject:
     created_at: int
     superseded_at: int | None
     expires_at: int | None
+    uses: int
+    uses_since_superseded: int
+    last_used_at: int | None
+    last_address: str | None
+    last_user_agent: str | None
 
 
-def show(secret: Secret) -> SecretObject:
-    return SecretObject(secret.id, _state(secret), secret.created_at, secret.superseded_at, secret.expires_at)
+def show(secret: Secret, usage: Usage) -> SecretObject:
+    return SecretObject(
+        secret.id, _state(secret), secret.created_at, secret.superseded_at, secret.expires_at, usage.uses,
+        usage.late_uses, usage.last_used_at, usage.address or None, usage.user_agent or None,
+    )  # fmt: skip
 
 
 def _state(secret: Secret) -> str:

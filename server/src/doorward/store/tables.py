@@ -333,10 +333,18 @@ deployment = Table(
     _at("created_at"),
 )  # fmt: skip
 
-# How often an api key, or the tokens of a grant, were used, as far as verifiers told.
+# How often an api key, a secret of it, an account, or the tokens of a grant, were used.
 usage = Table(
     "usage", metadata, Column("kind", String(32), primary_key=True), Column("id", String(200), primary_key=True),
-    Column("uses", BigInteger, nullable=False), _at("last_used_at"),
+    Column("uses", BigInteger, nullable=False), _at("last_used_at"), _text("address", server_default=""),
+    _text("user_agent", server_default=""), Column("late_uses", BigInteger, nullable=False, server_default="0"),
+)  # fmt: skip
+
+# The same of api keys and accounts by hour (`at` is its beginning) and result, for as long as anybody looks at it.
+usage_hours = Table(
+    "usage_hours", metadata, Column("kind", String(32), primary_key=True), Column("id", String(200), primary_key=True),
+    Column("at", BigInteger, primary_key=True, index=True), Column("result", String(64), primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )  # fmt: skip
 
 # A bounded ring: what the public text of a refusal leaves out, by request id (decision 23).
