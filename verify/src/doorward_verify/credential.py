@@ -25,6 +25,7 @@ KINDS: dict[str, Kind] = {"": "api_key", "o": "opaque"}
 VARIABLES = (
     (b"authorization", "HTTP_AUTHORIZATION", re.compile(r",[ \t]*(?=[A-Za-z]+ )")),
     (b"x-api-key", "HTTP_X_API_KEY", re.compile(",")),
+    (b"user-agent", "HTTP_USER_AGENT", re.compile("(?!)")),
 )
 
 
@@ -51,6 +52,11 @@ def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> str:
         raise CredentialMissing("no credential was sent")
     name, value = sent[0]
     return _text(value if name == b"x-api-key" else _bearer(value))
+
+
+def user_agent(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """What sent the request, as it says of itself: to be shown, and believed by nobody."""
+    return next((value.decode("latin-1") for name, value in headers if name == b"user-agent"), None)
 
 
 def fields(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:

@@ -29,13 +29,15 @@ class Door:
     def check(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
         """None where a credential is optional and none was shown. May wait for the server."""
         try:
-            return self._admit(self.verifier.check(credential.from_headers(headers), address), needs)
+            text, agent = credential.from_headers(headers), credential.user_agent(headers)
+            return self._admit(self.verifier.check(text, address, agent), needs)
         except DoorwardError as error:
             return self._refuse(error, needs)
 
     async def acheck(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
         try:
-            return self._admit(await self.verifier.acheck(credential.from_headers(headers), address), needs)
+            text, agent = credential.from_headers(headers), credential.user_agent(headers)
+            return self._admit(await self.verifier.acheck(text, address, agent), needs)
         except DoorwardError as error:
             return self._refuse(error, needs)
 

@@ -115,38 +115,46 @@ class Verifier:
         self._clock = steady = SteadyClock(clock, monotonic, lambda: view.feed.server_offset)
         self._memory = memory = Memory(MEMORY_LIMIT)
         self._proving = Proving(self._source, memory, policy, view, steady, monotonic)
-        self._asking = Asking(self._source, memory, policy, view.line, steady, monotonic)
+        self._asking = Asking(
+            self._source, memory, policy, view.line, steady, monotonic, lambda: view.feed.usage.is_told
+        )
         self._tally = Tally()
 
-    def check(self, text: str, address: str | None = None) -> Verified:
+    def check(self, text: str, address: str | None = None, user_agent: str | None = None) -> Verified:
         """What is proved by this credential. Raises a DoorwardError. May wait for the server.
 
-        `address` is where the request came from: without it a key that is bound to networks is refused.
+        `address` is where the request came from: without it a key that is bound to networks is refused. `user_agent`
+        is what sent it; both are told to the server as what last used the credential.
         """
         try:
             found = self._at_hand(text)
             if found is None:
                 found = self._ask(text)
-            networks.admit(found, address)
+            return self._admitted(found, address, user_agent)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
-        self._tally.good(found)
-        self._view.feed.usage.count(found)
-        return found
 
-    async def acheck(self, text: str, address: str | None = None) -> Verified:
+    async def acheck(self, text: str, address: str | None = None, user_agent: str | None = None) -> Verified:
         """The same without blocking the loop: only what must wait goes to a thread."""
         try:
             found = self._at_hand(text)
             if found is None:
                 found = await asyncio.to_thread(self._ask, text)
-            networks.admit(found, address)
+            return self._admitted(found, address, user_agent)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
+
+    def _admitted(self, found: Verified, address: str | None, user_agent: str | None) -> Verified:
+        usage = self._view.feed.usage
+        try:
+            networks.admit(found, address)
+        except InvalidToken as refused:
+            usage.count(found, address, user_agent, refused.reason)
+            raise
         self._tally.good(found)
-        self._view.feed.usage.count(found)
+        usage.count(found, address, user_agent)
         return found
 
     def known(self, text: str, address: str | None = None) -> Verified | None:
