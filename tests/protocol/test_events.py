@@ -149,6 +149,15 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
         {"secret": NEWER.id, "retired": [SECRET.id]}),
     (r.VerifierSecretRotated(a_verifier().verifier, NEWER, ()), "verifier/verifier_1",
         {"secret": NEWER.id, "retired": []}),
+    *((begun, touched, {"waiting": SECRET.id, "ends_at": None}) for begun, touched in (
+        (r.ClientOverlapBegun(a_client().client, SECRET), "client/client_1"),
+        (r.VerifierOverlapBegun(a_verifier().verifier, SECRET), "verifier/verifier_1"),
+    )),
+    *((cancelled, touched, {"withdrawn": NEWER.id, "restored": SECRET.id}) for cancelled, touched in (
+        (r.ApiKeyRotationCancelled(an_api_key(), NEWER, SECRET), "api_key/key_1"),
+        (r.ClientRotationCancelled(a_client().client, NEWER, SECRET), "client/client_1"),
+        (r.VerifierRotationCancelled(a_verifier().verifier, NEWER, SECRET), "verifier/verifier_1"),
+    )),
     (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",

@@ -17,7 +17,7 @@ from doorward.protocol.moment import Moment
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import Conflict
 from doorward.protocol.rotation import RotateKey, SecretObject
-from doorward.protocol.rotation_events import ApiKeyRotated
+from doorward.protocol.rotation_events import ApiKeyRotated, ApiKeyRotationCancelled
 from doorward.protocol.scope import within
 from doorward.protocol.secret import Secret
 from doorward_verify import scope as scopes
@@ -152,10 +152,21 @@ def rotate(asked: Asked[RotateKey], facts: Facts, policy: Policy, moment: Moment
         raise Conflict("the api key has ended")
     rotated = rotation.rotate(facts.secrets[-1], facts.secrets, asked.body, key.expires_at, policy, moment)
     changed = replace(key, updated_at=moment.now, version=key.version + 1)
-    known = {one.id: one for one in rotated.retired}
-    kept = (*(known.get(one.id, one) for one in facts.secrets), rotated.secret)
+    kept = (*rotation.replaced(facts.secrets, *rotated.retired), rotated.secret)
     shown = NewKeyObject(**_fields(replace(facts, api_key=changed, secrets=kept), policy), key=rotated.text)
     return Decision(shown, (ApiKeyRotated(changed, rotated.secret, rotated.retired),))
+
+
+def cancel_rotation(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:
+    """The new secret ends at once, and the old one goes on as before."""
+    key = current(facts.api_key, asked, "api key")
+    if key.state == "revoked":
+        raise Conflict("the api key was revoked")
+    cancelled = rotation.cancel(facts.secrets, moment)
+    changed = replace(key, updated_at=moment.now, version=key.version + 1)
+    kept = rotation.replaced(facts.secrets, cancelled.withdrawn, cancelled.restored)
+    shown = show(replace(facts, api_key=changed, secrets=kept), policy)
+    return Decision(shown, (ApiKeyRotationCancelled(changed, cancelled.withdrawn, cancelled.restored),))
 
 
 def deactivate(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:

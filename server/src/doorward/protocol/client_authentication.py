@@ -10,15 +10,19 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from doorward.protocol import rotation
 from doorward.protocol.client import ClientFacts
+from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Client
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.form import Form, decode
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, Refusal
+from doorward.protocol.rotation_events import ClientOverlapBegun, VerifierOverlapBegun
 from doorward.protocol.secret import Secret
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key
@@ -31,6 +35,7 @@ QUERY = "query"  # never a method: a secret in a URL is refused, and told so if 
 IN_QUERY = "a secret was sent in the url"
 NO_FORM = Form({})
 BASIC_CHALLENGE = (("authenticate", "Basic"),)  # RFC 6749 §5.2: who tried Basic is answered with it
+Reply = TypeVar("Reply")
 SECRET_PARAMETERS = ("client_secret", "client_assertion", "token", "token_sha256")
 
 
@@ -129,6 +134,26 @@ def _ended(credentials: ClientCredentials, facts: ClientFacts) -> str | None:
     if facts.client.token_endpoint_auth_method not in (None, credentials.method):
         return "client_unauthenticated"
     return None
+
+
+def noticed(
+    decision: Decision[Reply], credentials: ClientCredentials, facts: ClientFacts | VerifierFacts | None,
+    policy: Policy, moment: Moment,
+) -> Decision[Reply]:  # fmt: skip
+    """Of whom was authenticated: his first use of a new secret begins the overlap of the one that waits for it."""
+    kept = () if facts is None else facts.secrets
+    waiting = next((one for one in kept if one.overlap is not None and one.is_live(moment.now)), None)
+    if facts is None or waiting is None:
+        return decision
+    if not policy.pepper.matches(api_key.digest(credentials.secret), rotation.current(kept)):
+        return decision
+    begun = rotation.begun(waiting, moment.now)
+    event: ClientOverlapBegun | VerifierOverlapBegun
+    if isinstance(facts, ClientFacts):
+        event = ClientOverlapBegun(facts.client, begun)
+    else:
+        event = VerifierOverlapBegun(facts.verifier, begun)
+    return replace(decision, events=(*decision.events, event))
 
 
 def authenticate_verifier(

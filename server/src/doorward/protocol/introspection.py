@@ -104,6 +104,15 @@ def admin_caller(text: bytes, brand: str) -> Presented:
 
 def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Decision[Introspection]:
     sees = _authenticate(request, facts, policy, moment)
+    decision = _decided(request, facts, sees, policy, moment)
+    if isinstance(request.caller, Presented) or isinstance(facts.caller, AdminKeyFacts):
+        return decision
+    return client_authentication.noticed(decision, request.caller, facts.caller, policy, moment)
+
+
+def _decided(
+    request: Request, facts: Facts, sees: _Sight, policy: Policy, moment: Moment
+) -> Decision[Introspection]:  # fmt: skip
     verdict = _verdict(request, facts, policy, moment)
     if not verdict.exists or not sees(verdict):
         return Decision(Introspection(False, moment.position))

@@ -93,7 +93,8 @@ def _text(given: Mapping[str, object], name: str, absent: str = "") -> str:
 def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Decision[tuple[Used, ...]]:
     """What is to be added. What is not of the verifier's api is passed over: it may have been deleted."""
     client_authentication.authenticate_verifier(request.credentials, facts.verifier, policy, moment)
-    return Decision(merged(request.usage, facts, moment.now))
+    told = Decision(merged(request.usage, facts, moment.now))
+    return client_authentication.noticed(told, request.credentials, facts.verifier, policy, moment)
 
 
 def merged(usage: Iterable[Used], facts: Facts, now: int) -> tuple[Used, ...]:

@@ -14,8 +14,8 @@ from doorward.protocol.events import VerifierCreated, VerifierRevoked
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Conflict
-from doorward.protocol.rotation import RotateKey, RotateSecret
-from doorward.protocol.rotation_events import VerifierSecretRotated
+from doorward.protocol.rotation import RotateSecret
+from doorward.protocol.rotation_events import VerifierRotationCancelled, VerifierSecretRotated
 from doorward.protocol.secret import Secret
 
 
@@ -81,11 +81,22 @@ def rotate(asked: Asked[RotateSecret], facts: Facts, policy: Policy, moment: Mom
     assert facts.verifier is not None
     if verifier.state == "revoked":
         raise Conflict("the verifier was revoked")
-    body = RotateKey(asked.body.overlap, "now")
-    rotated = rotation.rotate(facts.verifier.secrets[-1], facts.verifier.secrets, body, None, policy, moment)
+    rotated = rotation.rotate(facts.verifier.secrets[-1], facts.verifier.secrets, asked.body, None, policy, moment)
     changed = replace(verifier, version=verifier.version + 1)
     shown = NewVerifierObject(**_fields(replace(facts.verifier, verifier=changed), policy), client_secret=rotated.text)
     return Decision(shown, (VerifierSecretRotated(changed, rotated.secret, rotated.retired),))
+
+
+def cancel_rotation(
+    asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment
+) -> Decision[VerifierObject]:  # fmt: skip
+    """The new secret ends at once, and the old one goes on as before."""
+    verifier = current(facts.verifier.verifier if facts.verifier else None, asked, "verifier")
+    assert facts.verifier is not None
+    cancelled = rotation.cancel(facts.verifier.secrets, moment)
+    changed = replace(verifier, version=verifier.version + 1)
+    shown = show(replace(facts.verifier, verifier=changed), policy)
+    return Decision(shown, (VerifierRotationCancelled(changed, cancelled.withdrawn, cancelled.restored),))
 
 
 def revoke(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[VerifierObject]:
