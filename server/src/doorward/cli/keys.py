@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import credential_input, durations, lists, output
-from doorward.cli.admin_api import Object, run, segment
+from doorward.cli import credential_input, handing, lists, output, rotating, usage
+from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import clock, full, seconds
+from doorward.cli.handing import ToCommand
 from doorward.cli.options import (
     Account,
     ApiFilter,
@@ -32,6 +33,8 @@ doorward keys create --account acme --api Invoices \\
   --scope invoices:read --expires-in 90d
 doorward keys verify - < key.txt
 doorward keys rotate key_8sK2vQ0pXw4mTn1Z --overlap 2d -o env
+doorward keys rotate key_8sK2vQ0pXw4mTn1Z \\
+  --to-command "vault kv put -mount=apps billing key=-"
 doorward keys revoke key_8sK2vQ0pXw4mTn1Z
 """,
 )
@@ -66,21 +69,29 @@ def create(
     decoy: Annotated[bool, typer.Option("--decoy", help="Never works, and raises an alarm where it is tried.")] = False,
     metadata_: Metadata = None,
     network: Network = None,
+    to_command: ToCommand = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
     """Make a key. It is shown once."""
-    as_json = wants_json(json, shown)
+    as_json, argv = wants_json(json, shown), handing.words(to_command, shown)
     lifetime = None if expires_in is None else seconds(expires_in)
     body = given(
         account=account, api=api, scope=scope(scopes), name=name, environment=environment, expires_in=lifetime,
         no_expiry=no_expiry or None, metadata=metadata(metadata_), decoy=decoy or None, networks=network,
     )  # fmt: skip
-    made = run(context, lambda admin: admin.create("/keys", body), making=True)
+    made = run(context, lambda admin: _make(admin, "/keys", body, argv, "revoke"), making=True)
     if shown is Output.env:
         output.env({"DOORWARD_API_KEY": made["key"]})
         return
     show_one(f"Created a key of {made['account']} for {made['api']}", made, as_json)
+
+
+async def _make(admin: AdminApi, path: str, body: Object, argv: list[str] | None, undo: str) -> Object:
+    made = await admin.create(path, body)
+    if argv is not None:
+        await handing.hand(admin, made, "key", argv, f"/keys/{made['id']}/{undo}")
+    return made
 
 
 @app.command("list")
@@ -100,8 +111,21 @@ def list_(
 @app.command()
 def show(context: typer.Context, id_: Id, json: Json = False) -> None:
     """Show a key, without what is secret of it."""
-    found = run(context, lambda api: api.get(f"/keys/{segment(id_)}"))
-    show_one(f"{found['name']} ({found['prefix']}...)", found, json)
+
+    async def look(api: AdminApi) -> tuple[Object, Object]:
+        path = f"/keys/{segment(id_)}"
+        return await api.get(path), {} if json else await api.get(f"{path}/usage")
+
+    found, used = run(context, look)
+    show_one(f"{found['name']} ({found['prefix']}...)", found, json, used)
+
+
+@app.command("usage")
+def usage_(
+    context: typer.Context, id_: Id, since: usage.Since = None, by: usage.Each = usage.By.day, json: Json = False
+) -> None:
+    """Show how often a key was used, and why it was refused."""
+    usage.show(context, f"/keys/{segment(id_)}/usage", since, by, json)
 
 
 @app.command()
@@ -145,37 +169,34 @@ def update(
     show_one(f"Updated the key {changed['id']}", changed, json)
 
 
-class Starts(StrEnum):
-    first_use = "first-use"
-    now = "now"
-
-
 @app.command()
 def rotate(
     context: typer.Context,
     id_: Id,
-    overlap: Annotated[
-        str | None,
-        typer.Option(metavar="SPAN", help="How long the old secret stays good: 1d, or 0 for not at all."),
-    ] = None,
-    starts: Annotated[Starts, typer.Option(help="When the overlap begins.")] = Starts.first_use,
-    deadline: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="When it begins at the latest (default: 30d).")
-    ] = None,
+    overlap: rotating.Overlap = None,
+    starts: rotating.StartsAt = rotating.Starts.first_use,
+    deadline: rotating.Deadline = None,
+    to_command: ToCommand = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
     """Give a key a new secret; the old one ends by itself. It is shown once."""
-    as_json = wants_json(json, shown)
-    body = given(
-        overlap=durations.overlap(overlap), starts=starts.replace("-", "_"),
-        deadline=None if deadline is None else seconds(deadline),
-    )  # fmt: skip
-    made = run(context, lambda admin: admin.create(f"/keys/{segment(id_)}/rotate", body), making=True)
+    as_json, argv = wants_json(json, shown), handing.words(to_command, shown)
+    path, body = f"/keys/{segment(id_)}/rotate", rotating.body(overlap, starts, deadline, argv)
+    made = run(context, lambda admin: _make(admin, path, body, argv, "cancel-rotation"), making=True)
     if shown is Output.env:
         output.env({"DOORWARD_API_KEY": made["key"]})
         return
     show_one(f"A new secret of the key {made['id']}", made, as_json)
+    if not as_json:
+        output.say(f"\nWho still uses the old one, and until when: doorward keys show {made['id']}")
+
+
+@app.command("cancel-rotation")
+def cancel_rotation(context: typer.Context, id_: Id, json: Json = False) -> None:
+    """Take the newest secret back; the old one goes on as before."""
+    kept = run(context, lambda api: api.post(f"/keys/{segment(id_)}/cancel-rotation"))
+    show_one(f"The key {kept['id']} has its old secret alone", kept, json)
 
 
 @app.command()
@@ -204,7 +225,7 @@ def _row(key: Object) -> tuple[str, ...]:
     return key["id"], key["prefix"], key["account"], key["api"], key["scope"], key["state"], expires
 
 
-def show_one(title: str, key: Object, json: bool) -> None:
+def show_one(title: str, key: Object, json: bool, used: Object | None = None) -> None:
     if json:
         output.show_json(key)
         return
@@ -222,7 +243,10 @@ def show_one(title: str, key: Object, json: bool) -> None:
             ("state", key["state"]),
             ("expires", full(key["expires_at"])),
             ("networks", key["networks"]),
-            ("last used", f"{full(key['last_used_at'])}, {key['uses']} times" if key["uses"] else None),
+            ("last used", usage.last_use(key)),
+            ("today", usage.line(usage.today(used["hours"])) if used else None),
+            ("30 days", usage.line(used["counts"]) if used else None),
+            ("ever", f"{key['uses']} times good" if key["uses"] else None),
             ("revoked", full(key["revoked_at"], absent="") or None),
             ("metadata", [f"{name} = {value}" for name, value in key["metadata"].items()]),
             ("secrets", [_secret(one) for one in key["secrets"]] if len(key["secrets"]) > 1 else None),
@@ -232,7 +256,10 @@ def show_one(title: str, key: Object, json: bool) -> None:
 
 def _secret(secret: Object) -> str:
     ends = "" if secret["expires_at"] is None else f", ends {full(secret['expires_at'])}"
-    return f"{secret['id']}  {secret['state']}{ends}"
+    last, late = usage.last_use(secret), secret["uses_since_superseded"]
+    used = f", last used {last}" if last else ", never used"
+    still = f", {late} times since there is a newer one" if late else ""
+    return f"{secret['id']}  {secret['state']}{ends}{used}{still}"
 
 
 def _show_check(checked: Object, json: bool) -> None:
