@@ -218,3 +218,30 @@ class TestUsage:
         assert "from 192.0.2.7" in old
         assert "1 times since there is a newer one" in old
         assert any(new["prefix"][-12:] in line and "never used" in line for line in shown.splitlines())
+
+
+class TestLists:
+    def test_keys_that_somebody_should_look_at(self, acme, key):
+        def listed(*words):
+            return [item["id"] for item in acme("keys", "list", *words, "--json").json["items"]]
+
+        never = acme(*CREATE, "--no-expiry", "--json").json
+        assert listed("--no-expiry") == [never["id"]]
+        assert listed("--expiring-within", "91d") == [key["id"]]
+        for words in (("--expiring-within", "30d"), ("--unused-for", "90d"), ("--older-than", "1d")):
+            assert listed(*words) == []
+            assert "There are no keys here" in acme("keys", "list", *words).err
+        assert acme("keys", "list", "--unused-for", "90").code == 2
+        assert "LAST USED" in acme("keys", "list").out
+
+    def test_an_api_says_how_long_its_keys_live(self, acme):
+        words = ("--unused-key-lifetime", "90d", "--key-lifetime-limit", "365d")
+        assert acme("apis", "update", "Invoices", *words).code == 0
+        shown = acme("apis", "show", "Invoices").out
+        assert "unused keys end  after 90 days" in shown
+        assert "keys end         after 1 year" in shown
+        ran = acme(*CREATE, "--no-expiry")
+        assert (ran.code, "no_expiry" in ran.err) == (1, True)
+        lifted = acme("apis", "update", "Invoices", "--key-lifetime-limit", "0", "--json").json
+        assert (lifted["key_lifetime_limit"], lifted["unused_key_lifetime"]) == (None, 90 * 86_400)
+        assert acme(*CREATE, "--no-expiry").code == 0

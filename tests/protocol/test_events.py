@@ -85,6 +85,7 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
         {"account": "acme", "api": "api_1", "state": "active"}),
     (e.ApiKeyRevoked(an_api_key(state="revoked")), "api_key/key_1",
         {"account": "acme", "api": "api_1", "state": "revoked"}),
+    (e.ApiKeyExpired(an_api_key(), "unused"), "api_key/key_1", {"account": "acme", "api": "api_1", "reason": "unused"}),
     (e.ClientCreated(a_client().client, kept(CLIENT_SECRET, "client_1"), (GRANT,)), "client/client_1",
         {"account": "acme", "name": "worker", "state": "active"}),
     (e.ClientUpdated(a_client(state="disabled").client), "client/client_1",

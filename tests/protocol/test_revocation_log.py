@@ -69,6 +69,7 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
     (e.AccountUpdated(an_account(state="suspended")), Entry("account", "acme", "dead", CUT)),
     (e.AccountUpdated(an_account()), Entry("account", "acme", "changed", ASK)),
     (e.ApiKeyRevoked(an_api_key(state="revoked")), Entry("api_key", "key_1", "dead", CUT, "api_1")),
+    (e.ApiKeyExpired(an_api_key(), "unused"), Entry("api_key", "key_1", "dead", CUT, "api_1")),
     (e.ApiKeyUpdated(an_api_key()), Entry("api_key", "key_1", "changed", ASK, "api_1")),
     (e.ApiKeyUpdated(an_api_key(state="inactive")), Entry("api_key", "key_1", "dead", CUT, "api_1")),
     (r.ApiKeyRotated(an_api_key(), SECRET, ()), Entry("api_key", "key_1", "changed", ASK, "api_1")),

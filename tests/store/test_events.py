@@ -123,6 +123,8 @@ CHANGED: tuple[tuple[Event, Table, Any], ...] = (
     (e.GrantRevoked(later(a_grant().grant, revoked_at=NOW)), tables.grants, later(a_grant().grant, revoked_at=NOW)),
     (e.VerifierRevoked(later(a_verifier().verifier, **REVOKED)),
         tables.verifiers, later(a_verifier().verifier, **REVOKED)),
+    (e.ApiKeyExpired(later(an_api_key(), expires_at=NOW), "too_old"), tables.api_keys,
+        later(an_api_key(), expires_at=NOW)),
     (r.ApiKeyRotated(later(an_api_key(), updated_at=NOW), NEWER, ()), tables.api_keys,
         later(an_api_key(), updated_at=NOW)),
     (r.ClientSecretRotated(later(a_client().client, updated_at=NOW), NEWER, ()), tables.clients,

@@ -60,6 +60,7 @@ from doorward.store import (
     grants,
     idempotency,
     identities,
+    key_life,
     leaks,
     memberships,
     refresh_tokens,
@@ -173,7 +174,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What /v1 lists and shows: `find` reads one by its id, `show` makes the answer."""
+    """What /v1 lists and shows: `find` reads one by its id, `show` makes the answer.
+
+    A filter is equal to a column; a condition is made of the time and what was given.
+    """
 
     path: str
     scope: str
@@ -182,6 +186,7 @@ class Resource:
     find: Callable[[Connection, str], Any]
     show: Callable[[Any, Policy], Any]
     filters: Mapping[str, tuple[str, Callable[[Connection, str], str]]] = field(default_factory=dict)
+    conditions: Mapping[str, Callable[[int, str], Any]] = field(default_factory=dict)
 
 
 def _api_id(connection: Connection, reference: str) -> str:
@@ -268,7 +273,7 @@ RESOURCES = (
     #        path             scope                reply                         table                find                     show                        filters
     Resource("/apis",         "apis:read",         api.ApiObject,                tables.apis,         apis.by_reference,       _plain(api.show),           {"identifier": ("identifier", _same)}),
     Resource("/accounts",     "accounts:read",     account.AccountObject,        tables.accounts,     accounts.by_id,          _plain(account.show)),
-    Resource("/keys",         "keys:read",         api_key.KeyObject,            tables.api_keys,     _known_key,              api_key.show,               {**BY_API, **BY_ACCOUNT}),
+    Resource("/keys",         "keys:read",         api_key.KeyObject,            tables.api_keys,     _known_key,              api_key.show,               {**BY_API, **BY_ACCOUNT}, key_life.CONDITIONS),
     Resource("/clients",      "clients:read",      client.ClientObject,          tables.clients,      clients.by_id,           _plain(client.show),        BY_ACCOUNT),
     Resource("/users",        "users:read",        user.UserObject,              tables.users,        users.by_reference,      _plain(user.show),          {"username": ("canonical", _canonical)}),
     Resource("/memberships",  "memberships:read",  membership.MembershipObject,  tables.memberships,  memberships.by_id,       _plain(membership.show),    {**BY_ACCOUNT, **BY_USER}),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from doorward.cli import lists, output
+from doorward.cli import durations, lists, output
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import full, seconds, span
 from doorward.cli.options import (
@@ -48,6 +48,13 @@ Listed = Annotated[
     bool, typer.Option("--status-list", help="JWTs name a bit of a public status list, for verifiers without feed.")
 ]
 
+UnusedLifetime = Annotated[
+    str | None, typer.Option("--unused-key-lifetime", metavar="SPAN", help="Keys unused for so long end; 0: never.")
+]
+LifetimeLimit = Annotated[
+    str | None, typer.Option("--key-lifetime-limit", metavar="SPAN", help="No key lives for longer; 0: no limit.")
+]
+
 
 @app.command()
 def create(
@@ -61,6 +68,8 @@ def create(
     token_lifetime: Lifetime = None,
     signing_algorithm: Signed = None,
     status_list: Listed = False,
+    unused_key_lifetime: UnusedLifetime = None,
+    key_lifetime_limit: LifetimeLimit = None,
     claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help=f"A claim of its tokens: {CLAIM}. Repeatable.")
     ] = None,
@@ -70,6 +79,7 @@ def create(
     body = given(
         identifier=identifier, name=name, scopes=pairs(scope, "--scope", SCOPE), claims=pairs(claim, "--claim", CLAIM),
         **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
+        **_rules(unused_key_lifetime, key_lifetime_limit),
     )  # fmt: skip
     made = run(context, lambda api: api.create("/apis", body), making=True)
     show_one(f"Created the api {made['name']}", made, json)
@@ -104,6 +114,8 @@ def update(
     signing_algorithm: Signed = None,
     status_list: Listed = False,
     no_status_list: Annotated[bool, typer.Option("--no-status-list", help="They do not, from now on.")] = False,
+    unused_key_lifetime: UnusedLifetime = None,
+    key_lifetime_limit: LifetimeLimit = None,
     add_claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help="Add or change a claim. Repeatable.")
     ] = None,
@@ -111,10 +123,8 @@ def update(
     json: Json = False,
 ) -> None:
     """Change an api; what is not named stays."""
-    if status_list and no_status_list:
-        raise typer.BadParameter("say one of --status-list and --no-status-list")
-    listed = status_list if status_list or no_status_list else None
-    body = given(name=name, **_tokens(token_format, token_lifetime, signing_algorithm, listed))
+    tokens = _tokens(token_format, token_lifetime, signing_algorithm, _listed(status_list, no_status_list))
+    body = given(name=name, **tokens, **_rules(unused_key_lifetime, key_lifetime_limit))
     scopes = (pairs(add_scope, "--add-scope", SCOPE), remove_scope)
     claims = (pairs(add_claim, "--add-claim", CLAIM), remove_claim)
 
@@ -150,6 +160,20 @@ def _tokens(
     }
 
 
+def _listed(yes: bool, no: bool) -> bool | None:
+    if yes and no:
+        raise typer.BadParameter("say one of --status-list and --no-status-list")
+    return yes if yes or no else None
+
+
+def _rules(unused: str | None, limit: str | None) -> dict[str, int | None]:
+    return {"unused_key_lifetime": durations.rule(unused), "key_lifetime_limit": durations.rule(limit)}
+
+
+def _rule(lifetime: int | None) -> str | None:
+    return None if lifetime is None else f"after {span(lifetime)}"
+
+
 def _merged(table: dict[str, str], added: dict[str, str] | None, removed: list[str] | None) -> dict[str, str]:
     kept = {name: value for name, value in table.items() if name not in (removed or ())}
     return kept | (added or {})
@@ -177,6 +201,8 @@ def show_one(title: str, api: Object, json: bool) -> None:
             ("tokens", _tokens_of(api)),
             ("scopes", [f"{name.ljust(width)}  {sentence}" for name, sentence in api["scopes"].items()]),
             ("claims", [f"{name} = {source}" for name, source in api["claims"].items()]),
+            ("unused keys end", _rule(api["unused_key_lifetime"])),
+            ("keys end", _rule(api["key_lifetime_limit"])),
             ("created", full(api["created_at"])),
         )
     )

@@ -32,6 +32,7 @@ app = noun(
 doorward keys create --account acme --api Invoices \\
   --scope invoices:read --expires-in 90d
 doorward keys verify - < key.txt
+doorward keys list --unused-for 90d
 doorward keys rotate key_8sK2vQ0pXw4mTn1Z --overlap 2d -o env
 doorward keys rotate key_8sK2vQ0pXw4mTn1Z \\
   --to-command "vault kv put -mount=apps billing key=-"
@@ -99,13 +100,22 @@ def list_(
     context: typer.Context,
     account: Account = None,
     api: ApiFilter = None,
+    unused_for: Annotated[str | None, typer.Option(metavar="SPAN", help="Only what nobody used for so long.")] = None,
+    older_than: Annotated[str | None, typer.Option(metavar="SPAN", help="Only what was made before.")] = None,
+    expiring_within: Annotated[str | None, typer.Option(metavar="SPAN", help="Only what ends soon.")] = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Only what never ends.")] = False,
     json: Json = False,
     limit: Limit = lists.LIMIT,
     cursor: Cursor = None,
 ) -> None:
-    """List keys, without what is secret of them."""
-    header = ("ID", "PREFIX", "ACCOUNT", "API", "SCOPE", "STATE", "EXPIRES")
-    lists.show(context, "/keys", header, _row, json=json, limit=limit, cursor=cursor, account=account, api=api)
+    """List keys, without what is secret of them. The spans choose among those that are good."""
+    header = ("ID", "PREFIX", "ACCOUNT", "API", "SCOPE", "STATE", "EXPIRES", "LAST USED")
+    spans = {"unused_for": unused_for, "older_than": older_than, "expiring_within": expiring_within}
+    lists.show(
+        context, "/keys", header, _row, json=json, limit=limit, cursor=cursor, account=account, api=api,
+        no_expiry="true" if no_expiry else None,
+        **{name: None if span is None else str(seconds(span)) for name, span in spans.items()},
+    )  # fmt: skip
 
 
 @app.command()
@@ -222,7 +232,8 @@ def revoke(context: typer.Context, id_: Id, json: Json = False) -> None:
 
 def _row(key: Object) -> tuple[str, ...]:
     expires = "never" if key["expires_at"] is None else clock(key["expires_at"])
-    return key["id"], key["prefix"], key["account"], key["api"], key["scope"], key["state"], expires
+    used = "never" if key["last_used_at"] is None else clock(key["last_used_at"])
+    return key["id"], key["prefix"], key["account"], key["api"], key["scope"], key["state"], expires, used
 
 
 def show_one(title: str, key: Object, json: bool, used: Object | None = None) -> None:

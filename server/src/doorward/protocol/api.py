@@ -13,7 +13,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
 from doorward.protocol.moment import Moment
-from doorward.protocol.policy import Policy
+from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import Conflict
 from doorward_verify.scope import MalformedScope
 from doorward_verify.scope import parse as parse_scope
@@ -37,10 +37,14 @@ class CreateApi(Strict):
     signing_algorithm: Literal["ES256", "RS256"] = "ES256"
     claims: dict[str, str] = field(default_factory=dict)
     status_list: bool = False
+    unused_key_lifetime: int | None = None
+    key_lifetime_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateApi(Strict):
+    """A span of 0 lifts its rule."""
+
     name: str | None = None
     scopes: dict[str, str] | None = None
     token_format: Literal["jwt", "opaque"] | None = None
@@ -48,6 +52,8 @@ class UpdateApi(Strict):
     signing_algorithm: Literal["ES256", "RS256"] | None = None
     claims: dict[str, str] | None = None
     status_list: bool | None = None
+    unused_key_lifetime: int | None = None
+    key_lifetime_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class ApiObject:
     created_at: int
     updated_at: int
     version: int
+    unused_key_lifetime: int | None
+    key_lifetime_limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,8 @@ def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: 
     api = Api(
         moment.id("api"), body.identifier, body.name, body.scopes, body.token_format, lifetime,
         body.signing_algorithm, body.claims, moment.now, moment.now, status_list=body.status_list,
+        unused_key_lifetime=body.unused_key_lifetime or None, key_lifetime_limit=body.key_lifetime_limit or None,
+        key_policy_at=moment.now,
     )  # fmt: skip
     return Decision(show(checked(api, policy)), (ApiCreated(api),))
 
@@ -96,6 +106,9 @@ def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment
     changes = {name: value for name in _CHANGEABLE if (value := getattr(asked.body, name)) is not None}
     if facts.same_name is not None and facts.same_name.id != api.id:
         raise Conflict("this name exists already")
+    rules = {name: value or None for name in KEY_RULES if (value := getattr(asked.body, name)) is not None}
+    if any(getattr(api, name) != value for name, value in rules.items()):
+        changes |= {**rules, "key_policy_at": moment.now}
     changed = replace(api, **changes, updated_at=moment.now, version=api.version + 1)
     return Decision(show(checked(changed, policy)), (ApiUpdated(changed),))
 
@@ -110,6 +123,12 @@ def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) 
 _CHANGEABLE = ("name", "scopes", "token_format", "token_lifetime", "signing_algorithm", "claims", "status_list")
 
 
+# How long the api's keys may live, and how long without being used.
+KEY_RULES = ("unused_key_lifetime", "key_lifetime_limit")
+# Verifiers tell of uses within half a minute; a rule must not be quicker than what it goes by.
+KEY_RULES_FROM, KEY_LIFETIME_LIMIT = 3600, 10 * 365 * DAY
+
+
 def checked(api: Api, policy: Policy) -> Api:
     """The api, if every field may stand as it is."""
     _check_identifier(api.identifier)
@@ -118,6 +137,10 @@ def checked(api: Api, policy: Policy) -> Api:
     _check_claims(dict(api.claims))
     if not 10 <= api.token_lifetime <= policy.token_lifetime_limit:
         raise invalid("token_lifetime", f"must be 10 to {policy.token_lifetime_limit} seconds")
+    for name in KEY_RULES:
+        span = getattr(api, name)
+        if span is not None and not KEY_RULES_FROM <= span <= KEY_LIFETIME_LIMIT:
+            raise invalid(name, f"must be {KEY_RULES_FROM} to {KEY_LIFETIME_LIMIT} seconds")
     if api.status_list and api.token_format != "jwt":
         raise invalid("status_list", "must be false unless tokens are JWTs")
     return api
@@ -168,4 +191,5 @@ def show(api: Api) -> ApiObject:
     return ApiObject(
         api.id, api.identifier, api.name, dict(api.scopes), api.token_format, api.token_lifetime,
         api.signing_algorithm, dict(api.claims), api.status_list, api.created_at, api.updated_at, api.version,
+        api.unused_key_lifetime, api.key_lifetime_limit,
     )  # fmt: skip

@@ -102,7 +102,7 @@ def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: 
     api = found(facts.api, "api")
     key = ApiKey(
         moment.id("key"), account.id, api.id, named(body.name or account.name), body.environment,
-        within(body.scope, api), "decoy" if body.decoy else "active", _expiry(body, policy, moment),
+        within(body.scope, api), "decoy" if body.decoy else "active", _expiry(body, api, policy, moment),
         metadata(body.metadata), moment.now, moment.now, networks=network.texts(body.networks),
     )  # fmt: skip
     text, secret = secrets.mint("", body.environment, key.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
@@ -110,15 +110,18 @@ def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: 
     return Decision(shown, (ApiKeyCreated(key, secret),))
 
 
-def _expiry(body: CreateKey, policy: Policy, moment: Moment) -> int | None:
-    """Keys end after 90 days unless their owner says how long, or says out loud that they never do."""
+def _expiry(body: CreateKey, api: Api, policy: Policy, moment: Moment) -> int | None:
+    """Keys end after 90 days unless their owner says how long, or says out loud that they never do, if the api lets."""
+    limit = LIFETIME_LIMIT if api.key_lifetime_limit is None else api.key_lifetime_limit
     if body.no_expiry:
         if body.expires_in is not None:
             raise invalid("expires_in", "must be absent when no_expiry is true")
+        if api.key_lifetime_limit is not None:
+            raise invalid("no_expiry", f"must be false: keys of this api live for {limit} seconds at most")
         return None
-    lifetime = policy.api_key_lifetime if body.expires_in is None else body.expires_in
-    if not 1 <= lifetime <= LIFETIME_LIMIT:
-        raise invalid("expires_in", f"must be 1 to {LIFETIME_LIMIT} seconds")
+    lifetime = min(policy.api_key_lifetime, limit) if body.expires_in is None else body.expires_in
+    if not 1 <= lifetime <= limit:
+        raise invalid("expires_in", f"must be 1 to {limit} seconds")
     return moment.now + lifetime
 
 

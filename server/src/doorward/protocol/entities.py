@@ -29,6 +29,9 @@ class Api:
     updated_at: int
     version: int = 1
     status_list: bool = False
+    unused_key_lifetime: int | None = None
+    key_lifetime_limit: int | None = None
+    key_policy_at: int | None = None  # when one of these two was last changed
 
 
 @dataclass(frozen=True, slots=True)

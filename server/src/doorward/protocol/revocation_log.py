@@ -72,6 +72,8 @@ def entry(event: e.Event, now: int) -> Entry | None:
             # Of a secret that ends earlier than was said, its key is asked about again.
             key = event.api_key
             return _entry("api_key", key.id, key.state == "active", now, key.api_id)
+        case e.ApiKeyExpired():
+            return _entry("api_key", event.api_key.id, False, now, event.api_key.api_id)
         case e.ApiUpdated():
             return _entry("api", event.api.id, True, now, event.api.id)
         case p.UserUpdated():

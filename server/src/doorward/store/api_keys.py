@@ -12,7 +12,7 @@ from doorward.protocol import key_check
 from doorward.protocol.admin import Asked
 from doorward.protocol.credential import ApiKeyFacts
 from doorward.protocol.entities import Account, Api, ApiKey
-from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyUpdated
+from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyExpired, ApiKeyRevoked, ApiKeyUpdated
 from doorward.protocol.secret import Secret
 from doorward.store import accounts as account_rows
 from doorward.store import apis as api_rows
@@ -111,7 +111,7 @@ def apply(connection: Connection, event: ApiKeyEvent) -> None:
         case ApiKeyCreated():
             rows.add(connection, api_keys, event.api_key)
             rows.add(connection, secrets, event.secret)
-        case ApiKeyUpdated() | ApiKeyRevoked():
+        case ApiKeyUpdated() | ApiKeyRevoked() | ApiKeyExpired():
             rows.replace(connection, api_keys, event.api_key)
         case _:
             assert_never(event)

@@ -51,7 +51,7 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             apis.apply(connection, event)
         case e.AccountCreated() | e.AccountUpdated():
             accounts.apply(connection, event)
-        case e.ApiKeyCreated() | e.ApiKeyUpdated() | e.ApiKeyRevoked():
+        case e.ApiKeyCreated() | e.ApiKeyUpdated() | e.ApiKeyRevoked() | e.ApiKeyExpired():
             api_keys.apply(connection, event)
         case e.ClientCreated() | e.ClientUpdated() | e.ClientDeleted():
             clients.apply(connection, event, now)

@@ -100,6 +100,8 @@ apis = Table(
     _text("token_format"), Column("token_lifetime", Integer, nullable=False), _text("signing_algorithm"),
     _json("claims"), _at("created_at"), _at("updated_at"), _version(),
     Column("status_list", Boolean, nullable=False, server_default=false()),
+    _at("unused_key_lifetime", nullable=True), _at("key_lifetime_limit", nullable=True),
+    _at("key_policy_at", nullable=True),
 )  # fmt: skip
 
 # Apis are named in any case.
@@ -113,7 +115,7 @@ accounts = Table(
 api_keys = Table(
     "api_keys", metadata, _id(), _text("account_id", ForeignKey("accounts.id"), index=True),
     _text("api_id", ForeignKey("apis.id"), index=True), _text("name"), _text("environment"),
-    Column("scope", ScopeText, nullable=False), _text("state"), _at("expires_at", nullable=True),
+    Column("scope", ScopeText, nullable=False), _text("state"), _at("expires_at", nullable=True, index=True),
     _json("metadata"), _at("created_at"), _at("updated_at"), _at("revoked_at", nullable=True), _version(),
     Column("networks", Words, nullable=False, server_default=""),
 )  # fmt: skip
@@ -320,6 +322,11 @@ leaks = Table(
 notices = Table(
     "notices", metadata, _id(), _text("kind"), _at("due_at", nullable=True, index=True),
     Column("tries", Integer, nullable=False), _at("expires_at", index=True),
+)  # fmt: skip
+
+# How far work that follows the time has come, whoever does it: what lies behind `reached` is done.
+schedules = Table(
+    "schedules", metadata, Column("name", String(64), primary_key=True), _at("reached"),
 )  # fmt: skip
 
 idempotency = Table(

@@ -23,3 +23,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "id", "at", "result", name="pk_usage_hours"),
     )
     op.create_index("ix_usage_hours_at", "usage_hours", ["at"])
+    for column in ("unused_key_lifetime", "key_lifetime_limit", "key_policy_at"):
+        op.add_column("apis", sa.Column(column, sa.BigInteger, nullable=True))
+    op.create_index("ix_api_keys_expires_at", "api_keys", ["expires_at"])
+    op.create_table(
+        "schedules",
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("reached", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_schedules"),
+    )
