@@ -98,9 +98,9 @@ class Usage(NoUsage):
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
-        self._uses: dict[Name, Iterator[int]] = {}
+        self._uses: dict[tuple[str | None, str | None, str], Iterator[int]] = {}
         self._kinds: dict[Name, str] = {}
-        self._shown: dict[Name, Shown] = {}
+        self._shown: dict[tuple[str | None, str | None, str], tuple[str | None, str | None]] = {}
         self._late: dict[Name, _Counted] = {}
         self._unsent: dict[Name, _Unsent] = {}
         self._due_at = self._monotonic() + INTERVAL
@@ -114,13 +114,12 @@ class Usage(NoUsage):
     ) -> None:
         """One more use. `next` of a count is one step, which no other thread can come between."""
         key_id = verified.key_id
-        name = Name(key_id or verified.grant_id, verified.claims.get("secret_id") if key_id else None, result)
-        uses = self._uses.get(name)
-        if uses is None:
-            uses = self._first(name, "api_key" if key_id else "grant")
+        # Plain tuples are made three times as fast, and are equal to those with names.
+        name = key_id or verified.grant_id, verified.claims.get("secret_id") if key_id else None, result
+        uses = self._uses.get(name) or self._first(Name(*name), "api_key" if key_id else "grant")
         if uses is not None:
             next(uses)
-            self._shown[name] = Shown(address, user_agent and user_agent[:USER_AGENT_LIMIT])
+            self._shown[name] = address, user_agent and user_agent[:USER_AGENT_LIMIT]
 
     def _first(self, name: Name, kind: str) -> Iterator[int] | None:
         if not name.id:
@@ -187,7 +186,7 @@ class Usage(NoUsage):
             self._add(name, _Unsent(counted.kind, _value(counted.uses) - counted.told, now, UNKNOWN))
         for name, counted in ended.items():
             number = _value(counted.uses)
-            self._add(name, _Unsent(counted.kind, number, now, shown.get(name, UNKNOWN)))
+            self._add(name, _Unsent(counted.kind, number, now, Shown(*shown.get(name, UNKNOWN))))
             self._late[name] = counted._replace(told=number)
 
     def _add(self, name: Name, one: _Unsent) -> None:
