@@ -126,6 +126,8 @@ def test_a_verifier_gets_a_new_secret(acme):
     assert ran.json["client_secret"].startswith("dws_live_")
     assert ran.json["client_secret"] != verifier["client_secret"]
     assert "DOORWARD_VERIFIER_SECRET=dws_live_" in acme("verifiers", "rotate", verifier["client_id"], "-o", "env").out
+    shown = acme("verifiers", "show", verifier["client_id"]).out
+    assert "current, never used" in shown
     assert acme("verifiers", "cancel-rotation", verifier["client_id"]).code == 0
     assert acme("verifiers", "rotate", "verifier_unknown").code == 1
 

@@ -47,6 +47,7 @@ from doorward.protocol.rotation_events import (
     VerifierOverlapBegun,
 )
 from doorward.protocol.secret import Secret
+from doorward.protocol.use import Used
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify.api_key import digest
 
@@ -309,3 +310,21 @@ def test_of_a_revoked_key_nothing_is_cancelled() -> None:
     facts = api_key.Facts(replace(event.api_key, state="revoked"), (*event.retired, event.secret), None, an_api())
     with refused("conflict"):
         api_key.cancel_rotation(asked(Nothing()), facts, POLICY, a_moment())
+
+
+@pytest.mark.parametrize("facts", [a_client(), a_verifier()], ids=["client", "verifier"])
+def test_while_a_program_has_two_secrets_it_is_counted_which_one_it_uses(facts: ClientFacts | VerifierFacts) -> None:
+    new_text = a_secret("s", seed="new")
+    (old,) = facts.secrets
+    superseded, new = replace(old, superseded_at=NOW - 9, expires_at=NOW + 60), kept(new_text, old.owner_id)
+    old_text = CLIENT_SECRET if isinstance(facts, ClientFacts) else VERIFIER_SECRET
+    both = replace(facts, secrets=(superseded, new))
+
+    def used(text: str, known: ClientFacts | VerifierFacts, now: int = NOW) -> tuple[Used, ...]:
+        presented = ClientCredentials(old.owner_id, text, "client_secret_basic")
+        return client_authentication.noticed(Decision(None), presented, known, POLICY, a_moment(now)).uses
+
+    kind = old.owner_id.partition("_")[0]
+    assert used(old_text, both) == (Used(kind, old.owner_id, 1, NOW, secret_id=old.id, is_old=True),)
+    assert used(new_text, both) == (Used(kind, old.owner_id, 1, NOW, secret_id=new.id),)
+    assert used(old_text, facts) == used(new_text, both, NOW + 60) == ()

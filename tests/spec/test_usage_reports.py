@@ -139,6 +139,23 @@ def test_who_still_uses_the_old_secret_is_seen_by_secret(doorward):
     assert superseded["last_used_at"] <= time.time()
 
 
+def test_which_secret_a_program_uses_is_seen_while_it_has_two(doorward):
+    old = doorward.a_client()
+    new = doorward.create(f"/clients/{old['client_id']}/rotate-secret", overlap=HOUR, starts="now")
+    assert [one["state"] for one in new["secrets"]] == ["superseded", "current"]
+    for client in (old, old, new):
+        assert doorward.token(client)
+    path = f"/clients/{old['client_id']}"
+    found = eventually(doorward, path, lambda client: [one["uses"] for one in client["secrets"]] == [2, 1])
+    assert [one["uses_since_superseded"] for one in found["secrets"]] == [2, 0]
+    first = doorward.a_verifier()
+    second = doorward.create(f"/verifiers/{first['client_id']}/rotate", overlap=HOUR, starts="now")
+    for verifier in (first, second, second):
+        assert not doorward.introspect(verifier, "x")["active"]
+    path = f"/verifiers/{first['client_id']}"
+    eventually(doorward, path, lambda verifier: [one["uses"] for one in verifier["secrets"]] == [1, 2])
+
+
 def test_counting_makes_no_event_and_changes_no_version(doorward):
     key = doorward.a_key()
     newest = doorward.v1("GET", "/audit?order=desc&limit=1").json()["items"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from tests.protocol.given import NOW
+from tests.protocol.given import KEY, NOW, kept
 from tests.store.committing import count, read
 from tests.store.test_tallies import Steps, unavailable
 
@@ -75,7 +75,7 @@ def test_the_uses_of_a_secret_since_it_was_superseded_are_told_apart(engine: Eng
     add(engine, used(number=5, secret_id="secret_1"))
     add(engine, used(number=2, secret_id="secret_1", is_old=True), used(secret_id="secret_2"))
     with engine.connect() as connection:
-        by_secret = usage.of_secrets(connection, ["secret_1", "secret_2", "secret_3"])
+        by_secret = usage.of_kept(connection, [kept(KEY, "key_1", id=f"secret_{number}") for number in (1, 2, 3)])
     assert by_secret == {"secret_1": Usage(7, AT, late_uses=2), "secret_2": Usage(1, AT)}
     assert of(engine, "api_key", "key_1").uses == 8
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import handing, lists, output, rotating
+from doorward.cli import handing, lists, output, rotating, usage
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import full
 from doorward.cli.handing import ToCommand
@@ -283,6 +283,7 @@ def show_one(title: str, client: Object, json: bool) -> None:
             ("may call", [f"{grant['api']}  {grant['scope']}  ({grant['grant_id']})" for grant in client["apis"]]),
             ("last used", [f"{full(one['last_used_at'])}  {one['api']}" for one in client["apis"] if one["uses"]]),
             ("state", client["state"]),
+            ("secrets", usage.secrets(client)),
             ("metadata", [f"{name} = {value}" for name, value in client["metadata"].items()]),
             ("created", full(client["created_at"])),
         )

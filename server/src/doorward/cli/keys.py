@@ -260,17 +260,9 @@ def show_one(title: str, key: Object, json: bool, used: Object | None = None) ->
             ("ever", f"{key['uses']} times good" if key["uses"] else None),
             ("revoked", full(key["revoked_at"], absent="") or None),
             ("metadata", [f"{name} = {value}" for name, value in key["metadata"].items()]),
-            ("secrets", [_secret(one) for one in key["secrets"]] if len(key["secrets"]) > 1 else None),
+            ("secrets", usage.secrets(key)),
         )
     )
-
-
-def _secret(secret: Object) -> str:
-    ends = "" if secret["expires_at"] is None else f", ends {full(secret['expires_at'])}"
-    last, late = usage.last_use(secret), secret["uses_since_superseded"]
-    used = f", last used {last}" if last else ", never used"
-    still = f", {late} times since there is a newer one" if late else ""
-    return f"{secret['id']}  {secret['state']}{ends}{used}{still}"
 
 
 def _show_check(checked: Object, json: bool) -> None:

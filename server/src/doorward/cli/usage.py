@@ -66,6 +66,19 @@ def last_use(told: Mapping[str, object]) -> str | None:
     return f"{full(at)}{place}{agent}"
 
 
+def secrets(owner: Object) -> list[str] | None:
+    """Of an owner that was rotated: the state of each, and who still uses it."""
+    return [_secret(one) for one in owner["secrets"]] if len(owner["secrets"]) > 1 else None
+
+
+def _secret(secret: Object) -> str:
+    ends = "" if secret["expires_at"] is None else f", ends {full(secret['expires_at'])}"
+    last, late = last_use(secret), secret["uses_since_superseded"]
+    used = f", last used {last}" if last else ", never used"
+    still = f", {late} times since there is a newer one" if late else ""
+    return f"{secret['id']}  {secret['state']}{ends}{used}{still}"
+
+
 def today(hours: Iterable[Object], now: int | None = None) -> dict[str, int]:
     """The counts of the day that it is in UTC."""
     moment = int(time.time()) if now is None else now

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import handing, lists, output, rotating
+from doorward.cli import handing, lists, output, rotating, usage
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import clock, full
 from doorward.cli.handing import ToCommand
@@ -66,6 +66,17 @@ def list_(
     """List verifiers."""
     header = ("CLIENT_ID", "NAME", "API", "STATE", "CREATED")
     lists.show(context, "/verifiers", header, _row, json=json, limit=limit, cursor=cursor, api=api)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    client_id: Annotated[str, typer.Argument(metavar="CLIENT_ID", help="Its client_id.")],
+    json: Json = False,
+) -> None:
+    """Show a verifier, and which of its secrets is still used."""
+    found = run(context, lambda admin: admin.get(f"/verifiers/{segment(client_id)}"))
+    show_one(str(found["name"]), found, json)
 
 
 @app.command()
@@ -139,6 +150,7 @@ def show_one(title: str, verifier: Object, json: bool) -> None:
             ("api", verifier["api"]),
             ("issuer", verifier["issuer"]),
             ("state", verifier["state"]),
+            ("secrets", usage.secrets(verifier)),
             ("created", full(verifier["created_at"])),
             ("revoked", full(verifier["revoked_at"], absent="") or None),
         )

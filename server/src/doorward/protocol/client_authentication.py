@@ -24,6 +24,7 @@ from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, Refusal
 from doorward.protocol.rotation_events import ClientOverlapBegun, VerifierOverlapBegun
 from doorward.protocol.secret import Secret
+from doorward.protocol.use import Used
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key
 
@@ -140,20 +141,41 @@ def noticed(
     decision: Decision[Reply], credentials: ClientCredentials, facts: ClientFacts | VerifierFacts | None,
     policy: Policy, moment: Moment,
 ) -> Decision[Reply]:  # fmt: skip
-    """Of whom was authenticated: his first use of a new secret begins the overlap of the one that waits for it."""
-    kept = () if facts is None else facts.secrets
-    waiting = next((one for one in kept if one.overlap is not None and one.is_live(moment.now)), None)
-    if facts is None or waiting is None:
+    """While two secrets live: which of them was used, and whether its first use begins the overlap of the other one.
+
+    Of whom was authenticated.
+    """
+    secret = _shown(credentials, () if facts is None else facts.secrets, policy, moment.now)
+    if facts is None or secret is None:
         return decision
-    if not policy.pepper.matches(api_key.digest(credentials.secret), rotation.current(kept)):
-        return decision
-    begun = rotation.begun(waiting, moment.now)
-    event: ClientOverlapBegun | VerifierOverlapBegun
+    used = _used(facts, secret, moment.now)
+    return replace(decision, events=(*decision.events, *_begun(facts, secret, moment.now)), uses=(*decision.uses, used))
+
+
+def _shown(credentials: ClientCredentials, kept: tuple[Secret, ...], policy: Policy, now: int) -> Secret | None:
+    """Which of several it was; of one alone nobody asks."""
+    live = [secret for secret in kept if secret.is_live(now)]
+    if len(live) < 2:
+        return None
+    digest = api_key.digest(credentials.secret)
+    return next((secret for secret in live if policy.pepper.matches(digest, secret)), None)
+
+
+def _used(facts: ClientFacts | VerifierFacts, secret: Secret, now: int) -> Used:
+    kind, id_ = ("client", facts.client.id) if isinstance(facts, ClientFacts) else ("verifier", facts.verifier.id)
+    return Used(kind, id_, 1, now, secret_id=secret.id, is_old=secret.superseded_at is not None)
+
+
+def _begun(
+    facts: ClientFacts | VerifierFacts, used: Secret, now: int
+) -> tuple[ClientOverlapBegun | VerifierOverlapBegun, ...]:
+    waiting = next((one for one in facts.secrets if one.overlap is not None and one.is_live(now)), None)
+    if waiting is None or used.superseded_at is not None:
+        return ()
+    begun = rotation.begun(waiting, now)
     if isinstance(facts, ClientFacts):
-        event = ClientOverlapBegun(facts.client, begun)
-    else:
-        event = VerifierOverlapBegun(facts.verifier, begun)
-    return replace(decision, events=(*decision.events, event))
+        return (ClientOverlapBegun(facts.client, begun),)
+    return (VerifierOverlapBegun(facts.verifier, begun),)
 
 
 def authenticate_verifier(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,12 +10,12 @@ from doorward.protocol import rotation
 from doorward.protocol import secret as secrets
 from doorward.protocol.admin import Asked, Nothing, Strict, current, found, named
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, Verifier
+from doorward.protocol.entities import UNUSED, Api, Usage, Verifier
 from doorward.protocol.events import VerifierCreated, VerifierRevoked
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Conflict
-from doorward.protocol.rotation import RotateSecret
+from doorward.protocol.rotation import RotateSecret, SecretObject
 from doorward.protocol.rotation_events import VerifierRotationCancelled, VerifierSecretRotated
 from doorward.protocol.secret import Secret
 
@@ -35,6 +36,7 @@ class VerifierObject:
     created_at: int
     revoked_at: int | None
     version: int
+    secrets: list[SecretObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class VerifierFacts:
     verifier: Verifier
     api: Api
     secrets: tuple[Secret, ...]
+    by_secret: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def refs(self) -> tuple[str, ...]:
@@ -83,7 +86,9 @@ def rotate(asked: Asked[RotateSecret], facts: Facts, policy: Policy, moment: Mom
         raise Conflict("the verifier was revoked")
     rotated = rotation.rotate(facts.verifier.secrets[-1], facts.verifier.secrets, asked.body, None, policy, moment)
     changed = replace(verifier, version=verifier.version + 1)
-    shown = NewVerifierObject(**_fields(replace(facts.verifier, verifier=changed), policy), client_secret=rotated.text)
+    kept = (*rotation.replaced(facts.verifier.secrets, *rotated.retired), rotated.secret)
+    fields = _fields(replace(facts.verifier, verifier=changed, secrets=kept), policy)
+    shown = NewVerifierObject(**fields, client_secret=rotated.text)
     return Decision(shown, (VerifierSecretRotated(changed, rotated.secret, rotated.retired),))
 
 
@@ -95,7 +100,8 @@ def cancel_rotation(
     assert facts.verifier is not None
     cancelled = rotation.cancel(facts.verifier.secrets, moment)
     changed = replace(verifier, version=verifier.version + 1)
-    shown = show(replace(facts.verifier, verifier=changed), policy)
+    kept = rotation.replaced(facts.verifier.secrets, cancelled.withdrawn, cancelled.restored)
+    shown = show(replace(facts.verifier, verifier=changed, secrets=kept), policy)
     return Decision(shown, (VerifierRotationCancelled(changed, cancelled.withdrawn, cancelled.restored),))
 
 
@@ -123,4 +129,5 @@ def _fields(facts: VerifierFacts, policy: Policy) -> dict[str, Any]:
         "created_at": verifier.created_at,
         "revoked_at": verifier.revoked_at,
         "version": verifier.version,
+        "secrets": [rotation.show(one, facts.by_secret.get(one.id, UNUSED)) for one in facts.secrets],
     }

@@ -70,8 +70,7 @@ def by_id(connection: Connection, id_: str) -> protocol.Facts:
     account = rows.find(connection, accounts, Account, key.account_id)
     api = rows.find(connection, apis, Api, key.api_id)
     kept, used = secret_rows.of(connection, key.id), usage.of(connection, "api_key", key.id)
-    by_secret = usage.of_secrets(connection, [one.id for one in kept])
-    return protocol.Facts(key, kept, account, api, used, by_secret)
+    return protocol.Facts(key, kept, account, api, used, usage.of_kept(connection, kept))
 
 
 def create_facts(read: Reader, asked: Asked[protocol.CreateKey]) -> protocol.CreateFacts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.protocol import use
 from doorward.protocol.entities import UNUSED, Usage
+from doorward.protocol.secret import Secret
 from doorward.protocol.use import ACTIVE, Used
 from doorward.store.tables import usage, usage_hours
 
@@ -62,9 +63,10 @@ def of(connection: Connection, kind: str, id_: str) -> Usage:
     return UNUSED if found is None else Usage(*found)
 
 
-def of_secrets(connection: Connection, ids: Collection[str]) -> dict[str, Usage]:
+def of_kept(connection: Connection, kept: Sequence[Secret]) -> dict[str, Usage]:
     """By the public ids of secrets; what was never used is left out."""
-    known = select(usage.c.id, *_COLUMNS).where(usage.c.kind == SECRET, usage.c.id.in_(ids))
+    named = usage.c.id.in_([one.id for one in kept])
+    known = select(usage.c.id, *_COLUMNS).where(usage.c.kind == SECRET, named)
     return {id_: Usage(*found) for id_, *found in connection.execute(known)}
 
 

@@ -15,6 +15,7 @@ from doorward.protocol.verifier import VerifierFacts
 from doorward.store import apis as api_rows
 from doorward.store import rows
 from doorward.store import secrets as secret_rows
+from doorward.store import usage as usage_rows
 from doorward.store.memory import Reader
 from doorward.store.tables import api_keys, apis, clients, grants, secrets, verifiers
 
@@ -25,7 +26,8 @@ def by_id(connection: Connection, id_: str) -> VerifierFacts | None:
         return None
     api = rows.find(connection, apis, Api, verifier.api_id)
     assert api is not None, "an api with verifiers is never deleted"
-    return VerifierFacts(verifier, api, secret_rows.of(connection, id_))
+    kept = secret_rows.of(connection, id_)
+    return VerifierFacts(verifier, api, kept, usage_rows.of_kept(connection, kept))
 
 
 def create_facts(read: Reader, asked: Asked[protocol.CreateVerifier]) -> protocol.CreateFacts:
