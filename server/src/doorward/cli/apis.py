@@ -201,8 +201,8 @@ def show_one(title: str, api: Object, json: bool) -> None:
             ("tokens", _tokens_of(api)),
             ("scopes", [f"{name.ljust(width)}  {sentence}" for name, sentence in api["scopes"].items()]),
             ("claims", [f"{name} = {source}" for name, source in api["claims"].items()]),
-            ("unused keys end", _rule(api["unused_key_lifetime"])),
-            ("keys end", _rule(api["key_lifetime_limit"])),
+            ("unused keys end", _rule(api.get("unused_key_lifetime"))),
+            ("keys end", _rule(api.get("key_lifetime_limit"))),
             ("created", full(api["created_at"])),
         )
     )
