@@ -28,15 +28,24 @@ def audience(name: str) -> str:
 
 @dataclass(frozen=True)
 class Doorward:
-    """`clients` and `verifiers` hold an Authorization header by the name of their api, `api_key` is the first api's."""
+    """`clients` and `verifiers` hold an Authorization header by the name of their api, the keys are the first api's."""
 
     child: Child = field(repr=False)
+    command: list[str | Path] = field(repr=False)
     url: str
     data_dir: Path
     admin: str = field(repr=False)
     clients: dict[str, str] = field(repr=False)
     verifiers: dict[str, tuple[str, str]] = field(repr=False)
     api_key: str = field(repr=False)
+    limited_key: str = field(repr=False)
+
+    def make(self, noun: str, **members: Any) -> dict[str, Any]:
+        return _ask(f"{self.url}/v1/{noun}", members, self.admin)
+
+    @property
+    def first_api(self) -> str:
+        return audience("ES256")
 
     def token(self, api: str) -> str:
         body = urlencode({"grant_type": "client_credentials", "scope": SCOPE}).encode()
@@ -58,13 +67,13 @@ def running(data_dir: Path) -> Generator[Doorward]:
     serve: list[str | Path] = [COMMAND, "--data-dir", data_dir, "serve", "--no-tls", "--issuer", url]
     serve += ["--host", "127.0.0.1", "--port", str(port)]
     with started(serve, data_dir.parent) as child:
-        filled = _filled(child, url, data_dir)
+        filled = _filled(child, serve, url, data_dir)
     # Started again: the first start has more to load than every later one.
     with started(serve, data_dir.parent) as child:
         yield replace(filled, child=child)
 
 
-def _filled(child: Child, url: str, data_dir: Path) -> Doorward:
+def _filled(child: Child, command: list[str | Path], url: str, data_dir: Path) -> Doorward:
     setup = (data_dir / "setup-link").read_text().strip().partition("#token=")[2]
     admin = "Bearer " + _ask(f"{url}/setup", {"token": setup})["key"]
 
@@ -80,8 +89,10 @@ def _filled(child: Child, url: str, data_dir: Path) -> Doorward:
         clients[name] = basic(client["client_id"], client["client_secret"])
         verifier = make("verifiers", api=audience(name))
         verifiers[name] = verifier["client_id"], verifier["client_secret"]
-    api_key = make("keys", account="acme", api=audience("ES256"), scope=SCOPE)["key"]
-    return Doorward(child, url, data_dir, admin, clients, verifiers, api_key)
+    of = {"account": "acme", "api": audience("ES256"), "scope": SCOPE}
+    rate = {"name": "burst", "amount": 100_000, "per": "second"}
+    keys = make("keys", **of)["key"], make("keys", **of, limits=[rate])["key"]
+    return Doorward(child, command, url, data_dir, admin, clients, verifiers, *keys)
 
 
 def basic(name: str, secret: str) -> str:
@@ -116,6 +127,13 @@ def requests(doorward: Doorward) -> list[Request]:
             name, child, f"{url}/oauth/introspect", '"active":true', body=urlencode(about), authorization=caller
         )
 
+    def check(name: str, key: str) -> Request:
+        body = json.dumps({"key": key})
+        return Request(
+            name, child, f"{url}/v1/keys/verify", '"active":true', body=body, content_type=JSON,
+            authorization=doorward.admin,
+        )  # fmt: skip
+
     return [
         issue("issue a JWT, ES256", "ES256"),
         issue("issue a JWT, RS256", "RS256"),
@@ -123,9 +141,7 @@ def requests(doorward: Doorward) -> list[Request]:
         introspect("introspect a JWT", "ES256", token=doorward.token("ES256")),
         introspect("introspect an opaque token", "opaque", token=doorward.token("opaque")),
         introspect("introspect a key by its digest", "ES256", token_sha256=key_digest),
-        Request(
-            "/v1/keys/verify", child, f"{url}/v1/keys/verify", '"active":true',
-            body=json.dumps({"key": doorward.api_key}), content_type=JSON, authorization=doorward.admin,
-        ),
+        check("/v1/keys/verify", doorward.api_key),
+        check("/v1/keys/verify, with a rate limit", doorward.limited_key),
         Request("JWKS", child, f"{url}/.well-known/jwks.json", '"kid"', method="GET"),
     ]  # fmt: skip

@@ -19,6 +19,7 @@ import http_speed
 import in_process
 import load
 import machine
+import many_keys
 import report
 import scanner_speed
 import starting
@@ -62,9 +63,11 @@ def measured(told: Generator[None, str]) -> Results:
             verifier = verifier_speed.run(doorward)
         told.send("signing and verifying in this process")
         compared = in_process.run()
+        told.send("checking keys among a million")
+        many = many_keys.run(place)
         told.send("looking for leaks")
         scanned = scanner_speed.run()
-    return Results(described, over_http, compared, verifier, [*starts, *memory(idle, busy), *scanned])
+    return Results(described, over_http, compared, verifier, [*starts, *memory(idle, busy), *many, *scanned])
 
 
 def memory(idle: float, busy: float) -> list[Figure]:

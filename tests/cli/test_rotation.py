@@ -192,7 +192,7 @@ class TestToCommand:
 
 class TestUsage:
     def test_a_key_shows_how_and_when_it_was_used(self, acme, key):
-        assert acme("keys", "verify", "-", "--address", "192.0.2.7", stdin=key["key"]).code == 0
+        assert acme("keys", "verify", "-", "--cost", "1", "--address", "192.0.2.7", stdin=key["key"]).code == 0
         assert acme("keys", "verify", "-", "--scope", "invoices:write", stdin=key["key"]).code == 1
         shown = acme("keys", "show", key["id"]).out
         assert "from 192.0.2.7" in shown
@@ -213,7 +213,7 @@ class TestUsage:
 
     def test_who_still_uses_the_old_secret_is_seen(self, acme, key):
         new = acme("keys", "rotate", key["id"], "--starts", "now", "--json").json
-        assert acme("keys", "verify", "-", "--address", "192.0.2.7", stdin=key["key"]).code == 0
+        assert acme("keys", "verify", "-", "--cost", "1", "--address", "192.0.2.7", stdin=key["key"]).code == 0
         shown = acme("keys", "show", key["id"]).out
         old = next(line for line in shown.splitlines() if key["prefix"][-12:] in line)
         assert "superseded" in old

@@ -43,7 +43,7 @@ def test_a_new_api_signs_jwts_with_es256_for_300_seconds() -> None:
     assert event.api.id.startswith("api_")
     assert decision.reply == api.show(event.api)
     assert decision.reply == ApiObject(
-        event.api.id, IDENTIFIER, "invoices", {}, "jwt", 300, "ES256", {}, False, NOW, NOW, 1, None, None
+        event.api.id, IDENTIFIER, "invoices", {}, "jwt", 300, "ES256", {}, False, [], NOW, NOW, 1, None, None
     )  # fmt: skip
 
 

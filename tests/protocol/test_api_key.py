@@ -54,6 +54,7 @@ SHOWN = KeyObject(
     1,
     [SecretObject(KEY[8:20], "current", EARLIER, None, None, 0, 0, None, None, None)],
     [],
+    [],
     None,
     None,
 )

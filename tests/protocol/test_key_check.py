@@ -27,57 +27,68 @@ from tests.protocol.given import (
 )
 
 from doorward.protocol import key_check
-from doorward.protocol.credential import ApiKeyFacts
+from doorward.protocol.credential import ApiKeyFacts, presented
 from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
-from doorward.protocol.key_check import BatchFacts, CheckKey, CheckKeys, Facts, KeyCheckObject
+from doorward.protocol.key_check import Checked, CheckKey, Facts, KeyCheckObject
+from doorward.protocol.limit import LimitState
 from doorward.protocol.policy import DAY
 from doorward.protocol.use import ADDRESS_LIMIT, USER_AGENT_LIMIT, Used
 
 
+def decided(facts: ApiKeyFacts | None, key: str = KEY, **wanted: Any) -> Decision[Checked]:
+    return key_check.decide(asked(CheckKey(key, **wanted)), Facts(presented(key, "dw"), facts), POLICY, a_moment())
+
+
+def checked(facts: ApiKeyFacts | None, key: str = KEY, **wanted: Any) -> Checked:
+    return decided(facts, key, **wanted).reply
+
+
 def check(facts: ApiKeyFacts | None, key: str = KEY, **wanted: str) -> Decision[KeyCheckObject]:
-    return key_check.decide(asked(CheckKey(key, **wanted)), Facts(facts), POLICY, a_moment())
+    decision = decided(facts, key, **wanted)
+    return Decision(decision.reply.shown, decision.events)
 
 
 def told(facts: ApiKeyFacts, reason: str | None = None) -> KeyCheckObject:
     scopes = " ".join(sorted(facts.api_key.scope))
-    return KeyCheckObject(reason is None, reason, "key_1", "acme", IDENTIFIER, scopes, "live", facts.api_key.expires_at)
+    limits: list[LimitState] | None = [] if reason is None else None
+    ends = facts.api_key.expires_at
+    return KeyCheckObject(reason is None, reason, "key_1", "acme", IDENTIFIER, scopes, "live", ends, limits)
 
 
-def use(result: str = "active", **more: Any) -> Used:
-    return Used("api_key", "key_1", 1, NOW, result, "acme", KEY[8:20], **more)
+def use(result: str = "active", at: int = NOW, **more: Any) -> Used:
+    return Used("api_key", "key_1", 1, at, result, "acme", KEY[8:20], **more)
 
 
 def refusal(facts: ApiKeyFacts, reason: str) -> Decision[KeyCheckObject]:
-    return Decision(told(facts, reason), (CredentialRefused("api_key", "key_1", reason),), (use(reason),))
+    return Decision(told(facts, reason), (CredentialRefused("api_key", "key_1", reason),))
 
 
 def test_a_good_key_is_told_with_what_it_may() -> None:
-    shown = KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY)
-    assert check(a_key()) == Decision(shown, (), (use(),))
+    shown = KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY, [])
+    assert check(a_key()) == Decision(shown)
 
 
-def test_a_use_is_counted_with_where_it_came_from_and_what_sent_it() -> None:
+@pytest.mark.parametrize("reason", [None, "rate_limited", "made_up"])
+def test_a_use_is_counted_as_it_ended_with_where_it_came_from_and_what_sent_it(reason: str | None) -> None:
     told = {"address": "192.0.2.7", "user_agent": "curl/8"}
-    assert check(a_key(), **told).uses == (use(**told),)
-    (long,) = check(a_key(), address="1" * 5000, user_agent="x" * 5000).uses
+    result = {None: "active", "made_up": "other"}.get(reason, str(reason))
+    assert key_check.counted(checked(a_key(), **told), reason, NOW + 9) == (use(result, at=NOW + 9, **told),)
+    long = checked(a_key(), address="1" * 5000, user_agent="x" * 5000).used
+    assert long is not None
     assert (len(long.address), len(long.user_agent)) == (ADDRESS_LIMIT, USER_AGENT_LIMIT)
 
 
 def test_a_use_of_a_secret_that_was_superseded_is_told_apart() -> None:
     facts = a_key()
     old = replace(facts, secret=replace(facts.secret, superseded_at=NOW - 1, expires_at=NOW + 60))
-    assert check(old).uses == (use(is_old=True),)
+    assert checked(old).used == use(is_old=True)
 
 
-def test_what_nobody_holds_is_no_use_of_anything() -> None:
-    assert check(None).uses == check(a_key(), "x").uses == ()
-
-
-def test_in_a_batch_each_check_is_a_use() -> None:
-    body = CheckKeys([CheckKey(KEY), CheckKey("x"), CheckKey(KEY)])
-    decision = key_check.decide_batch(asked(body), BatchFacts((a_key(), None, a_key())), POLICY, a_moment())
-    assert decision.uses == (use(), use())
+def test_what_nobody_holds_and_who_only_asks_is_no_use_of_anything() -> None:
+    for one in (checked(None), checked(a_key(), "x"), checked(a_key(), cost=0)):
+        assert key_check.counted(one, None, NOW) == ()
+    assert checked(a_key(state="revoked"), cost=0).used == use("credential_revoked")
 
 
 def test_the_uri_scheme_of_secrets_may_stay_on_it() -> None:
@@ -113,7 +124,7 @@ def test_of_an_unknown_key_nothing_else_is_told(facts: ApiKeyFacts | None) -> No
 def test_an_unknown_key_costs_the_same_work_as_a_known_one() -> None:
     request = asked(CheckKey(KEY))
     for facts in (None, a_key(), a_key(a_secret(seed="other"))):
-        assert work_of(key_check.decide, request, Facts(facts)) == 1
+        assert work_of(key_check.decide, request, Facts(presented(KEY, "dw"), facts)) == 1
 
 
 @pytest.mark.parametrize(
@@ -142,7 +153,7 @@ def test_a_key_of_another_api_is_refused(reference: str) -> None:
 def test_a_key_needs_every_scope_that_is_wanted() -> None:
     facts = a_key(scope=scope("read write"))
     for enough in ("read", "write read", ""):
-        assert check(facts, scope=enough) == Decision(told(facts), (), (use(),))
+        assert check(facts, scope=enough) == Decision(told(facts))
     assert check(facts, scope="read admin") == refusal(facts, "insufficient_scope")
     assert check(a_key(), scope="rea") == refusal(a_key(), "insufficient_scope")
 

@@ -28,4 +28,4 @@ def test_the_name_of_what_sent_it_is_bounded_and_plain(told: str, kept: str) -> 
 
 
 def test_results_are_reasons_that_people_can_look_up() -> None:
-    assert use.RESULTS - REASONS.keys() <= {"active", "other", "rate_limited", "quota_exceeded"}
+    assert use.RESULTS - REASONS.keys() <= {"active", "other"}

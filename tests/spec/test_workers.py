@@ -231,3 +231,19 @@ def everything(doorward, query, member="id"):
             page = http.get(f"/v1{query}&limit=200{cursor and '&cursor=' + cursor}", headers=headers).json()
         found, cursor = [*found, *(item[member] for item in page["items"])], page["next_cursor"]
     return found
+
+
+def test_a_quota_is_exact_and_a_rate_within_a_hundredth_over_all_workers(doorward):
+    key = doorward.a_key(limits=[{"name": "daily", "amount": 60, "per": "day", "type": "quota"}])
+    fast = doorward.a_key(limits=[{"name": "hourly", "amount": 400, "per": "hour"}])
+    with every_worker(doorward) as workers:
+        for asked, least, most in ((key, 60, 60), (fast, 396, 402)):
+            body = {"keys": [{"key": asked["key"]}] * 50}
+            passed = 0
+            for _ in range(6):
+                for http in workers.values():
+                    reply = http.post(
+                        "/v1/keys/verify/batch", json=body, headers={"authorization": f"Bearer {doorward.admin_key}"}
+                    )
+                    passed += sum(answer["active"] for answer in reply.json()["results"])
+            assert least <= passed <= most

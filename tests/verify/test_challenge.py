@@ -19,6 +19,7 @@ from doorward_verify.errors import (
     InvalidRequest,
     InvalidToken,
     KeyUnknown,
+    RateLimited,
     Unavailable,
 )
 from doorward_verify.reasons import BY_NAME, REASONS
@@ -111,10 +112,12 @@ def test_every_reason_has_the_status_and_code_of_the_error_that_names_it() -> No
         (401, None): CredentialMissing, (400, "invalid_request"): InvalidRequest, (401, "invalid_token"): InvalidToken,
         (503, "temporarily_unavailable"): Unavailable,
     }  # fmt: skip
-    # These two say more than that they are refused, and are made otherwise.
+    # These say more than that they are refused, and are made otherwise.
     others = {
         "insufficient_scope": InsufficientScope,
         "insufficient_user_authentication": InsufficientUserAuthentication,
+        "rate_limited": RateLimited,
+        "quota_exceeded": RateLimited,
     }
     for reason in REASONS:
         if reason.name not in others:
@@ -132,6 +135,7 @@ def test_the_codes_of_reasons_never_change() -> None:
         "signature_invalid": 13, "signing_key_unknown": 14, "token_malformed": 15, "token_type_wrong": 16,
         "token_bound": 17, "not_yet_valid": 18, "verifier_unconfigured": 19, "verifier_refused": 20,
         "server_unreachable": 21, "plaintext": 22, "insufficient_user_authentication": 23,
+        "network_not_allowed": 24, "rate_limited": 25, "quota_exceeded": 26, "limits_uncountable": 27,
     }  # fmt: skip
 
 

@@ -254,9 +254,9 @@ def test_what_a_service_saw_is_shown_by_secret_with_where_and_what(doorward: Doo
     here = Checking(doorward)
     old = here.a_key()
     new = doorward.create(f"/keys/{old['id']}/rotate", starts="now", overlap=3600)
-    here.verifier.check(new["key"], "192.0.2.1", "new/1")
+    here.verifier.check(new["key"], "192.0.2.1", user_agent="new/1")
     for _ in range(3):
-        here.verifier.check(old["key"], "192.0.2.7", "old/1")
+        here.verifier.check(old["key"], "192.0.2.7", user_agent="old/1")
     here.verifier.close()
 
     def secrets() -> list[list[Any]]:

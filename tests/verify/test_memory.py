@@ -92,7 +92,7 @@ class TestMemory:
     ) -> None:
         assert verifier.known(text) is None
         found = verifier.check(text)
-        assert verifier._ask(text) is found
+        assert verifier._ask(text, 1) is found
         assert issuer.counts[INTROSPECTION] == 1
 
     def test_who_comes_late_to_a_slow_question_asks_again(

@@ -75,13 +75,15 @@ class Recording(Verifier):
         self.seen: list[str | None] = []
         self.sent_by: set[str | None] = set()
 
-    def check(self, text: str, address: str | None = None, user_agent: str | None = None) -> Verified:
+    def check(self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None) -> Verified:
         self.seen.append(address)
         self.sent_by.add(user_agent)
         raise InvalidToken("the credential is unknown", reason="credential_unknown")
 
-    async def acheck(self, text: str, address: str | None = None, user_agent: str | None = None) -> Verified:
-        return self.check(text, address, user_agent)
+    async def acheck(
+        self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None
+    ) -> Verified:
+        return self.check(text, address, cost, user_agent)
 
 
 @pytest.fixture

@@ -334,8 +334,8 @@ class TestAVerifier:
         bound = active(position=issuer.head, networks=["192.0.2.0/24"], secret_id="secret_1")
         issuer.replies[INTROSPECTION] = lambda _: bound
         verifier = verifier_of()
-        assert refused(lambda: verifier.check(KEY, "198.51.100.1", "curl/8")) == "network_not_allowed"
-        verifier.check(KEY, "192.0.2.7", "curl/8")
+        assert refused(lambda: verifier.check(KEY, "198.51.100.1", user_agent="curl/8")) == "network_not_allowed"
+        verifier.check(KEY, "192.0.2.7", user_agent="curl/8")
         verifier.close()
         told = [one for _, body in issuer.usage for one in body["usage"]]
         assert [(one.get("result"), one["address"], one["secret_id"]) for one in told] == [

@@ -19,7 +19,8 @@ from doorward_verify import Verified, Verifier, api_key, jwt
 class TestKeysAndOpaqueTokens:
     def test_a_key_is_asked_by_its_digest_and_its_text_never_leaves(self, verifier: Verifier, issuer: Issuer) -> None:
         verifier.check(KEY)
-        assert issuer.questions == [{"token_sha256": jwt.b64url_encode(hashlib.sha256(KEY.encode()).digest())}]
+        digest = jwt.b64url_encode(hashlib.sha256(KEY.encode()).digest())
+        assert issuer.questions == [{"token_sha256": digest, "cost": "1", "spare": "0"}]
 
     def test_a_good_key_proves_what_the_server_says(self, verifier: Verifier) -> None:
         assert verifier.check(KEY) == Verified(

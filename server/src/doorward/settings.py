@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     host_names: Annotated[Words, AfterValidator(_names)] = Field(
         (), description="More names for the local certificate; the local CA can sign for no others."
     )
+    on_limiter_failure: Literal["refuse", "allow"] = Field(
+        "refuse", description="Of a check whose limits cannot be counted; allow lets it pass, and counts it as such."
+    )
     workers: int = Field(1, ge=1, le=64, description="Processes; one per core when one is not enough.")
     brand: str = Field(
         "dw",

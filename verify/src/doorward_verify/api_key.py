@@ -17,6 +17,7 @@ KINDS = ("", "a", "s", "r", "o", "g")
 CRC_LENGTH = 6
 URI_SCHEME = "secret-token:"
 
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
 _FORM = re.compile(r"([a-z][a-z0-9]{1,16})_(live|test)_([0-9A-Za-z]{12})[0-9A-Za-z]{32}[0-9A-Za-z]{6}")
 
 
@@ -67,10 +68,12 @@ def strip_uri_scheme(text: str) -> str:
     return text[len(URI_SCHEME) :] if text[: len(URI_SCHEME)].lower() == URI_SCHEME else text
 
 
+def six_digits(number: int) -> str:
+    """A number below 62 to the power of 6 in base62, padded on the left."""
+    rest, low = divmod(number, 3844)
+    high, middle = divmod(rest, 3844)
+    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
+
+
 def _checksum(body: str) -> str:
-    rest = zlib.crc32(body.encode())
-    digits = ""
-    for _ in range(CRC_LENGTH):
-        rest, digit = divmod(rest, 62)
-        digits = ALPHABET[digit] + digits
-    return digits
+    return six_digits(zlib.crc32(body.encode()))

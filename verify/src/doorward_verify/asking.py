@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from doorward_verify import jwt, verdict
+from doorward_verify.allowance import Allowance
 from doorward_verify.credential import Presented
 from doorward_verify.errors import Unavailable
 from doorward_verify.feed import Line
@@ -45,25 +46,56 @@ class Asking:
         if unknown is not None and self._monotonic() < unknown.fresh_until:
             unknown.result()
 
-    def __call__(self, presented: Presented, digest: bytes, proof: Known | None, started: float) -> Known:
-        """Raises Unavailable when there is no answer and none is needed; see `verdict.unanswered`."""
+    def __call__(
+        self, presented: Presented, digest: bytes, proof: Known | None, started: float, cost: int = 1
+    ) -> Known:  # fmt: skip
+        """Raises Unavailable when there is no answer and none is needed (see `verdict.unanswered`), RateLimited when
+        `cost` is too much for the limits of a key."""
+        known = self._memory.get(digest)
+        if known is not None and known.allowance is not None:
+            return self._ask_alone(presented, digest, known.allowance, cost)
+        own: list[Known] = []
         while True:
-            answer = self._flights(digest, lambda: self._inquire(presented, digest, proof))
+            answer = self._flights(digest, lambda: self._inquire(presented, digest, proof, cost, own=own))
             # A flight that was under way may have asked before a revocation that its latecomers must not miss.
             is_new = answer.asked_at >= started or self._monotonic() < answer.asked_at + RECHECK_AFTER
             if is_new and not (proof is None and answer.was_hit(self._line().log)):
-                return answer
+                break
+        lent = answer.allowance
+        if lent is None or self._is_paid(lent, cost, is_own=answer in own):
+            return answer
+        return self._ask_alone(presented, digest, lent, cost)
 
-    def _inquire(self, presented: Presented, digest: bytes, proof: Known | None) -> Known:
+    def _ask_alone(self, presented: Presented, digest: bytes, lent: Allowance, cost: int) -> Known:
+        """A key that has limits: what it costs is taken with the question, so that nobody can share the answer."""
+        answer = self._inquire(presented, digest, None, cost, lent)
+        if answer.allowance is not None:
+            self._is_paid(answer.allowance, cost, is_own=True)
+        return answer
+
+    def _is_paid(self, lent: Allowance, cost: int, *, is_own: bool) -> bool:
+        """Who asked himself has paid, unless it was too much. Raises RateLimited."""
+        return (is_own and lent.refusal is None) or lent.gives(cost, self._monotonic())
+
+    def _inquire(
+        self, presented: Presented, digest: bytes, proof: Known | None, cost: int,
+        lent: Allowance | None = None, own: list[Known] | None = None,
+    ) -> Known:  # fmt: skip
         line, asked_at = self._line(), self._monotonic()
         known = _still_known(self._memory.get(digest), line, proof)
-        if known is not None and asked_at < known.fresh_until:
+        if lent is None and known is not None and known.allowance is None and asked_at < known.fresh_until:
             return known
-        inquiry = Inquiry(presented, proof, known, asked_at, self._clock(), line.era)
+        spare = 0 if lent is None else lent.wants(asked_at)
+        inquiry = Inquiry(presented, proof, known, asked_at, self._clock(), line.era, cost, spare)
         try:
             learned = self._introspect(inquiry, digest)
         except Unavailable as problem:
             learned = verdict.unanswered(problem, inquiry, self._policy)
+        if own is not None:
+            own.append(learned)
+        if lent is not None and not spare and learned.allowance is not None:
+            # What another one borrowed meanwhile is still to be given away.
+            learned = learned._replace(allowance=learned.allowance.after(lent, asked_at))
         return self._remember(digest, learned, inquiry)
 
     def _introspect(self, inquiry: Inquiry, digest: bytes) -> Known:
@@ -71,6 +103,8 @@ class Asking:
         is_secret, known = inquiry.proof is None, inquiry.known
         asks_by_digest = is_secret and not inquiry.presented.is_foreign
         question = {"token_sha256": jwt.b64url_encode(digest)} if asks_by_digest else {"token": inquiry.presented.text}
+        if inquiry.presented.kind == "api_key":
+            question |= {"cost": str(inquiry.cost), "spare": str(inquiry.spare)}
         if self._reports():
             question["usage"] = "reported"
         timeout = TIMEOUT if is_secret and known is None else KNOWN_TIMEOUT

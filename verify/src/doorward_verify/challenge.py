@@ -4,6 +4,9 @@
      WWW-Authenticate: ApiKey realm="https://api.example.com", header="X-API-Key"
 401  WWW-Authenticate: Bearer realm="...", error="insufficient_user_authentication", ..., acr_values="mfa", max_age="60"
 403  WWW-Authenticate: Bearer realm="...", error="insufficient_scope", error_description="...", scope="invoices:write"
+429  RateLimit: "burst";r=0;t=12
+     RateLimit-Policy: "burst";q=100;w=60
+     Retry-After: 12
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from doorward_verify import scope as scopes
-from doorward_verify.errors import DoorwardError, InsufficientScope, InsufficientUserAuthentication
+from doorward_verify.errors import DoorwardError, InsufficientScope, InsufficientUserAuthentication, RateLimited
 from doorward_verify.reasons import BY_NAME, Reason
 from doorward_verify.scope import Scope
 
@@ -24,6 +27,8 @@ UNPROVEN = frozenset(
      "token_type_wrong"}
 )  # fmt: skip
 UNIFORM = "the credential is malformed, unknown or has ended"
+
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
 _SPECIAL = re.compile(r'(["\\])')
@@ -51,8 +56,10 @@ def answer(error: DoorwardError, *, issuer: str, audience: str, request_id: str)
         "request_id": request_id,
         "docs": f"{issuer}/v1/docs#reason-{reason.name}",
     }
+    if isinstance(error, RateLimited):
+        body |= _problem(error)
     headers = (
-        ("content-type", "application/json"),
+        ("content-type", "application/problem+json" if isinstance(error, RateLimited) else "application/json"),
         ("cache-control", "no-store"),
         ("x-request-id", request_id),
         *_challenges(error, description, audience),
@@ -85,6 +92,8 @@ _ANY = BY_NAME["credential_unknown"]
 def _challenges(error: DoorwardError, description: str, audience: str) -> Iterator[tuple[str, str]]:
     if error.status == 503:
         yield "retry-after", "1"
+    if isinstance(error, RateLimited):
+        yield from rate_limit(error)
     if error.status not in (401, 403):
         return
     parameters = {"realm": audience}
@@ -93,6 +102,21 @@ def _challenges(error: DoorwardError, description: str, audience: str) -> Iterat
     yield "www-authenticate", f"Bearer {_parameters(parameters | _wanted(error))}"
     if error.status == 401 and not isinstance(error, InsufficientUserAuthentication):
         yield "www-authenticate", f"ApiKey {_parameters({'realm': audience, 'header': 'X-API-Key'})}"
+
+
+def rate_limit(error: RateLimited) -> Iterator[tuple[str, str]]:
+    """The fields of draft-ietf-httpapi-ratelimit-headers, every limit with what is left of it."""
+    left = (f"{quoted(limit['name'])};r={limit['remaining']};t={limit['resets_in']}" for limit in error.limits)
+    policies = (f"{quoted(limit['name'])};q={limit['amount']};w={limit['window']}" for limit in error.limits)
+    yield "ratelimit", ", ".join(left)
+    yield "ratelimit-policy", ", ".join(policies)
+    yield "retry-after", str(error.retry_after)
+
+
+def _problem(error: RateLimited) -> dict[str, Any]:
+    """RFC 9457, with the type that the draft registers for it."""
+    violated = [limit["name"] for limit in error.limits if limit["remaining"] < error.cost]
+    return {"type": QUOTA_EXCEEDED, "title": "Too many requests", "status": 429, "violated-policies": violated}
 
 
 def _wanted(error: DoorwardError) -> dict[str, str]:

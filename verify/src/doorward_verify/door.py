@@ -30,14 +30,14 @@ class Door:
         """None where a credential is optional and none was shown. May wait for the server."""
         try:
             text, agent = credential.from_headers(headers), credential.user_agent(headers)
-            return self._admit(self.verifier.check(text, address, agent), needs)
+            return self._admit(self.verifier.check(text, address, needs.cost, agent), needs)
         except DoorwardError as error:
             return self._refuse(error, needs)
 
     async def acheck(self, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
         try:
             text, agent = credential.from_headers(headers), credential.user_agent(headers)
-            return self._admit(await self.verifier.acheck(text, address, agent), needs)
+            return self._admit(await self.verifier.acheck(text, address, needs.cost, agent), needs)
         except DoorwardError as error:
             return self._refuse(error, needs)
 

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from doorward_verify.scope import Scope
 
@@ -78,6 +80,25 @@ class InsufficientUserAuthentication(DoorwardError):
         super().__init__("the user has to sign in again, more strongly or more recently")
         self.acr_values = acr_values
         self.max_age = max_age
+
+
+class RateLimited(DoorwardError):
+    """RFC 6585 §4: the key is good, and was used too often; `limits` tells of each of its limits what is left.
+
+    `retry_after` is in seconds, and `cost` what it was too much for: who asks for less may be lucky.
+    """
+
+    status = 429
+    error = "slow_down"
+    default_reason = "rate_limited"
+
+    def __init__(self, reason: str, limits: tuple[Mapping[str, Any], ...], retry_after: int, cost: int) -> None:
+        super().__init__("the key was used more often than its limits allow", reason=reason)
+        self.limits, self.retry_after, self.cost = limits, retry_after, cost
+
+    def until(self, seconds: float) -> RateLimited:
+        """The same refusal, given again while `seconds` of it are left."""
+        return RateLimited(self.reason, self.limits, max(math.ceil(seconds), 1), self.cost)
 
 
 class Unavailable(DoorwardError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import NamedTuple
 
+from doorward_verify.allowance import Allowance
 from doorward_verify.errors import InvalidToken
 from doorward_verify.revocations import FREE, Log, Position, Ties
 from doorward_verify.verified import Verified
@@ -29,6 +30,7 @@ class Known(NamedTuple):
     position: Position | None = None
     ties: Ties = FREE
     era: int = 0
+    allowance: Allowance | None = None
 
     def was_hit(self, log: Log) -> bool:
         """Whether the log has something newer about what the credential hangs on."""

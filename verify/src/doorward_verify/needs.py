@@ -11,13 +11,18 @@ from doorward_verify.errors import InsufficientUserAuthentication, Misconfigured
 from doorward_verify.scope import Scope
 from doorward_verify.verified import Verified
 
+COST_LIMIT = 1_000_000
+
 
 class Wanted(TypedDict, total=False):
-    """What may be said beside the scope. `optional` lets a request pass that shows no credential at all."""
+    """What may be said beside the scope. `optional` lets a request pass that shows no credential at all; `cost` is what
+    a request takes of a key's limits.
+    """
 
     acr_values: str
     max_age: int
     optional: bool
+    cost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +31,19 @@ class Needs:
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     optional: bool = False
+    cost: int = 1
 
     @classmethod
-    def of(cls, *scope: str, acr_values: str = "", max_age: int | None = None, optional: bool = False) -> Needs:
+    def of(
+        cls, *scope: str, acr_values: str = "", max_age: int | None = None, optional: bool = False, cost: int = 1
+    ) -> Needs:  # fmt: skip
         """Every named scope, any of the space-separated `acr_values`, a sign-in at most `max_age` seconds ago."""
         if max_age is not None and max_age < 0:
             raise Misconfigured("max_age cannot be negative")
+        if not 0 <= cost <= COST_LIMIT:
+            raise Misconfigured(f"a cost is 0 to {COST_LIMIT}")
         named = frozenset(name for text in scope for name in scopes.parse(text))
-        return cls(named, tuple(acr_values.split()), max_age, optional)
+        return cls(named, tuple(acr_values.split()), max_age, optional, cost)
 
     def check(self, caller: Verified, now: float) -> None:
         """Raises InsufficientUserAuthentication first: its challenge names the scope too, so one round is enough."""

@@ -72,6 +72,13 @@ REASONS = (
     Reason(24, "network_not_allowed", 401, "invalid_token",
            "The credential may not be used from this address.",
            "Use it from one of its networks, or make another one; see `doorward keys show` or `admin-keys list`."),
+    Reason(25, "rate_limited", 429, "slow_down", "The key was used more often than its rate limits allow.",
+           "Wait for the seconds of Retry-After, and spread requests; RateLimit tells how many are left."),
+    Reason(26, "quota_exceeded", 429, "slow_down", "A quota of the key is used up.",
+           "Wait until the quota is refilled, which RateLimit tells, or ask for a larger one."),
+    Reason(27, "limits_uncountable", 503, "temporarily_unavailable",
+           "The key has limits, and nobody can count them at the moment.",
+           "Try again after Retry-After seconds; see `on_limiter_outage` of the verifier."),
 )  # fmt: skip
 
 BY_NAME = {reason.name: reason for reason in REASONS}

@@ -9,7 +9,7 @@ import hmac
 import re
 from dataclasses import dataclass
 
-from doorward_verify.api_key import ALPHABET
+from doorward_verify.api_key import ALPHABET, six_digits
 
 PREFIX = "req_"
 _FORM = re.compile(r"req_([0-9A-Za-z]{6})([0-9A-Za-z]{2})([0-9A-Za-z]{2})([0-9A-Za-z]{6})([0-9A-Za-z]{6})")
@@ -33,8 +33,8 @@ def make(now: int, reason_code: int, node: int, random: bytes, key: bytes | None
     """`random` should have 5 bytes or more. Raises ValueError where a number does not fit."""
     if not (0 <= reason_code < _PAIR and 0 <= node < _PAIR and 0 <= now < _SIX):
         raise ValueError("a number does not fit into a request id")
-    chance = _six(int.from_bytes(random[:8], "big") % _SIX)
-    body = f"{PREFIX}{_six(now)}{_PAIRS[reason_code]}{_PAIRS[node]}{chance}"
+    chance = six_digits(int.from_bytes(random[:8], "big") % _SIX)
+    body = f"{PREFIX}{six_digits(now)}{_PAIRS[reason_code]}{_PAIRS[node]}{chance}"
     return body + _mac(body, key)
 
 
@@ -54,13 +54,7 @@ def is_authentic(text: str, key: bytes | None) -> bool:
 
 def _mac(body: str, key: bytes | None) -> str:
     mac = hmac.digest(_PUBLIC_KEY if key is None else key, body.encode(), "sha256")
-    return _six(int.from_bytes(mac[:8], "big") % _SIX)
-
-
-def _six(number: int) -> str:
-    rest, low = divmod(number, _PAIR)
-    high, middle = divmod(rest, _PAIR)
-    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
+    return six_digits(int.from_bytes(mac[:8], "big") % _SIX)
 
 
 def _number(digits: str) -> int:

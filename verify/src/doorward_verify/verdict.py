@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from doorward_verify import introspected, revocations
+from doorward_verify import allowance, introspected, revocations
 from doorward_verify.credential import Presented
 from doorward_verify.errors import InvalidToken, Unavailable
 from doorward_verify.memory import Known
@@ -38,6 +38,7 @@ class Policy:
     accepts_in_outage: bool
     outage_grace: float
     takes_foreign: bool = False
+    accepts_uncounted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Inquiry:
     asked_at: float
     now: float
     era: int = 0
+    cost: int = 1
+    spare: int = 0
 
 
 def answered(
@@ -69,7 +72,8 @@ def answered(
         )
     except InvalidToken as refused:
         return _dated(None, refused.reason, inquiry, policy)._replace(position=position)
-    return _held(verified, position, inquiry, policy)
+    lent = allowance.read(claims, inquiry.cost, inquiry.asked_at) if verified.credential == "api_key" else None
+    return _held(verified, position, inquiry, policy)._replace(allowance=lent)
 
 
 def _held(verified: Verified, position: Position | None, inquiry: Inquiry, policy: Policy) -> Known:
@@ -97,6 +101,8 @@ def unanswered(problem: Unavailable, inquiry: Inquiry, policy: Policy) -> Known:
         return _stale(inquiry.proof, math.inf, inquiry, policy)
     if known is None or known.confirmed_at is None:
         raise problem
+    if known.allowance is not None and not policy.accepts_uncounted:
+        raise Unavailable("the key's limits cannot be counted", reason="limits_uncountable")
     grace_ends_at = known.confirmed_at + policy.outage_grace
     if inquiry.asked_at >= grace_ends_at:
         raise problem

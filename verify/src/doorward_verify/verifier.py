@@ -31,6 +31,7 @@ from doorward_verify import (
 from doorward_verify.asking import Asking
 from doorward_verify.credential import Presented
 from doorward_verify.errors import DoorwardError, InvalidToken, Misconfigured, Unavailable
+from doorward_verify.feed import Line
 from doorward_verify.feed_view import FeedState, FeedView
 from doorward_verify.memory import Known, Memory
 from doorward_verify.proving import Proving
@@ -47,6 +48,7 @@ CHOICES: Mapping[str, Container[object]] = {
     "revocation": ("feed", "introspect", "off"),
     "on_stale": ("introspect", "refuse", "accept"),
     "on_outage": ("accept", "refuse"),
+    "on_limiter_outage": ("refuse", "accept"),
     "environment": ("live", "test"),
     "opaque_tokens": ("doorward", "any"),
     "leeway": range(access_token.LEEWAY_LIMIT + 1),
@@ -61,7 +63,8 @@ class Verifier:
     While the revocation feed is heard, nothing is asked of what is known. `on_stale` decides when it was not heard for
     `max_staleness` seconds: "introspect" asks the server about each credential once in less than a second, "refuse"
     answers 503, "accept" takes what was good, flagged as `stale`. `on_outage` decides when the server does not answer
-    either: "accept" lets JWTs live until they expire and known keys for `outage_grace` seconds, flagged as `stale`.
+    either: "accept" lets JWTs live until they expire and known keys for `outage_grace` seconds, flagged as `stale`;
+    keys that have limits, which nobody can count then, are among them with `on_limiter_outage="accept"` alone.
     `revocation="introspect"` wants no feed; "off" accepts JWTs until they expire and asks nobody about them.
     `opaque_tokens="any"` is for an issuer that is no Doorward: its tokens have no form, and their text is asked about.
     """
@@ -79,6 +82,7 @@ class Verifier:
         on_stale: OnStale = "introspect",
         on_outage: Literal["accept", "refuse"] = "accept",
         outage_grace: float = 300,
+        on_limiter_outage: Literal["refuse", "accept"] = "refuse",
         environment: Literal["live", "test"] = "live",
         brand: str = "dw",
         opaque_tokens: Literal["doorward", "any"] = "doorward",
@@ -88,14 +92,14 @@ class Verifier:
     ) -> None:
         chosen = {
             "revocation": revocation, "on_stale": on_stale, "on_outage": on_outage, "environment": environment,
-            "opaque_tokens": opaque_tokens, "leeway": leeway,
+            "opaque_tokens": opaque_tokens, "leeway": leeway, "on_limiter_outage": on_limiter_outage,
         }  # fmt: skip
         _refuse_unknown(chosen, max_staleness)
         self.issuer = configuration.issuer(issuer)
         self.audience = audience
         self._policy = Policy(
             self.issuer, audience, environment, brand, leeway, revocation, on_stale, on_outage == "accept",
-            outage_grace, opaque_tokens == "any",
+            outage_grace, opaque_tokens == "any", on_limiter_outage == "accept",
         )  # fmt: skip
         credentials = configuration.credentials(verifier_id, verifier_secret, needed=revocation != "off")
         self._can_ask = credentials is not None
@@ -120,27 +124,29 @@ class Verifier:
         )
         self._tally = Tally()
 
-    def check(self, text: str, address: str | None = None, user_agent: str | None = None) -> Verified:
+    def check(self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None) -> Verified:
         """What is proved by this credential. Raises a DoorwardError. May wait for the server.
 
-        `address` is where the request came from: without it a key that is bound to networks is refused. `user_agent`
-        is what sent it; both are told to the server as what last used the credential.
+        `address` is where the request came from: without it a key that is bound to networks is refused. `cost` is what
+        the request takes of a key's limits, `user_agent` what sent it: the server is told what last used a credential.
         """
         try:
-            found = self._at_hand(text)
+            found = self._at_hand(text, cost)
             if found is None:
-                found = self._ask(text)
+                found = self._ask(text, cost)
             return self._admitted(found, address, user_agent)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
 
-    async def acheck(self, text: str, address: str | None = None, user_agent: str | None = None) -> Verified:
+    async def acheck(
+        self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None
+    ) -> Verified:
         """The same without blocking the loop: only what must wait goes to a thread."""
         try:
-            found = self._at_hand(text)
+            found = self._at_hand(text, cost)
             if found is None:
-                found = await asyncio.to_thread(self._ask, text)
+                found = await asyncio.to_thread(self._ask, text, cost)
             return self._admitted(found, address, user_agent)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
@@ -157,21 +163,21 @@ class Verifier:
         usage.count(found, address, user_agent)
         return found
 
-    def known(self, text: str, address: str | None = None) -> Verified | None:
+    def known(self, text: str, address: str | None = None, cost: int = 1) -> Verified | None:
         """The answer, if it can be given without asking anybody; a refusal is raised at once."""
-        found = self._at_hand(text)
+        found = self._at_hand(text, cost)
         if found is not None:
             networks.admit(found, address)
         return found
 
-    def _at_hand(self, text: str) -> Verified | None:
+    def _at_hand(self, text: str, cost: int) -> Verified | None:
         digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
         known = self._memory.get(digest)
         if known is not None and self._stands(known):
-            return known.result()
+            return known.result() if self._is_paid(known, cost) else None
         presented = self._recognise(text)
         if presented.text != text:
-            return self._at_hand(presented.text)
+            return self._at_hand(presented.text, cost)
         if presented.kind == "jwt":
             return self._known_jwt(presented, digest)
         self._refuse_known(presented, digest)
@@ -227,6 +233,10 @@ class Verifier:
         is_fresh = now - line.vouched_at < self._view.max_staleness
         return now < (known.held_until if is_fresh else known.fresh_until)
 
+    def _is_paid(self, known: Known, cost: int) -> bool:
+        """Whether a use of a key that has limits was lent before. Raises RateLimited."""
+        return known.allowance is None or known.allowance.gives(cost, self._monotonic())
+
     def _known_jwt(self, presented: Presented, digest: bytes) -> Verified | None:
         if self._view.is_pending:
             return None
@@ -258,24 +268,28 @@ class Verifier:
             raise Unavailable("this service has no verifier credentials", reason="verifier_unconfigured")
         self._asking.refuse_unknown(digest)
 
-    def _ask(self, text: str) -> Verified:
+    def _ask(self, text: str, cost: int) -> Verified:
         started = self._monotonic()
         presented = self._recognise(text)
         digest = api_key.digest(presented.text)
         proof = self._proving.by_any_key(presented, digest) if presented.kind == "jwt" else None
         self._view.follow()
-        found = self._remembered(digest) if proof is None else self._settled(proof)
-        return self._asking(presented, digest, proof, started).result() if found is None else found
+        found = self._remembered(digest, cost) if proof is None else self._settled(proof)
+        return self._asking(presented, digest, proof, started, cost).result() if found is None else found
 
-    def _remembered(self, digest: bytes) -> Verified | None:
+    def _remembered(self, digest: bytes, cost: int) -> Verified | None:
         """Of a secret, after the feed was waited for."""
         known, line = self._memory.get(digest), self._view.line()
         if known is not None and self._stands(known):
-            return known.result()
+            return known.result() if self._is_paid(known, cost) else None
         if self._view.is_fresh(line):
             return None
-        is_held = known is not None and known.era == line.era and not known.was_hit(line.log)
-        return self._when_stale(known.verified if known and is_held and self._monotonic() < known.held_until else None)
+        return self._when_stale(known.verified if known is not None and self._is_held(known, line) else None)
+
+    def _is_held(self, known: Known, line: Line) -> bool:
+        """Whether it was good when the feed was last heard. Whoever has limits must be counted, and so asked about."""
+        is_due = known.allowance is not None or self._monotonic() >= known.held_until
+        return not is_due and known.era == line.era and not known.was_hit(line.log)
 
     def _recognise(self, text: str) -> Presented:
         policy = self._policy

@@ -9,6 +9,7 @@ import typer
 from doorward.cli import lists, output, usage
 from doorward.cli.admin_api import Object, run, segment
 from doorward.cli.durations import clock, full
+from doorward.cli.limits import NoLimits, Quota, Rate, limits, lines
 from doorward.cli.options import Cursor, Json, Limit, given, metadata, noun
 
 app = noun(
@@ -28,10 +29,12 @@ def create(
     id_: Annotated[str, typer.Argument(metavar="ID", help="Yours to choose: a-z, 0-9, _ and -.")],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name for people (default: the id).")] = None,
     metadata_: Annotated[list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.")] = None,
+    rate: Rate = None,
+    quota: Quota = None,
     json: Json = False,
 ) -> None:
     """Add an account."""
-    body = given(id=id_, name=name, metadata=metadata(metadata_))
+    body = given(id=id_, name=name, metadata=metadata(metadata_), limits=limits(rate, quota))
     made = run(context, lambda api: api.create("/accounts", body), making=True)
     show_one(f"Created the account {made['id']}", made, json)
 
@@ -55,6 +58,25 @@ def usage_(
 ) -> None:
     """Show how often the keys and tokens of an account were used."""
     usage.show(context, f"/accounts/{segment(id_)}/usage", since, by, json)
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    id_: Id,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="A new name.")] = None,
+    metadata_: Annotated[
+        list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="All of it from now on. Repeatable.")
+    ] = None,
+    rate: Rate = None,
+    quota: Quota = None,
+    no_limits: NoLimits = False,
+    json: Json = False,
+) -> None:
+    """Change an account's name, metadata or limits, which all its keys share; what is not named stays."""
+    body = given(name=name, metadata=metadata(metadata_), limits=limits(rate, quota, no_limits))
+    changed = run(context, lambda api: api.patch(f"/accounts/{segment(id_)}", body))
+    show_one(f"Updated the account {changed['id']}", changed, json)
 
 
 @app.command()
@@ -86,6 +108,7 @@ def show_one(title: str, account: Object, json: bool) -> None:
             ("name", account["name"]),
             ("state", account["state"]),
             ("metadata", [f"{name} = {value}" for name, value in account["metadata"].items()]),
+            ("limits", lines(account["limits"])),
             ("created", full(account["created_at"])),
         )
     )

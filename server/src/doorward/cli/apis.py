@@ -9,6 +9,7 @@ import typer
 from doorward.cli import durations, lists, output
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import full, seconds, span
+from doorward.cli.limits import NoLimits, Quota, Rate, limits, lines
 from doorward.cli.options import (
     Algorithm,
     Cursor,
@@ -44,6 +45,7 @@ Signed = Annotated[
     Algorithm | None, typer.Option(metavar="ALGORITHM", help="How JWTs are signed: ES256, or RS256 for old verifiers.")
 ]
 
+Changes = tuple[dict[str, str] | None, list[str] | None]  # what is added, and what is removed
 Listed = Annotated[
     bool, typer.Option("--status-list", help="JWTs name a bit of a public status list, for verifiers without feed.")
 ]
@@ -73,12 +75,14 @@ def create(
     claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help=f"A claim of its tokens: {CLAIM}. Repeatable.")
     ] = None,
+    rate: Rate = None,
+    quota: Quota = None,
     json: Json = False,
 ) -> None:
     """Add an api."""
     body = given(
         identifier=identifier, name=name, scopes=pairs(scope, "--scope", SCOPE), claims=pairs(claim, "--claim", CLAIM),
-        **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
+        limits=limits(rate, quota), **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
         **_rules(unused_key_lifetime, key_lifetime_limit),
     )  # fmt: skip
     made = run(context, lambda api: api.create("/apis", body), making=True)
@@ -120,25 +124,28 @@ def update(
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help="Add or change a claim. Repeatable.")
     ] = None,
     remove_claim: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
+    rate: Rate = None,
+    quota: Quota = None,
+    no_limits: NoLimits = False,
     json: Json = False,
 ) -> None:
     """Change an api; what is not named stays."""
     tokens = _tokens(token_format, token_lifetime, signing_algorithm, _listed(status_list, no_status_list))
-    body = given(name=name, **tokens, **_rules(unused_key_lifetime, key_lifetime_limit))
+    rules = _rules(unused_key_lifetime, key_lifetime_limit)
+    body = given(name=name, limits=limits(rate, quota, no_limits), **tokens, **rules)
     scopes = (pairs(add_scope, "--add-scope", SCOPE), remove_scope)
     claims = (pairs(add_claim, "--add-claim", CLAIM), remove_claim)
-
-    async def change(admin: AdminApi) -> Object:
-        path = f"/apis/{segment(api)}"
-        if scopes == (None, None) and claims == (None, None):
-            return await admin.patch(path, body)
-        # The API takes whole tables, so what was read must still be there when it is written.
-        found = await admin.get(path)
-        tables = {"scopes": _merged(found["scopes"], *scopes), "claims": _merged(found["claims"], *claims)}
-        return await admin.patch(path, body | tables, found["version"])
-
-    changed = run(context, change)
+    changed = run(context, lambda admin: _change(admin, f"/apis/{segment(api)}", body, scopes, claims))
     show_one(f"Updated the api {changed['name']}", changed, json)
+
+
+async def _change(admin: AdminApi, path: str, body: Object, scopes: Changes, claims: Changes) -> Object:
+    if scopes == (None, None) and claims == (None, None):
+        return await admin.patch(path, body)
+    # The API takes whole tables, so what was read must still be there when it is written.
+    found = await admin.get(path)
+    tables = {"scopes": _merged(found["scopes"], *scopes), "claims": _merged(found["claims"], *claims)}
+    return await admin.patch(path, body | tables, found["version"])
 
 
 @app.command()
@@ -203,6 +210,7 @@ def show_one(title: str, api: Object, json: bool) -> None:
             ("claims", [f"{name} = {source}" for name, source in api["claims"].items()]),
             ("unused keys end", _rule(api.get("unused_key_lifetime"))),
             ("keys end", _rule(api.get("key_lifetime_limit"))),
+            ("limits", lines(api["limits"])),
             ("created", full(api["created_at"])),
         )
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from doorward.cli import credential_input, handing, lists, output, rotating, usage
+from doorward.cli import credential_input, handing, limits, lists, output, rotating, usage
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import clock, full, seconds
 from doorward.cli.handing import ToCommand
+from doorward.cli.limits import NoLimits, Quota, Rate
 from doorward.cli.options import (
     Account,
     ApiFilter,
@@ -70,6 +72,8 @@ def create(
     decoy: Annotated[bool, typer.Option("--decoy", help="Never works, and raises an alarm where it is tried.")] = False,
     metadata_: Metadata = None,
     network: Network = None,
+    rate: Rate = None,
+    quota: Quota = None,
     to_command: ToCommand = None,
     json: Json = False,
     shown: Shown = Output.text,
@@ -80,6 +84,7 @@ def create(
     body = given(
         account=account, api=api, scope=scope(scopes), name=name, environment=environment, expires_in=lifetime,
         no_expiry=no_expiry or None, metadata=metadata(metadata_), decoy=decoy or None, networks=network,
+        limits=limits.limits(rate, quota),
     )  # fmt: skip
     made = run(context, lambda admin: _make(admin, "/keys", body, argv, "revoke"), making=True)
     if shown is Output.env:
@@ -120,14 +125,17 @@ def list_(
 
 @app.command()
 def show(context: typer.Context, id_: Id, json: Json = False) -> None:
-    """Show a key, without what is secret of it."""
+    """Show a key, without what is secret of it: how it was used, and what is left of its limits."""
 
-    async def look(api: AdminApi) -> tuple[Object, Object]:
+    async def look(api: AdminApi) -> tuple[Object, Object, Sequence[Object]]:
         path = f"/keys/{segment(id_)}"
-        return await api.get(path), {} if json else await api.get(f"{path}/usage")
+        found = await api.get(path)
+        if json:
+            return found, {}, ()
+        return found, await api.get(f"{path}/usage"), (await api.get(f"{path}/limits"))["limits"]
 
-    found, used = run(context, look)
-    show_one(f"{found['name']} ({found['prefix']}...)", found, json, used)
+    found, used, left = run(context, look)
+    show_one(f"{found['name']} ({found['prefix']}...)", found, json, left, used)
 
 
 @app.command("usage")
@@ -147,10 +155,13 @@ def verify(
     api: Annotated[str | None, typer.Option(metavar="API", help="Is it good for this api?")] = None,
     scopes: Scope = None,
     address: Annotated[str | None, typer.Option(metavar="IP", help="Is it good from there?")] = None,
+    cost: Annotated[
+        int, typer.Option(min=0, metavar="N", help="How much of its limits to take; nothing unless said.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Ask whether a key is good now. Exit code 1 says that it is not."""
-    body = given(key=credential_input.read(key), api=api, scope=scope(scopes), address=address)
+    body = given(key=credential_input.read(key), api=api, scope=scope(scopes), address=address, cost=cost)
     checked = run(context, lambda admin: admin.post("/keys/verify", body))
     _show_check(checked, json)
     if not checked["active"]:
@@ -171,10 +182,16 @@ def update(
     network: Annotated[
         list[str] | None, typer.Option("--network", metavar="CIDR", help="All of them from now on. Repeatable.")
     ] = None,
+    rate: Rate = None,
+    quota: Quota = None,
+    no_limits: NoLimits = False,
     json: Json = False,
 ) -> None:
-    """Change a key's name, scopes or metadata; what is not named stays."""
-    body = given(name=name, scope=scope(scopes), metadata=metadata(metadata_), networks=network)
+    """Change a key's name, scopes, limits or metadata; what is not named stays."""
+    body = given(
+        name=name, scope=scope(scopes), metadata=metadata(metadata_), networks=network,
+        limits=limits.limits(rate, quota, no_limits),
+    )  # fmt: skip
     changed = run(context, lambda api: api.patch(f"/keys/{segment(id_)}", body))
     show_one(f"Updated the key {changed['id']}", changed, json)
 
@@ -236,7 +253,9 @@ def _row(key: Object) -> tuple[str, ...]:
     return key["id"], key["prefix"], key["account"], key["api"], key["scope"], key["state"], expires, used
 
 
-def show_one(title: str, key: Object, json: bool, used: Object | None = None) -> None:
+def show_one(
+    title: str, key: Object, json: bool, left: Sequence[Object] = (), used: Object | None = None
+) -> None:  # fmt: skip
     if json:
         output.show_json(key)
         return
@@ -254,6 +273,7 @@ def show_one(title: str, key: Object, json: bool, used: Object | None = None) ->
             ("state", key["state"]),
             ("expires", full(key["expires_at"])),
             ("networks", key["networks"]),
+            ("limits", limits.states(left) if left else limits.lines(key["limits"])),
             ("last used", usage.last_use(key)),
             ("today", usage.line(usage.today(used["hours"])) if used else None),
             ("30 days", usage.line(used["counts"]) if used else None),
@@ -283,5 +303,6 @@ def _show_check(checked: Object, json: bool) -> None:
             ("scope", checked["scope"]),
             ("environment", checked["environment"]),
             ("expires", full(checked["expires_at"]) if checked["key_id"] else None),
+            ("limits", limits.states(checked["limits"] or ())),
         )
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, metadata, named
+from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, limited, metadata, named
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Account
 from doorward.protocol.events import AccountCreated, AccountUpdated
+from doorward.protocol.limit import Limit
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 
@@ -21,12 +22,14 @@ class CreateAccount(Strict):
     id: str
     name: str | None = None
     metadata: Metadata = field(default_factory=dict)
+    limits: list[Limit] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateAccount(Strict):
     name: str | None = None
     metadata: Metadata | None = None
+    limits: list[Limit] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class AccountObject:
     name: str
     state: str
     metadata: Metadata
+    limits: list[Limit]
     created_at: int
     updated_at: int
     version: int
@@ -51,7 +55,9 @@ def create(asked: Asked[CreateAccount], facts: Facts, policy: Policy, moment: Mo
         raise invalid("id", "must be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit")
     absent(facts.account, "account")
     name = named(body.id if body.name is None else body.name)
-    account = Account(body.id, name, "active", metadata(body.metadata), moment.now, moment.now)
+    account = Account(
+        body.id, name, "active", metadata(body.metadata), moment.now, moment.now, limits=limited(body.limits)
+    )
     return Decision(show(account), (AccountCreated(account),))
 
 
@@ -59,7 +65,8 @@ def update(asked: Asked[UpdateAccount], facts: Facts, policy: Policy, moment: Mo
     account = current(facts.account, asked, "account")
     name = account.name if asked.body.name is None else named(asked.body.name)
     kept = account.metadata if asked.body.metadata is None else metadata(asked.body.metadata)
-    return _changed(replace(account, name=name, metadata=kept), moment)
+    limits = account.limits if asked.body.limits is None else limited(asked.body.limits)
+    return _changed(replace(account, name=name, metadata=kept, limits=limits), moment)
 
 
 def suspend(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[AccountObject]:
@@ -85,6 +92,6 @@ def _changed(account: Account, moment: Moment) -> Decision[AccountObject]:
 def show(account: Account) -> AccountObject:
     metadata: Metadata = dict(account.metadata)  # type: ignore[arg-type]
     return AccountObject(
-        account.id, account.name, account.state, metadata,
+        account.id, account.name, account.state, metadata, list(account.limits),
         account.created_at, account.updated_at, account.version,
     )  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from doorward.protocol import limit
 from doorward.protocol.refusal import Conflict, InsufficientScope, NotFound, PreconditionFailed, Unprocessable
 from doorward_verify.scope import Scope
 
@@ -63,6 +64,7 @@ class Versioned(Protocol):
 
 Entity = TypeVar("Entity", bound=Versioned)
 Thing = TypeVar("Thing")
+Limited = TypeVar("Limited", bound=limit.Limit)
 
 
 class Strict:
@@ -114,6 +116,14 @@ def etag(version: int) -> str:
 def invalid(field: str, must: str) -> Unprocessable:
     """A refusal that names the field and what it must be."""
     return Unprocessable(f"{field} {must}", fields=((field, must),))
+
+
+def limited(limits: Sequence[Limited]) -> tuple[Limited, ...]:
+    """The limits of one subject, if each may stand as it is."""
+    must = limit.unfit(limits)
+    if must is not None:
+        raise invalid("limits", must)
+    return tuple(limits)
 
 
 def named(name: str) -> str:

@@ -7,7 +7,7 @@ Idempotency-Key: 5f3c...
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from doorward.protocol import admin_key
@@ -100,7 +100,8 @@ def decide(
     """The route's own decision, or the reply that was given before under the same idempotency key (decision 18)."""
     caller = admit(scope, request.who, facts.admin_key, policy, moment).reply
     if facts.answered is None or moment.now >= facts.answered.expires_at:
-        return within(replace(request.asked, caller=caller), facts.decided_on, policy, moment)
+        asked = request.asked
+        return within(Asked(asked.body, caller, asked.id, asked.if_match), facts.decided_on, policy, moment)
     if facts.answered.request != request.digest:
         raise Unprocessable("the idempotency key was used with another request", reason="idempotency_mismatch")
     return Decision(facts.answered)

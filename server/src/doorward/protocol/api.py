@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, named
+from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, limited, named
 from doorward.protocol.consent import OIDC
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
+from doorward.protocol.limit import ApiLimit
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import Conflict
@@ -21,7 +22,8 @@ from doorward_verify.scope import parse as parse_scope
 RESERVED_CLAIMS = frozenset({
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "grant_id", "account",
     "client_account", "cnf", "act", "auth_time", "acr", "amr", "status", "pos", "sid", "nonce",
-    "active", "credential", "token_type", "key_id", "secret_id", "environment", "networks",
+    "active", "credential", "token_type", "key_id", "secret_id", "environment", "networks", "limits", "spare",
+    "limited", "retry_after",
 })  # fmt: skip
 CLAIM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
 CLAIM_SOURCE = re.compile(r"(account|client|key)\.(id|name|metadata\.[A-Za-z0-9_.-]{1,64})")
@@ -37,6 +39,7 @@ class CreateApi(Strict):
     signing_algorithm: Literal["ES256", "RS256"] = "ES256"
     claims: dict[str, str] = field(default_factory=dict)
     status_list: bool = False
+    limits: list[ApiLimit] = field(default_factory=list)
     unused_key_lifetime: int | None = None
     key_lifetime_limit: int | None = None
 
@@ -52,6 +55,7 @@ class UpdateApi(Strict):
     signing_algorithm: Literal["ES256", "RS256"] | None = None
     claims: dict[str, str] | None = None
     status_list: bool | None = None
+    limits: list[ApiLimit] | None = None
     unused_key_lifetime: int | None = None
     key_lifetime_limit: int | None = None
 
@@ -67,6 +71,7 @@ class ApiObject:
     signing_algorithm: str
     claims: dict[str, str]
     status_list: bool
+    limits: list[ApiLimit]
     created_at: int
     updated_at: int
     version: int
@@ -95,6 +100,7 @@ def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: 
     api = Api(
         moment.id("api"), body.identifier, body.name, body.scopes, body.token_format, lifetime,
         body.signing_algorithm, body.claims, moment.now, moment.now, status_list=body.status_list,
+        limits=limited(body.limits),
         unused_key_lifetime=body.unused_key_lifetime or None, key_lifetime_limit=body.key_lifetime_limit or None,
         key_policy_at=moment.now,
     )  # fmt: skip
@@ -106,6 +112,8 @@ def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment
     changes = {name: value for name in _CHANGEABLE if (value := getattr(asked.body, name)) is not None}
     if facts.same_name is not None and facts.same_name.id != api.id:
         raise Conflict("this name exists already")
+    if asked.body.limits is not None:
+        changes["limits"] = limited(asked.body.limits)
     rules = {name: value or None for name in KEY_RULES if (value := getattr(asked.body, name)) is not None}
     if any(getattr(api, name) != value for name, value in rules.items()):
         changes |= {**rules, "key_policy_at": moment.now}
@@ -190,6 +198,6 @@ def _check_claims(claims: dict[str, str]) -> None:
 def show(api: Api) -> ApiObject:
     return ApiObject(
         api.id, api.identifier, api.name, dict(api.scopes), api.token_format, api.token_lifetime,
-        api.signing_algorithm, dict(api.claims), api.status_list, api.created_at, api.updated_at, api.version,
-        api.unused_key_lifetime, api.key_lifetime_limit,
+        api.signing_algorithm, dict(api.claims), api.status_list, list(api.limits),
+        api.created_at, api.updated_at, api.version, api.unused_key_lifetime, api.key_lifetime_limit,
     )  # fmt: skip

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from doorward.protocol import network, rotation
 from doorward.protocol import secret as secrets
 from doorward.protocol.account import Metadata
-from doorward.protocol.admin import Asked, Nothing, Strict, current, found, invalid, metadata, named
+from doorward.protocol.admin import Asked, Nothing, Strict, current, found, invalid, limited, metadata, named
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import UNUSED, Account, Api, ApiKey, Usage
 from doorward.protocol.events import ApiKeyCreated, ApiKeyRevoked, ApiKeyUpdated
+from doorward.protocol.limit import Limit
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import Conflict
@@ -37,6 +38,7 @@ class CreateKey(Strict):
     metadata: Metadata = field(default_factory=dict)
     decoy: bool = False
     networks: list[str] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class UpdateKey(Strict):
     scope: str | None = None
     metadata: Metadata | None = None
     networks: list[str] | None = None
+    limits: list[Limit] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class KeyObject:
     version: int
     secrets: list[SecretObject]
     networks: list[str]
+    limits: list[Limit]
     last_address: str | None
     last_user_agent: str | None
 
@@ -104,6 +108,7 @@ def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: 
         moment.id("key"), account.id, api.id, named(body.name or account.name), body.environment,
         within(body.scope, api), "decoy" if body.decoy else "active", _expiry(body, api, policy, moment),
         metadata(body.metadata), moment.now, moment.now, networks=network.texts(body.networks),
+        limits=limited(body.limits),
     )  # fmt: skip
     text, secret = secrets.mint("", body.environment, key.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
     shown = NewKeyObject(**_fields(Facts(key, (secret,), account, api), policy), key=text)
@@ -133,6 +138,7 @@ def update(asked: Asked[UpdateKey], facts: Facts, policy: Policy, moment: Moment
         scope=key.scope if body.scope is None else within(body.scope, found(facts.api, "api")),
         metadata=key.metadata if body.metadata is None else metadata(body.metadata),
         networks=key.networks if body.networks is None else network.texts(body.networks),
+        limits=key.limits if body.limits is None else limited(body.limits),
         updated_at=moment.now,
         version=key.version + 1,
     )
@@ -219,4 +225,5 @@ def _fields(facts: Facts, policy: Policy) -> dict[str, Any]:
         "version": key.version,
         "secrets": [rotation.show(one, facts.by_secret.get(one.id, UNUSED)) for one in facts.secrets],
         "networks": list(key.networks),
+        "limits": list(key.limits),
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from doorward.protocol import grant, rotation, use
+from doorward.protocol import grant, limit, rotation, use
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken, RefreshToken
 from doorward.protocol.grant import UserGrantFacts
+from doorward.protocol.limit import Charge
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.people import User
 from doorward.protocol.policy import Policy
@@ -19,6 +20,7 @@ from doorward.protocol.use import Used
 from doorward_verify import access_token, api_key, jwt
 from doorward_verify import scope as scopes
 from doorward_verify.errors import InvalidToken as BadToken
+from doorward_verify.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class RefreshTokenFacts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reason` is None when the credential is good. `exists` says that possession was proven."""
+    """`reason` is None when the credential is good. `exists`: possession was proven. `claims` are a token's."""
 
     reason: str | None
     exists: bool = False
@@ -124,10 +126,7 @@ def check_api_key(digest: bytes, facts: ApiKeyFacts | None, policy: Policy, mome
     matches = policy.pepper.matches(digest, facts.secret if facts else None)
     if facts is None or not matches:
         return UNKNOWN
-    key = facts.api_key
-    return Verdict(
-        _api_key_ended(facts, moment.now), True, "api_key", key.id, _api_key_claims(facts, policy), facts.api
-    )
+    return Verdict(_api_key_ended(facts, moment.now), True, "api_key", facts.api_key.id, None, facts.api)
 
 
 def _api_key_ended(facts: ApiKeyFacts, now: int) -> str | None:
@@ -166,6 +165,14 @@ def used(
     return Used("api_key", key.id, 1, now, result, key.account_id, secret.id, is_old, *told)
 
 
+def charges(facts: ApiKeyFacts, cost: int, now: int) -> tuple[Charge, ...]:
+    """What a check of a good key costs of each limit that it has, its account has, and its api has."""
+    key, account, api = facts.api_key, facts.account, facts.api
+    if not (key.limits or account.limits or api.limits):
+        return ()
+    return limit.charges(key.id, account.id, api.id, key.limits, account.limits, api.limits, cost, now)
+
+
 def check_refresh_token(digest: bytes, facts: RefreshTokenFacts | None, policy: Policy, moment: Moment) -> Verdict:
     """For its client alone (T059): without an api no verifier may see it."""
     matches = policy.pepper.matches(digest, _secret_of(facts.token) if facts else None)
@@ -188,14 +195,19 @@ def ends_at(facts: ApiKeyFacts) -> int | None:
     return min((at for at in (facts.api_key.expires_at, facts.secret.expires_at) if at is not None), default=None)
 
 
-def _api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
+def scope(facts: ApiKeyFacts) -> Scope:
+    """What the key may do: not what its api no longer defines."""
+    return facts.api_key.scope & facts.api.scopes.keys()
+
+
+def api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
     """What introspection tells of a key (RFC 7662 §2.2): the same members as of a token, where they apply."""
     key, api = facts.api_key, facts.api
     claims: dict[str, JSON] = {
         "iss": policy.issuer,
         "sub": key.account_id,
         "aud": api.identifier,
-        "scope": scopes.text(key.scope & api.scopes.keys()),
+        "scope": scopes.text(scope(facts)),
         "iat": key.created_at,
         "account": key.account_id,
         "key_id": key.id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from doorward.protocol.limit import ApiLimit, Limit
 from doorward_verify.scope import Scope
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
@@ -29,6 +30,7 @@ class Api:
     updated_at: int
     version: int = 1
     status_list: bool = False
+    limits: tuple[ApiLimit, ...] = ()
     unused_key_lifetime: int | None = None
     key_lifetime_limit: int | None = None
     key_policy_at: int | None = None  # when one of these two was last changed
@@ -45,6 +47,7 @@ class Account:
     created_at: int
     updated_at: int
     version: int = 1
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class ApiKey:
     revoked_at: int | None = None
     version: int = 1
     networks: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

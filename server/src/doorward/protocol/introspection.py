@@ -4,12 +4,17 @@ POST /oauth/introspect
 token=...                       or, for verifiers: token_sha256=base64url(SHA-256(full text))
 address=192.0.2.7&user_agent=curl/8.5           from verifiers, and optional: where it was shown, and by what
 usage=reported                                  from a verifier that tells its uses to /usage: they count once
+
+Of a key that has limits a verifier takes one use with each question, or `cost` uses; with `spare` it asks for more, to
+give away itself. Who sends neither knows nothing of limits: for him a key that was used too often is inactive.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from doorward.protocol import admin_key, client_authentication, credential
 from doorward.protocol.admin import permitted
@@ -22,12 +27,15 @@ from doorward.protocol.entities import JSON
 from doorward.protocol.events import CredentialRefused, Event
 from doorward.protocol.form import Form
 from doorward.protocol.leak_events import DecoyTried
+from doorward.protocol.limit import COST_LIMIT, Admission, Charge
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, InvalidToken
 from doorward.protocol.use import Used
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key, jwt
+
+NUMBER = re.compile(r"[0-9]{1,7}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,9 @@ class Request:
     about: Presented
     by_digest: bool = False
     address: str = ""
+    cost: int = 1
+    spare: int = 0
+    knows_limits: bool = False
     shown_from: str = ""
     user_agent: str = ""
     is_reported: bool = False
@@ -62,6 +73,7 @@ class Introspection:
     position: Position
     credential: str = ""
     claims: Mapping[str, JSON] = field(default_factory=dict)
+    charges: tuple[Charge, ...] = ()
 
 
 def parse(authorization: Sequence[bytes], form: Form, query: Form, brand: str, address: str = "") -> Request:
@@ -69,16 +81,39 @@ def parse(authorization: Sequence[bytes], form: Form, query: Form, brand: str, a
     digest, token = form.get("token_sha256"), form.get("token")
     if (digest is None) == (token is None):
         raise InvalidRequest("exactly one of token and token_sha256 is needed")
-    shown = form.get("address") or "", form.get("user_agent") or "", form.get("usage") == "reported"
+    shown = _shown(form)
     if token is not None:
-        return Request(caller, credential.presented(token, brand), False, address, *shown)
+        about = credential.presented(token, brand)
+        return Request(caller, about, address=address, **shown, **_limits(form))
     try:
         raw = jwt.b64url_decode(digest or "")
     except ValueError:
         raw = b""
     if len(raw) != 32:
         raise InvalidRequest("token_sha256 is not 43 characters of base64url")
-    return Request(caller, Presented("digest", digest=raw), True, address, *shown)
+    about = Presented("digest", digest=raw)
+    return Request(caller, about, by_digest=True, address=address, **shown, **_limits(form))
+
+
+def _shown(form: Form) -> dict[str, Any]:
+    """Where it was shown, and by what, as the verifier tells."""
+    is_reported = form.get("usage") == "reported"
+    told = {"shown_from": form.get("address") or "", "user_agent": form.get("user_agent") or ""}
+    return {**told, "is_reported": is_reported}
+
+
+def _limits(form: Form) -> dict[str, Any]:
+    cost, spare = _number(form, "cost"), _number(form, "spare")
+    return {"cost": 1 if cost is None else cost, "spare": spare or 0, "knows_limits": (cost, spare) != (None, None)}
+
+
+def _number(form: Form, name: str) -> int | None:
+    value = form.get(name)
+    if value is None:
+        return None
+    if not NUMBER.fullmatch(value) or int(value) > COST_LIMIT:
+        raise InvalidRequest(f"{name} is not a whole number of at most {COST_LIMIT}")
+    return int(value)
 
 
 def _caller(authorization: Sequence[bytes], form: Form, query: Form, brand: str) -> ClientCredentials | Presented:
@@ -122,8 +157,13 @@ def _decided(
         if verdict.reason == "decoy" and isinstance(facts.about, ApiKeyFacts):
             record = DecoyTried(facts.about.api_key)
         return Decision(Introspection(False, moment.position), (record,), uses)
-    begun = credential.first_use(facts.about, moment.now) if isinstance(facts.about, ApiKeyFacts) else ()
-    return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}), begun, uses)
+    if not isinstance(facts.about, ApiKeyFacts):
+        return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}), (), uses)
+    found = Introspection(True, moment.position, verdict.kind, credential.api_key_claims(facts.about, policy))
+    begun = credential.first_use(facts.about, moment.now)
+    if isinstance(facts.caller, VerifierFacts):
+        found = replace(found, charges=credential.charges(facts.about, request.cost, moment.now))
+    return Decision(found, begun, uses)
 
 
 def _uses(request: Request, facts: Facts, verdict: Verdict, moment: Moment) -> tuple[Used, ...]:
@@ -182,3 +222,16 @@ def _authenticate(request: Request, facts: Facts, policy: Policy, moment: Moment
     if request.by_digest:
         raise InvalidRequest("token_sha256 is for verifiers")
     return _Sight(client_id=client.id)
+
+
+def members(found: Introspection, request: Request, admission: Admission, spare: int) -> dict[str, Any]:
+    """The answer, RFC 7662 §2.2, now that the limits of the credential were asked."""
+    if not found.active or (admission.refused and not request.knows_limits):
+        return {"active": False}
+    told: dict[str, Any] = {"active": True, **found.claims, "credential": found.credential}
+    # A refresh token is sent to us alone, and bears nothing.
+    told |= {} if found.credential == "refresh_token" else {"token_type": "Bearer"}
+    if not found.charges:
+        return told
+    told |= {"limits": [asdict(state) for state in admission.states], "spare": spare}
+    return told | ({"limited": admission.reason, "retry_after": admission.retry_after} if admission.refused else {})

@@ -6,19 +6,21 @@ POST /v1/keys/verify/batch     {"keys": [{"key": "dw_live_..."}, ...]}
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from doorward.protocol import credential
+from doorward.protocol import credential, use
 from doorward.protocol.admin import Asked, Strict, invalid
-from doorward.protocol.credential import ApiKeyFacts, Verdict
+from doorward.protocol.credential import ApiKeyFacts, Presented
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import ApiKey
+from doorward.protocol.entities import Api, ApiKey
 from doorward.protocol.events import CredentialRefused, entity_id
 from doorward.protocol.leak_events import DecoyTried
+from doorward.protocol.limit import COST_LIMIT, Admission, Charge, LimitState
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
+from doorward.protocol.use import Used
 from doorward_verify import networks
-from doorward_verify.scope import MalformedScope, parse
+from doorward_verify.scope import MalformedScope, Scope, parse, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class CheckKey(Strict):
     api: str | None = None
     scope: str | None = None
     address: str | None = None  # where the request came from: without it a bound key is refused
+    cost: int = 1  # how much of its limits the request takes; 0 only asks
     user_agent: str | None = None  # what sent it, to be shown as what last used the key
 
 
@@ -47,6 +50,8 @@ class KeyCheckObject:
     scope: str | None = None
     environment: str | None = None
     expires_at: int | None = None
+    limits: list[LimitState] | None = None  # of a good key, and of one that was used too often
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,19 @@ class KeyChecksObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """An answer that its limits have yet to agree to: what it costs of them, and what is counted once they did."""
+
+    shown: KeyCheckObject
+    charges: tuple[Charge, ...] = ()
+    used: Used | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
+    """What the text is, and the key that it may be."""
+
+    about: Presented
     api_key: ApiKeyFacts | None
 
 
@@ -63,26 +80,48 @@ class Facts:
 class BatchFacts:
     """In the order of the request."""
 
-    api_keys: tuple[ApiKeyFacts | None, ...]
+    checks: tuple[Facts, ...]
 
 
 BATCH_LIMIT = 100
 
 
-def decide(asked: Asked[CheckKey], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyCheckObject]:
-    return _checked(asked.body, facts.api_key, policy, moment)
+def decide(asked: Asked[CheckKey], facts: Facts, policy: Policy, moment: Moment) -> Decision[Checked]:
+    return _checked(asked.body, facts, policy, moment)
 
 
 def decide_batch(
     asked: Asked[CheckKeys], facts: BatchFacts, policy: Policy, moment: Moment
-) -> Decision[KeyChecksObject]:
+) -> Decision[tuple[Checked, ...]]:
     bounded(asked.body)
-    pairs = zip(asked.body.keys, facts.api_keys, strict=True)
+    pairs = zip(asked.body.keys, facts.checks, strict=True)
     checks = [_checked(body, found, policy, moment) for body, found in pairs]
     events = {event.entity + entity_id(event): event for one in checks for event in one.events}
-    # A key that is named twice is used once, and refused once.
-    uses = tuple(use for one in checks for use in one.uses)
-    return Decision(KeyChecksObject([one.reply for one in checks]), tuple(events.values()), uses)
+    # A key that is named twice is used twice; of what changes by it once is enough.
+    return Decision(tuple(one.reply for one in checks), tuple(events.values()))
+
+
+def holds(checked: Checked) -> bool:
+    """Whether the answer stays the same for as long as its key does: good, and not counted in windows of time."""
+    return checked.shown.active and all(charge.limit.type == "rate" for charge in checked.charges)
+
+
+def settled(checked: Checked, admission: Admission) -> KeyCheckObject:
+    """The answer, now that its limits were asked: a good key that was used too often is not good at the moment."""
+    if not checked.charges:
+        return checked.shown
+    shown, reason = checked.shown, admission.reason
+    return KeyCheckObject(
+        reason is None, reason, shown.key_id, shown.account, shown.api, shown.scope, shown.environment,
+        shown.expires_at, list(admission.states), None if reason is None else admission.retry_after,
+    )  # fmt: skip
+
+
+def counted(checked: Checked, reason: str | None, now: int) -> tuple[Used, ...]:
+    """The use of a key that exists, as it ended; the answer may have been decided a while ago."""
+    if checked.used is None:
+        return ()
+    return (replace(checked.used, last_used_at=now, result=use.ACTIVE if reason is None else use.result(reason)),)
 
 
 def bounded(body: CheckKeys) -> None:
@@ -90,41 +129,45 @@ def bounded(body: CheckKeys) -> None:
         raise invalid("keys", f"must be 1 to {BATCH_LIMIT} keys")
 
 
-def _checked(body: CheckKey, known: ApiKeyFacts | None, policy: Policy, moment: Moment) -> Decision[KeyCheckObject]:
-    about = credential.presented(body.key, policy.brand)
+def _checked(body: CheckKey, facts: Facts, policy: Policy, moment: Moment) -> Decision[Checked]:
+    if not 0 <= body.cost <= COST_LIMIT:
+        raise invalid("cost", f"must be 0 to {COST_LIMIT}")
+    about, known = facts.about, facts.api_key
     if about.kind != "api_key":
-        return Decision(KeyCheckObject(False, "credential_malformed"))
+        return Decision(Checked(KeyCheckObject(False, "credential_malformed")))
     verdict = credential.check_api_key(about.digest, known, policy, moment)
     if known is None or not verdict.exists:
-        return Decision(KeyCheckObject(False, verdict.reason))
+        return Decision(Checked(KeyCheckObject(False, verdict.reason)))
     key = known.api_key
-    reason = verdict.reason or _misplaced(key, body.address) or _unfit(verdict, body)
+    scope = credential.scope(known)
+    reason = verdict.reason or _misplaced(key, body.address) or _unfit(known.api, scope, body)
     shown = KeyCheckObject(
-        reason is None, reason, key.id, key.account_id, known.api.identifier,
-        str((verdict.claims or {})["scope"]), key.environment, credential.ends_at(known),
+        reason is None, reason, key.id, key.account_id, known.api.identifier, text(scope), key.environment,
+        credential.ends_at(known), [] if reason is None else None,
     )  # fmt: skip
-    uses = (credential.used(known, reason, moment.now, body.address, body.user_agent),)
+    used = credential.used(known, reason, moment.now, body.address, body.user_agent)
     if reason == "decoy":
-        return Decision(shown, (DecoyTried(key),), uses)
+        return Decision(Checked(shown, (), used), (DecoyTried(key),))
     if reason is not None:
-        return Decision(shown, (CredentialRefused("api_key", key.id, reason),), uses)
-    return Decision(shown, credential.first_use(known, moment.now), uses)
+        return Decision(Checked(shown, (), used), (CredentialRefused("api_key", key.id, reason),))
+    charges = credential.charges(known, body.cost, moment.now)
+    # Who only asks uses nothing.
+    return Decision(Checked(shown, charges, used if body.cost else None), credential.first_use(known, moment.now))
 
 
 def _misplaced(key: ApiKey, address: str | None) -> str | None:
     return "network_not_allowed" if key.networks and not networks.contain(key.networks, address) else None
 
 
-def _unfit(verdict: Verdict, body: CheckKey) -> str | None:
+def _unfit(api: Api, scope: Scope, body: CheckKey) -> str | None:
     """A good key that is not good for this."""
-    assert verdict.api is not None
-    if body.api is not None and body.api not in (verdict.api.identifier, verdict.api.id, verdict.api.name):
+    if body.api is not None and body.api not in (api.identifier, api.id, api.name):
         return "wrong_audience"
     if body.scope:
         try:
             wanted = parse(body.scope)
         except MalformedScope:
             raise invalid("scope", "must be scope names separated by single spaces") from None
-        if not wanted <= frozenset(str((verdict.claims or {})["scope"]).split()):
+        if not wanted <= scope:
             return "insufficient_scope"
     return None

@@ -14,7 +14,7 @@ RESULTS = frozenset(
     {
         ACTIVE, OTHER, "credential_revoked", "credential_expired", "credential_inactive", "account_suspended",
         "client_disabled", "network_not_allowed", "wrong_audience", "wrong_environment", "insufficient_scope", "decoy",
-        "rate_limited", "quota_exceeded",
+        "rate_limited", "quota_exceeded", "limits_uncountable",
     }
 )  # fmt: skip
 USER_AGENT_LIMIT = 200

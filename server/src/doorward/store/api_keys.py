@@ -8,7 +8,7 @@ from typing import assert_never
 from sqlalchemy import Connection
 
 from doorward.protocol import api_key as protocol
-from doorward.protocol import key_check
+from doorward.protocol import credential, key_check
 from doorward.protocol.admin import Asked
 from doorward.protocol.credential import ApiKeyFacts
 from doorward.protocol.entities import Account, Api, ApiKey
@@ -20,7 +20,6 @@ from doorward.store import rows, usage
 from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, api_keys, apis, secrets
-from doorward_verify import api_key as form
 
 
 def by_secret_id(connection: Connection, secret_id: str) -> ApiKeyFacts | None:
@@ -89,7 +88,7 @@ def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
 
 def check_facts(read: Reader, asked: Asked[key_check.CheckKey]) -> key_check.Facts:
     """Hot: answered from memory when the key is known there."""
-    return key_check.Facts(_presented(read, asked.body.key))
+    return _presented(read, asked.body.key)
 
 
 def batch_facts(read: Reader, asked: Asked[key_check.CheckKeys]) -> key_check.BatchFacts:
@@ -97,12 +96,9 @@ def batch_facts(read: Reader, asked: Asked[key_check.CheckKeys]) -> key_check.Ba
     return key_check.BatchFacts(tuple(_presented(read, one.key) for one in asked.body.keys))
 
 
-def _presented(read: Reader, text: str) -> ApiKeyFacts | None:
-    try:
-        id_ = form.parse(form.strip_uri_scheme(text), read.policy.brand).id
-    except form.MalformedCredential:
-        return None
-    return read(by_secret_id, id_)
+def _presented(read: Reader, text: str) -> key_check.Facts:
+    about = credential.presented(text, read.policy.brand)
+    return key_check.Facts(about, read(by_secret_id, about.id) if about.kind == "api_key" else None)
 
 
 def apply(connection: Connection, event: ApiKeyEvent) -> None:

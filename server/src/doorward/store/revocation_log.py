@@ -47,7 +47,7 @@ def _audiences(connection: Connection, found: Entry) -> list[str]:
     if query is None:
         return [EVERYONE]
     named = connection.execute(query(found.value)).scalars()
-    return [api_id or ISSUER for api_id in named if api_id is not None or found.effect == DEAD]
+    return sorted(api_id or ISSUER for api_id in named if api_id is not None or found.effect == DEAD)
 
 
 def _of_client(client_id: str) -> Any:

@@ -1,4 +1,4 @@
-"""Every table. Column names are the entities' field names; types here turn rows into values and back."""
+"""Every table. Column names are the entities' field names; `column_types` turns rows into values and back."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     false,
     func,
 )
-from sqlalchemy.engine import Dialect
 
-from doorward_verify.scope import Scope
+from doorward.protocol.limit import ApiLimit
+from doorward.store.column_types import Limits, Lines, ScopeText, Words
 
 metadata = MetaData(
     naming_convention={
@@ -34,45 +33,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-class ScopeText(TypeDecorator[Scope]):
-    """A set of scope names, kept as RFC 6749 writes it."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Scope | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else " ".join(sorted(value))
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Scope | None:  # noqa: ARG002
-        return None if value is None else frozenset(value.split())
-
-
-class Words(TypeDecorator[tuple[str, ...]]):
-    """A short tuple of names in their order."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else " ".join(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002
-        return None if value is None else tuple(value.split())
-
-
-class Lines(TypeDecorator[tuple[str, ...]]):
-    """A short tuple of texts, none of which has a line break."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else "\n".join(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002
-        return None if value is None else tuple(value.split("\n")) if value else ()
 
 
 def _id(*more: Any) -> Column[str]:
@@ -100,6 +60,7 @@ apis = Table(
     _text("token_format"), Column("token_lifetime", Integer, nullable=False), _text("signing_algorithm"),
     _json("claims"), _at("created_at"), _at("updated_at"), _version(),
     Column("status_list", Boolean, nullable=False, server_default=false()),
+    Column("limits", Limits(ApiLimit), nullable=False, server_default="[]"),
     _at("unused_key_lifetime", nullable=True), _at("key_lifetime_limit", nullable=True),
     _at("key_policy_at", nullable=True),
 )  # fmt: skip
@@ -109,7 +70,7 @@ Index("uq_apis_name", func.lower(apis.c.name), unique=True)
 
 accounts = Table(
     "accounts", metadata, _id(), _text("name"), _text("state"), _json("metadata"),
-    _at("created_at"), _at("updated_at"), _version(),
+    _at("created_at"), _at("updated_at"), _version(), Column("limits", Limits, nullable=False, server_default="[]"),
 )  # fmt: skip
 
 api_keys = Table(
@@ -118,6 +79,7 @@ api_keys = Table(
     Column("scope", ScopeText, nullable=False), _text("state"), _at("expires_at", nullable=True, index=True),
     _json("metadata"), _at("created_at"), _at("updated_at"), _at("revoked_at", nullable=True), _version(),
     Column("networks", Words, nullable=False, server_default=""),
+    Column("limits", Limits, nullable=False, server_default="[]"),
 )  # fmt: skip
 
 secrets = Table(
@@ -374,3 +336,8 @@ journal = Table(
 )  # fmt: skip
 
 Index("ix_journal_changes", journal.c.seq, sqlite_where=journal.c.change, postgresql_where=journal.c.change)
+
+# What was used of a limit: of a rate the arrival time of the next use in nanoseconds, of a quota a count.
+limit_cells = Table(
+    "limit_cells", metadata, _id(), Column("value", BigInteger, nullable=False), _at("expires_at", index=True),
+)  # fmt: skip

@@ -27,6 +27,7 @@ from doorward.store.tables import (
     codes,
     idempotency,
     journal,
+    limit_cells,
     listed_tokens,
     notices,
     opaque_tokens,
@@ -179,6 +180,7 @@ ENDED = (
     (sessions, SESSION_RETENTION),
     (reset_links, 86_400),
     (notices, 0),
+    (limit_cells, TOKEN_LEEWAY),
 )
 
 

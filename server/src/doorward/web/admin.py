@@ -34,7 +34,7 @@ from doorward.protocol.refusal import InvalidRequest, MethodNotAllowed, NotFound
 from doorward.protocol.usage_report import UsageObject
 from doorward.sign import seal, unseal_with
 from doorward.store import idempotency
-from doorward.web import audit, explanations, lists, usage_reports
+from doorward.web import audit, explanations, key_checks, key_limits, lists, usage_reports
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.openapi import ERRORS, describe
@@ -57,6 +57,7 @@ def application(runtime: Runtime, local: Caller | None = None) -> FastAPI:
     for resource in RESOURCES:
         _add(api, "GET", resource.path, lists.page(resource), resource.scope, lists.page_model(resource))
         _add(api, "GET", resource.path + "/{id}", lists.one(resource), resource.scope, resource.reply)
+    _add(api, "GET", key_limits.PATH, key_limits.show, "keys:read", key_limits.KeyLimitsObject)
     for path, look in usage_reports.LOOKS.items():
         _add(api, "GET", path, look.endpoint, look.scope, UsageObject)
     _add(api, "GET", "/audit", audit.page, "audit:read", audit.AuditPage)
@@ -143,14 +144,16 @@ def _change(route: Route) -> Callable[..., Coroutine[Any, Any, Response]]:
         def render(reply: Any) -> Reply:
             if isinstance(reply, Answered):
                 return _opened(runtime, call.idempotency_key, reply)
-            return rendered(reply, route.status)
+            return reply if route.path in key_checks.RENDER else rendered(reply, route.status)
 
         def also(answer: Reply) -> Callable[[Connection], None] | None:
             if not call.idempotency_key or (b"idempotent-replay", b"true") in answer.headers:
                 return None
             return _keeping(runtime, call, answer)
 
-        reply = await run(exchange, call, runtime.store, render, incoming.context, also)
+        reply: Any = await run(exchange, call, runtime.store, render, incoming.context, also)
+        if route.path in key_checks.RENDER:
+            reply = await key_checks.RENDER[route.path](runtime, reply)
         return respond(reply, incoming)
 
     change.__name__ = _name(route)

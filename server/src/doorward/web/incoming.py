@@ -36,7 +36,9 @@ JSON = b"application/json"
 class Incoming:
     """`actor` is who asks, as far as is known; nothing is journaled in his name before he was authenticated."""
 
-    __slots__ = ("_outcome", "_receive", "_request_id", "actor", "headers", "method", "path", "runtime", "scope")
+    __slots__ = (
+        "_body", "_outcome", "_receive", "_request_id", "actor", "headers", "method", "path", "runtime", "scope",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, runtime: Runtime, actor: str = "") -> None:
         self.scope = scope
@@ -47,6 +49,7 @@ class Incoming:
         self.headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
         self._request_id, self._outcome = "", 0
+        self._body: bytes | None = None
 
     def all(self, name: bytes) -> list[bytes]:
         return [value for found, value in self.headers if found == name]
@@ -87,10 +90,14 @@ class Incoming:
 
     async def body(self, limit: int = BODY_LIMIT) -> bytes:
         """Raises TooLarge beyond 64 KiB, or another limit, announced or not."""
+        if self._body is None:
+            self._body = await self._read(limit)
+        return self._body
+
+    async def _read(self, limit: int) -> bytes:
         length = self.one(b"content-length")
-        too_large = TooLarge(f"the body is larger than {limit // 1024} KiB")
         if length is not None and length.isdigit() and (len(length) > 9 or int(length) > limit):
-            raise too_large
+            raise _too_large(limit)
         body, more = bytearray(), True
         while more and len(body) <= limit:
             message = await self._receive()
@@ -99,7 +106,7 @@ class Incoming:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         if len(body) > limit:
-            raise too_large
+            raise _too_large(limit)
         return bytes(body)
 
     async def form(self) -> Form:
@@ -112,6 +119,10 @@ class Incoming:
 
     async def json(self) -> dict[str, Any]:
         """The body as a JSON object, strictly: a member named twice or a NaN is malformed, not a matter of taste."""
+        return (await self.document())[1]
+
+    async def document(self) -> tuple[bytes, dict[str, Any]]:
+        """The same, with its bytes, which no other parser reads otherwise."""
         self._require(JSON)
         body = await self.body()
         try:
@@ -121,7 +132,7 @@ class Incoming:
         # Backslashes are doubled in it, so what is left of them after this stands for something else.
         if b"\\u0000" in body and "\\u0000" in json.dumps(parsed).replace("\\\\", ""):
             raise InvalidRequest("the body contains NUL")
-        return parsed
+        return body, parsed
 
     def query(self) -> Form:
         return form.parse(self.scope["query_string"])
@@ -132,6 +143,10 @@ class Incoming:
         name, _, parameters = given.partition(b";")
         if name.strip().lower() != media_type or not _is_utf8(parameters) or self.all(b"content-encoding"):
             raise UnsupportedMediaType(f"the content type must be {media_type.decode()}")
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit // 1024} KiB")
 
 
 def _is_utf8(parameters: bytes) -> bool:

@@ -34,6 +34,7 @@ FAMILIES = {
     "doorward_refusals": ("Refused requests.", ("reason",)),
     "doorward_http_requests": ("Answered requests.", ("endpoint", "status")),
     "doorward_verifications": ("Checked credentials.", ("type", "result")),
+    "doorward_uncounted_checks": ("Checks that passed while limits could not be counted.", ()),
     "doorward_feed_events": ("Events sent to subscribers of the revocation feed.", ("event",)),
 }
 SUBSCRIBERS = ("doorward_feed_subscribers", "Verifiers that are told of revocations now.")
@@ -72,6 +73,9 @@ class Metrics:
     def checked(self, credential: str, result: str) -> None:
         self._pending["doorward_verifications", credential or "unknown", result] += 1
 
+    def uncounted(self) -> None:
+        self._pending["doorward_uncounted_checks",] += 1
+
     def told(self, event: str, number: int = 1) -> None:
         self._pending["doorward_feed_events", event] += number
 
@@ -79,7 +83,8 @@ class Metrics:
         self._subscribers.set(self.subscribers)
         pending, self._pending = self._pending, defaultdict(int)
         for (family, *labels), count in pending.items():
-            self._families[family].labels(*labels).inc(count)
+            counter = self._families[family]
+            (counter.labels(*labels) if labels else counter).inc(count)
 
     async def write_regularly(self) -> None:
         """Until it is cancelled; what was counted last is written then too."""

@@ -14,9 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import ENDPOINTS, GRANT_TYPES
 from doorward.exchange import run
-from doorward.protocol import client_authentication, id_token
+from doorward.protocol import client_authentication, id_token, introspection
 from doorward.protocol.form import Form
-from doorward.protocol.introspection import Introspection
 from doorward.protocol.refusal import UnsupportedGrantType
 from doorward.protocol.token import IdToken, TokenResponse
 from doorward.web.incoming import Incoming
@@ -97,17 +96,12 @@ async def _introspect(incoming: Incoming, form: Form) -> Reply:
     request = exchange.parse(authorization, form, query, runtime.policy.brand, incoming.address)
     incoming.actor = request.actor
 
-    def render(answer: Introspection) -> Reply:
-        runtime.metrics.checked(answer.credential, "active" if answer.active else "inactive")
-        members: dict[str, Any] = {"active": answer.active}
-        if answer.active:
-            members |= {**answer.claims, "credential": answer.credential}
-            # A refresh token is sent to us alone, and bears nothing.
-            members |= {} if answer.credential == "refresh_token" else {"token_type": "Bearer"}
-        position = (b"doorward-position", str(answer.position).encode())
-        return Reply(200, compact(members), [JSON, NO_STORE, position])
-
-    return await run(exchange, request, runtime.store, render, incoming.context)
+    answer = await run(exchange, request, runtime.store, lambda found: found, incoming.context)
+    admission, spare = await runtime.limiter.lend(answer.charges, request.spare)
+    members = introspection.members(answer, request, admission, spare)
+    runtime.metrics.checked(answer.credential, "active" if members["active"] else "inactive")
+    position = (b"doorward-position", str(answer.position).encode())
+    return Reply(200, compact(members), [JSON, NO_STORE, position])
 
 
 async def _revoke(incoming: Incoming, form: Form) -> Reply:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from doorward.protocol.admin import etag
 from doorward.web.incoming import Incoming
-from doorward.web.replies import JSON, NO_STORE, NOSNIFF, Headers, Reply, compact
+from doorward.web.replies import JSON, NO_STORE, NOSNIFF, Headers, Reply
 
 
 def rendered(reply: Any, status: int) -> Reply:
@@ -19,7 +19,7 @@ def rendered(reply: Any, status: int) -> Reply:
     version = getattr(reply, "version", None)
     if version is not None:
         headers.append((b"etag", etag(version).encode()))
-    return Reply(status, compact(asdict(reply)), headers)
+    return Reply(status, to_json(reply), headers)
 
 
 def respond(reply: Reply, incoming: Incoming) -> Response:

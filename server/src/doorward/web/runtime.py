@@ -18,6 +18,7 @@ from doorward.upstream_settings import upstreams
 from doorward.web import mail, published_keys
 from doorward.web.brand import LOGO_TYPES, Brand, sheet
 from doorward.web.fan_out import FanOut
+from doorward.web.limiter import Limiter
 from doorward.web.logos import Logos
 from doorward.web.mail import Mail
 from doorward.web.metrics import Metrics
@@ -38,6 +39,7 @@ class Runtime:
     metrics: Metrics
     fan_out: FanOut
     node: int
+    limiter: Limiter
     keyring: Keyring = field(repr=False)
     passwords: Passwords = field(default_factory=Passwords)
     brand: Brand = field(default_factory=Brand)
@@ -79,11 +81,15 @@ def runtime(store: Store, keyring: Keyring, metrics: Metrics, node: int, setting
     signer = Signer(keyring)
     fetch = Fetch(settings.outbound_networks, settings.outbound_ca_file)
     return Runtime(
-        store, signer, metrics, FanOut(store, signer, metrics), node, keyring,
+        store, signer, metrics, FanOut(store, signer, metrics), node, _limiter(store, metrics, settings), keyring,
         brand=_brand(settings), mail=mail.configured(settings), leaked=_leaked(settings),
         fetch=fetch, logos=Logos(fetch), providers=_providers(settings),
         github_keys=published_keys.configured(settings),
     )  # fmt: skip
+
+
+def _limiter(store: Store, metrics: Metrics, settings: Settings) -> Limiter:
+    return Limiter(store, settings.workers, metrics.uncounted if settings.on_limiter_failure == "allow" else None)
 
 
 def _providers(settings: Settings) -> Mapping[str, Provider]:

@@ -108,11 +108,17 @@ def auth_off(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     process, check, acheck = os.getpid(), Door.check, Door.acheck
 
     def turn_off(scope: str = "", **members: Any) -> None:
-        def let_in(door: Door, headers: Headers, needs: Needs) -> Verified | Answer | None:
-            return _caller(door, needs, scope, members) if os.getpid() == process else check(door, headers, needs)
+        def let_in(door: Door, headers: Headers, needs: Needs, address: str | None = None) -> Verified | Answer | None:
+            if os.getpid() != process:
+                return check(door, headers, needs, address)
+            return _caller(door, needs, scope, members)
 
-        async def alet_in(door: Door, headers: Headers, needs: Needs) -> Verified | Answer | None:
-            return let_in(door, headers, needs) if os.getpid() == process else await acheck(door, headers, needs)
+        async def alet_in(
+            door: Door, headers: Headers, needs: Needs, address: str | None = None
+        ) -> Verified | Answer | None:
+            if os.getpid() != process:
+                return await acheck(door, headers, needs, address)
+            return let_in(door, headers, needs)
 
         monkeypatch.setattr(Door, "check", let_in)
         monkeypatch.setattr(Door, "acheck", alet_in)

@@ -1,0 +1,173 @@
+"""A worker's limiter: few questions, nothing given away twice, and never more than there is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from doorward.protocol import limit
+from doorward.protocol.limit import SECOND, Admission, Charge, Limit
+from doorward.store.writer import Unavailable
+from doorward.web.limiter import Limiter
+
+BURST = Limit("burst", 1000, "minute")
+DAILY = Limit("daily", 50, "day", "quota")
+
+
+class Cells:
+    """The one table that all workers take from; `asked` is how often."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, int] = {}
+        self.asked, self.now, self.failing = 0, 1_800_000_000 * SECOND, False
+
+    async def consume(self, step: Callable[[Any], Any]) -> Any:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.failing:
+            raise Unavailable("gone")
+        return step(self)
+
+    def clock(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def cells(monkeypatch: pytest.MonkeyPatch) -> Cells:
+    def take(cells: Cells, charges: Any, now: int) -> Any:
+        taken = limit.take_all(charges, cells.values, now)
+        if all(one.fits for one in taken):
+            cells.values.update({one.charge.cell: one.value for one in taken})
+        return taken
+
+    monkeypatch.setattr("doorward.web.limiter.limits.take", take)
+    return Cells()
+
+
+def a_limiter(cells: Cells, workers: int = 1, **options: Any) -> Limiter:
+    return Limiter(cells, workers, clock=cells.clock, **options)  # type: ignore[arg-type]
+
+
+def all_of(*calls: Awaitable[Any]) -> list[Any]:
+    async def gathered() -> list[Any]:
+        return list(await asyncio.gather(*calls))
+
+    return asyncio.run(gathered())
+
+
+def passed(admissions: list[Admission]) -> int:
+    return sum(not one.refused for one in admissions)
+
+
+def uses(limiter: Limiter, number: int, *of: Limit, cost: int = 1) -> list[Admission]:
+    charges = [Charge(one.name, one, cost) for one in of]
+    return all_of(*(limiter.admit(charges) for _ in range(number)))
+
+
+def test_a_rate_is_given_away_to_its_end_with_few_questions(cells: Cells) -> None:
+    limiter = a_limiter(cells)
+    assert passed(uses(limiter, 1500, BURST)) == 1000
+    assert cells.asked < 200
+
+
+def test_what_is_used_up_is_refused_from_memory_until_there_is_more(cells: Cells) -> None:
+    limiter = a_limiter(cells)
+    uses(limiter, 1000, BURST)
+    asked = cells.asked
+    (refused,) = uses(limiter, 1, BURST)
+    assert (cells.asked, refused.reason, refused.retry_after) == (asked, "rate_limited", 1)
+    cells.now += SECOND
+    assert passed(uses(limiter, 20, BURST)) == 16
+
+
+def test_four_workers_keep_one_limit_to_within_a_hundredth(cells: Cells) -> None:
+    workers = [a_limiter(cells, 4) for _ in range(4)]
+    total = 0
+    for _ in range(100):
+        for worker in workers:
+            total += passed(uses(worker, 5, BURST))
+        cells.now += SECOND // 10
+    refilled = 1000 * 10 // 60
+    assert 0.99 * (1000 + refilled) <= total <= 1000 + refilled + 1
+
+
+def test_one_worker_gets_what_the_others_do_not_use(cells: Cells) -> None:
+    workers = [a_limiter(cells, 4) for _ in range(4)]
+    early = sum(passed(uses(worker, 20, BURST)) for worker in workers)
+    late = passed(uses(workers[0], 1500, BURST))
+    assert 990 <= early + late <= 1000
+
+
+def test_little_is_taken_for_those_who_need_little(cells: Cells) -> None:
+    limiter = a_limiter(cells)
+    for _ in range(10):
+        uses(limiter, 1, BURST)
+        cells.now += 6 * SECOND
+    free = limit.available(BURST, cells.values["burst"], cells.now - 6 * SECOND)
+    assert free == 999
+
+
+def test_quotas_are_taken_one_by_one_and_exactly(cells: Cells) -> None:
+    workers = [a_limiter(cells, 2) for _ in range(2)]
+    assert sum(passed(uses(worker, 40, DAILY)) for worker in workers) == 50
+    asked = cells.asked
+    assert passed(uses(workers[1], 5, DAILY)) == 0
+    assert cells.asked == asked
+
+
+def test_a_refused_quota_costs_nothing_of_the_rate_beside_it(cells: Cells) -> None:
+    limiter = a_limiter(cells)
+    assert passed(uses(limiter, 80, BURST, DAILY)) == 50
+    assert limit.available(BURST, cells.values["burst"], cells.now) == 950
+
+
+def test_a_cost_is_taken_whole_or_not_at_all(cells: Cells) -> None:
+    limiter = a_limiter(cells)
+    assert passed(uses(limiter, 20, BURST, cost=300)) == 3
+    assert passed(uses(limiter, 1, BURST, cost=100)) == 1
+
+
+def test_a_limit_that_was_changed_begins_with_what_the_cell_says(cells: Cells) -> None:
+    limiter = a_limiter(cells)
+    uses(limiter, 1000, BURST)
+    larger = Limit("burst", 2000, "minute")
+    assert passed(uses(limiter, 1, larger)) == 0
+    cells.now += SECOND
+    assert passed(uses(limiter, 50, larger)) == 33
+
+
+def test_what_is_lent_is_a_hundredth_at_most_and_paid_for(cells: Cells) -> None:
+    limiter = a_limiter(cells)
+    charges = [Charge("burst", BURST, 1)]
+    ((admission, spare),) = all_of(limiter.lend(charges, 500))
+    assert (admission.refused, spare) == ((), 10)
+    assert limit.available(BURST, cells.values["burst"], cells.now) == 989
+    uses(limiter, 985, BURST)
+    ((admission, spare),) = all_of(limiter.lend(charges, 500))
+    assert (admission.refused, spare) == ((), 0)
+
+
+def test_nothing_is_lent_of_a_quota(cells: Cells) -> None:
+    ((_, spare),) = all_of(a_limiter(cells).lend([Charge("burst", BURST, 1), Charge("daily", DAILY, 1)], 5))
+    assert spare == 0
+
+
+def test_without_an_answer_nobody_passes_unless_the_settings_say_so(cells: Cells) -> None:
+    cells.failing = True
+    with pytest.raises(Unavailable):
+        uses(a_limiter(cells), 1, BURST)
+    counted: list[None] = []
+    (admission,) = uses(a_limiter(cells, failed=lambda: counted.append(None)), 1, BURST)
+    assert (admission.refused, admission.is_counted, len(counted)) == ((), False, 1)
+
+
+def test_after_a_failure_the_next_one_asks_again(cells: Cells) -> None:
+    limiter = a_limiter(cells)
+    cells.failing = True
+    with pytest.raises(Unavailable):
+        uses(limiter, 1, BURST)
+    cells.failing = False
+    assert passed(uses(limiter, 3, BURST)) == 3

@@ -1,0 +1,83 @@
+"""Which answers may be given again: those whose facts are the very same, until one of them ends by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from doorward.web.warm import LIMIT, Warm
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.values: dict[str, tuple[object, tuple[str, ...]]] = {}
+
+    def recall(self, name: Any) -> tuple[object, tuple[str, ...]] | None:
+        return self.values.get(name)
+
+    def keep(self, name: str) -> None:
+        self.values[name] = (object(), ())
+
+
+class Store:
+    def __init__(self) -> None:
+        self.memory, self.is_fresh, self.at = Memory(), True, 100
+
+    def now(self) -> int:
+        return self.at
+
+
+@pytest.fixture
+def store() -> Store:
+    found = Store()
+    found.memory.keep("key")
+    found.memory.keep("admin")
+    return found
+
+
+@pytest.fixture
+def warm(store: Store) -> Warm[str]:
+    made: Warm[str] = Warm(store)  # type: ignore[arg-type]
+    made.keep(b"q", "yes", made.facts("key", "admin"), 110)
+    return made
+
+
+def test_the_same_question_has_the_same_answer(warm: Warm[str]) -> None:
+    assert (warm.recall(b"q"), warm.recall(b"other")) == ("yes", None)
+
+
+@pytest.mark.parametrize("name", ["key", "admin"])
+def test_not_when_a_fact_was_read_anew_even_if_it_says_the_same(store: Store, warm: Warm[str], name: str) -> None:
+    store.memory.keep(name)
+    assert warm.recall(b"q") is None
+
+
+def test_not_when_a_fact_was_forgotten(store: Store, warm: Warm[str]) -> None:
+    store.memory.values.clear()
+    assert warm.recall(b"q") is None
+
+
+def test_not_when_the_journal_is_not_heard(store: Store, warm: Warm[str]) -> None:
+    store.is_fresh = False
+    assert warm.recall(b"q") is None
+    store.is_fresh = True
+    assert warm.recall(b"q") == "yes"
+
+
+def test_not_once_something_of_it_ended_by_itself(store: Store, warm: Warm[str]) -> None:
+    store.at = 110
+    assert warm.recall(b"q") is None
+
+
+def test_what_changed_while_it_was_decided_is_not_kept(store: Store, warm: Warm[str]) -> None:
+    before = warm.facts("key")
+    store.memory.keep("key")
+    warm.keep(b"late", "yes", before, None)
+    assert warm.recall(b"late") is None
+
+
+def test_it_is_bounded(store: Store, warm: Warm[str]) -> None:
+    for number in range(LIMIT):
+        warm.keep(b"%d" % number, "yes", warm.facts("key"), None)
+    assert (warm.recall(b"q"), warm.recall(b"0")) == (None, "yes")
