@@ -16,6 +16,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, Refusal
+from doorward.protocol.use import Used
 from doorward.store.journal import Context
 from doorward.store.rows import Stale
 from doorward.store.store import Gathered
@@ -33,6 +34,7 @@ class PlainStore:
     log: list[str] = field(default_factory=list)
     gathered: int = 0
     committed: list[tuple[Any, ...]] = field(default_factory=list)
+    counted: tuple[Any, ...] = ()
     policy = POLICY
 
     def now(self) -> int:
@@ -49,6 +51,9 @@ class PlainStore:
         if outcome is not None:
             raise outcome
         self.committed.append((events, gathered, context, now, also))
+
+    def count(self, uses: Any) -> None:
+        self.counted += uses
 
 
 def answer(
@@ -92,6 +97,17 @@ def test_facts_are_gathered_decided_on_rendered_and_committed_in_this_order() ->
     store = PlainStore()
     assert answer(store, Decision("yes", (RECORD,))) == "YES"
     assert store.log == ["gather", "decide", "render", "commit"]
+
+
+def test_a_use_is_counted_once_it_is_answered_and_not_before() -> None:
+    use = Used("api_key", "key_1", 1, 0)
+    store = PlainStore(outcomes=[Stale()])
+    answer(store, Decision("yes", (RECORD,), (use,)))
+    assert store.counted == (use,)
+    store = PlainStore(outcomes=[Unavailable()])
+    with pytest.raises(Unavailable):
+        answer(store, Decision("yes", (RECORD,), (use,)))
+    assert store.counted == ()
 
 
 def test_a_decision_is_made_of_request_facts_policy_and_moment() -> None:

@@ -25,7 +25,7 @@ def update(existing: Account | None = None, if_match: str | None = None, **field
 
 
 def test_a_new_account_is_active() -> None:
-    made = Account("acme", "Acme Inc", "active", {"plan": "gold"}, [], NOW, NOW, 1)
+    made = Account("acme", "Acme Inc", "active", {"plan": "gold"}, NOW, NOW, 1)
     assert create(name="Acme Inc", metadata={"plan": "gold"}) == Decision(account.show(made), (AccountCreated(made),))
     assert account.show(made) == AccountObject("acme", "Acme Inc", "active", {"plan": "gold"}, [], NOW, NOW, 1)
 

@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.protocol.given import IDENTIFIER, NOW, POLICY, a_moment, an_api, another_api, asked, refused
+from tests.protocol.given import EARLIER, IDENTIFIER, NOW, POLICY, a_moment, an_api, another_api, asked, refused
 
 from doorward.protocol import api
-from doorward.protocol.api import ApiObject, CreateApi, CreateFacts, Facts, UpdateApi
+from doorward.protocol.api import KEY_RULES, ApiObject, CreateApi, CreateFacts, Facts, UpdateApi
 from doorward.protocol.consent import OIDC
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
+from doorward.protocol.policy import DAY
 
 NEW = CreateFacts(None, None)
 
@@ -43,7 +44,7 @@ def test_a_new_api_signs_jwts_with_es256_for_300_seconds() -> None:
     assert decision.reply == api.show(event.api)
     assert decision.reply == ApiObject(
         event.api.id, IDENTIFIER, "invoices", {}, "jwt", 300, "ES256", {}, False, [], NOW, NOW, 1, False, [],
-        ["bearer", "header"], "flag",
+        ["bearer", "header"], "flag", None, None,
     )  # fmt: skip
 
 
@@ -274,3 +275,23 @@ def test_a_change_needs_an_api_of_the_version_that_was_read(change: Any, body: A
     with refused("precondition_failed", reason="version_changed"):
         change(asked(body, if_match='"7"'), Facts(an_api()), POLICY, a_moment())
     assert change(asked(body, if_match='"1"'), Facts(an_api()), POLICY, a_moment()).events
+
+
+# How long keys live
+
+
+@pytest.mark.parametrize("name", KEY_RULES)
+def test_a_rule_for_keys_is_set_lifted_and_dated(name: str) -> None:
+    made = create(**{name: 90 * DAY})
+    assert getattr(made.reply, name) == 90 * DAY
+    ruled = replace(an_api(), **{name: 90 * DAY, "key_policy_at": EARLIER})
+    for value, kept, at in ((0, None, NOW), (DAY, DAY, NOW), (90 * DAY, 90 * DAY, EARLIER), (None, 90 * DAY, EARLIER)):
+        (event,) = update(ruled, **{name: value}).events
+        assert isinstance(event, ApiUpdated)
+        assert (getattr(event.api, name), event.api.key_policy_at) == (kept, at)
+
+
+@pytest.mark.parametrize("name", KEY_RULES)
+@pytest.mark.parametrize("span", [1, 3599, -1, 10 * 365 * DAY + 1])
+def test_a_rule_for_keys_has_bounds(name: str, span: int) -> None:
+    is_refused(name, **{name: span})

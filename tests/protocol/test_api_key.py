@@ -52,9 +52,11 @@ SHOWN = KeyObject(
     0,
     None,
     1,
-    [SecretObject(KEY[8:20], "current", EARLIER, None, None)],
+    [SecretObject(KEY[8:20], "current", EARLIER, None, None, 0, 0, None, None, None)],
     [],
     [],
+    None,
+    None,
     None,
     None,
     None,
@@ -114,6 +116,16 @@ def test_a_key_lives_90_days_unless_said_otherwise() -> None:
     assert create().reply.expires_at == NOW + 90 * DAY
     assert create(expires_in=3600).reply.expires_at == NOW + 3600
     assert create(no_expiry=True).reply.expires_at is None
+
+
+def test_no_key_lives_for_longer_than_its_api_allows() -> None:
+    short = CreateFacts(an_account(), an_api(key_lifetime_limit=30 * DAY))
+    assert create(short).reply.expires_at == create(short, expires_in=30 * DAY).reply.expires_at == NOW + 30 * DAY
+    assert create(CreateFacts(an_account(), an_api(key_lifetime_limit=365 * DAY))).reply.expires_at == NOW + 90 * DAY
+    for fields in ({"expires_in": 30 * DAY + 1}, {"no_expiry": True}):
+        with refused("invalid_fields") as caught:
+            create(short, **fields)
+        assert [name for name, _ in caught.value.fields] == [*fields]
 
 
 @pytest.mark.parametrize("expires_in", [1, 10 * 365 * DAY])

@@ -25,7 +25,7 @@ from tests.protocol.given import (
     scope,
 )
 
-from doorward.protocol import client
+from doorward.protocol import client, rotation
 from doorward.protocol.client import (
     ClientApiObject,
     ClientFacts,
@@ -39,7 +39,7 @@ from doorward.protocol.client import (
 )
 from doorward.protocol.client_authentication import authenticate
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, Grant
+from doorward.protocol.entities import UNUSED, Api, Grant
 from doorward.protocol.events import ClientCreated, ClientDeleted, ClientUpdated, GrantChanged, GrantCreated
 
 KNOWN = CreateFacts(an_account(), an_api())
@@ -215,7 +215,7 @@ def test_a_client_is_shown_without_its_secret() -> None:
     assert shown == ClientObject(
         "client_1", "worker", "acme", ["client_credentials"], None,
         [ClientApiObject(IDENTIFIER, "read write", "grant_api_1")], "active", {}, EARLIER, EARLIER, 1,
-        [], [], False, False, None, None, "RS256", None, False,
+        [], [], False, False, None, None, "RS256", None, False, [rotation.show(a_client().secrets[0], UNUSED)],
     )  # fmt: skip
     assert CLIENT_SECRET not in repr(a_client())
 

@@ -140,6 +140,7 @@ def test_what_is_told_of_a_key_is_what_is_told_of_a_token() -> None:
         "iat": EARLIER,
         "account": "acme",
         "key_id": "key_1",
+        "secret_id": KEY[8:20],
         "environment": "live",
         "exp": NOW + DAY,
         "transports": ["bearer", "header"],

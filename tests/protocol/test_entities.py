@@ -17,7 +17,8 @@ ENTITIES = [value for value in vars(entities).values() if inspect.isclass(value)
 @pytest.mark.parametrize("kind", ENTITIES)
 def test_an_entity_is_a_frozen_value(kind: type[Any]) -> None:
     assert kind.__dataclass_params__.frozen
-    assert kind.__slots__ == tuple(field.name for field in dataclasses.fields(kind))
+    slots = [name for part in reversed(kind.__mro__) for name in getattr(part, "__slots__", ())]
+    assert slots == [field.name for field in dataclasses.fields(kind)]
 
 
 @pytest.mark.parametrize("kind", ENTITIES)

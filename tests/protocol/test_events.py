@@ -87,6 +87,7 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
         {"account": "acme", "api": "api_1", "state": "active"}),
     (e.ApiKeyRevoked(an_api_key(state="revoked")), "api_key/key_1",
         {"account": "acme", "api": "api_1", "state": "revoked"}),
+    (e.ApiKeyExpired(an_api_key(), "unused"), "api_key/key_1", {"account": "acme", "api": "api_1", "reason": "unused"}),
     (e.ClientCreated(a_client().client, kept(CLIENT_SECRET, "client_1"), (GRANT,)), "client/client_1",
         {"account": "acme", "name": "worker", "state": "active"}),
     (e.ClientUpdated(a_client(state="disabled").client), "client/client_1",
@@ -158,6 +159,15 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (y.ApiKeySelfMade(an_api_key(user_id="user_1"), SECRET), "keys_of/acme",
         {"key": "key_1", "api": "api_1", "user": "user_1"}),
     (y.ApiKeyRehashed(an_api_key(), SECRET), "api_key/key_1", {"secret": SECRET.id}),
+    *((begun, touched, {"waiting": SECRET.id, "ends_at": None}) for begun, touched in (
+        (r.ClientOverlapBegun(a_client().client, SECRET), "client/client_1"),
+        (r.VerifierOverlapBegun(a_verifier().verifier, SECRET), "verifier/verifier_1"),
+    )),
+    *((cancelled, touched, {"withdrawn": NEWER.id, "restored": SECRET.id}) for cancelled, touched in (
+        (r.ApiKeyRotationCancelled(an_api_key(), NEWER, SECRET), "api_key/key_1"),
+        (r.ClientRotationCancelled(a_client().client, NEWER, SECRET), "client/client_1"),
+        (r.VerifierRotationCancelled(a_verifier().verifier, NEWER, SECRET), "verifier/verifier_1"),
+    )),
     (e.SetupLinkCreated(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.SetupLinkUsed(LINK), "setup/first", {"expires_at": NOW + 60}),
     (e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW), "token/jti_1",

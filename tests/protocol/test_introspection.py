@@ -39,6 +39,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.form import Form
 from doorward.protocol.introspection import Facts, Introspection
+from doorward.protocol.use import Used
 from doorward_verify import api_key, jwt
 
 NOTHING = Form({})
@@ -119,6 +120,28 @@ def test_a_verifier_sees_its_apis_a_client_its_own_and_an_admin_key_all(caller: 
         assert decision.reply == INACTIVE
 
 
+@pytest.mark.parametrize("caller", CALLERS)
+def test_that_a_verifier_asks_is_a_use_and_that_others_look_is_none(caller: str) -> None:
+    uses = introspect(CALLERS[caller], a_key(), token=KEY, address="192.0.2.7", user_agent="curl/8").uses
+    told = {"secret_id": KEY[8:20], "address": "192.0.2.7", "user_agent": "curl/8"}
+    used = Used("api_key", "key_1", 1, NOW, account_id="acme", **told)
+    assert uses == ((used,) if caller == "verifier of the api" else ())
+
+
+def test_of_a_token_its_grant_is_used_by_whom_it_acts_for() -> None:
+    facts = replace(JWT_FACTS, acts_for=an_account(id="books"))
+    (own,) = introspect(the_verifier(), JWT_FACTS, token=JWT).uses
+    (acting,) = introspect(the_verifier(), facts, token=JWT).uses
+    assert (own.kind, own.id, own.account_id) == ("grant", JWT_FACTS.grant.id, "acme")
+    assert acting == replace(own, account_id="books")
+
+
+def test_a_verifier_that_reports_its_uses_is_counted_once_and_its_refusals_are_counted_here() -> None:
+    assert introspect(the_verifier(), a_key(), token=KEY, usage="reported").uses == ()
+    (refused_,) = introspect(the_verifier(), a_key(state="revoked"), token=KEY, usage="reported").uses
+    assert refused_.result == "credential_revoked"
+
+
 ENDED: dict[str, tuple[ApiKeyFacts | TokenFacts, ...]] = {
     "credential_revoked": (
         a_key(state="revoked"), replace(OPAQUE_FACTS, revoked=True), replace(JWT_FACTS, revoked=True),
@@ -144,8 +167,9 @@ def test_an_ended_credential_is_inactive_and_nothing_else_is_told(caller: str, r
 
 
 def test_an_expired_credential_is_inactive() -> None:
+    used = Used("grant", OPAQUE_FACTS.grant.id, 1, NOW + 300, "credential_expired", "acme")
     assert introspect(the_verifier(), OPAQUE_FACTS, token=OPAQUE, now=NOW + 300) == Decision(
-        INACTIVE, (CredentialRefused("opaque", OPAQUE_FACTS.jti, "credential_expired"),)
+        INACTIVE, (CredentialRefused("opaque", OPAQUE_FACTS.jti, "credential_expired"),), (used,)
     )
     for late in (300, 400):
         assert introspect(the_verifier(), JWT_FACTS, token=JWT, now=NOW + late).reply == INACTIVE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from tests.protocol.given import (
     ADMIN_KEY,
@@ -27,14 +30,23 @@ from doorward.protocol import key_check
 from doorward.protocol.credential import ApiKeyFacts, presented
 from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
-from doorward.protocol.key_check import CheckKey, Facts, KeyCheckObject
+from doorward.protocol.key_check import Checked, CheckKey, Facts, KeyCheckObject
 from doorward.protocol.limit import LimitState
 from doorward.protocol.policy import DAY
+from doorward.protocol.use import ADDRESS_LIMIT, USER_AGENT_LIMIT, Used
+
+
+def decided(facts: ApiKeyFacts | None, key: str = KEY, **wanted: Any) -> Decision[Checked]:
+    return key_check.decide(asked(CheckKey(key, **wanted)), Facts(presented(key, "dw"), facts), POLICY, a_moment())
+
+
+def checked(facts: ApiKeyFacts | None, key: str = KEY, **wanted: Any) -> Checked:
+    return decided(facts, key, **wanted).reply
 
 
 def check(facts: ApiKeyFacts | None, key: str = KEY, **wanted: str) -> Decision[KeyCheckObject]:
-    checked = key_check.decide(asked(CheckKey(key, **wanted)), Facts(presented(key, "dw"), facts), POLICY, a_moment())
-    return Decision(checked.reply.shown, checked.events)
+    decision = decided(facts, key, **wanted)
+    return Decision(decision.reply.shown, decision.events)
 
 
 def told(facts: ApiKeyFacts, reason: str | None = None) -> KeyCheckObject:
@@ -44,14 +56,39 @@ def told(facts: ApiKeyFacts, reason: str | None = None) -> KeyCheckObject:
     return KeyCheckObject(reason is None, reason, "key_1", "acme", IDENTIFIER, scopes, "live", ends, limits)
 
 
+def use(result: str = "active", at: int = NOW, **more: Any) -> Used:
+    return Used("api_key", "key_1", 1, at, result, "acme", KEY[8:20], **more)
+
+
 def refusal(facts: ApiKeyFacts, reason: str) -> Decision[KeyCheckObject]:
     return Decision(told(facts, reason), (CredentialRefused("api_key", "key_1", reason),))
 
 
 def test_a_good_key_is_told_with_what_it_may() -> None:
-    assert check(a_key()) == Decision(
-        KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY, [])
-    )  # fmt: skip
+    shown = KeyCheckObject(True, None, "key_1", "acme", IDENTIFIER, "read", "live", NOW + DAY, [])
+    assert check(a_key()) == Decision(shown)
+
+
+@pytest.mark.parametrize("reason", [None, "rate_limited", "made_up"])
+def test_a_use_is_counted_as_it_ended_with_where_it_came_from_and_what_sent_it(reason: str | None) -> None:
+    told = {"address": "192.0.2.7", "user_agent": "curl/8"}
+    result = {None: "active", "made_up": "other"}.get(reason, str(reason))
+    assert key_check.counted(checked(a_key(), **told), reason, NOW + 9) == (use(result, at=NOW + 9, **told),)
+    long = checked(a_key(), address="1" * 5000, user_agent="x" * 5000).used
+    assert long is not None
+    assert (len(long.address), len(long.user_agent)) == (ADDRESS_LIMIT, USER_AGENT_LIMIT)
+
+
+def test_a_use_of_a_secret_that_was_superseded_is_told_apart() -> None:
+    facts = a_key()
+    old = replace(facts, secret=replace(facts.secret, superseded_at=NOW - 1, expires_at=NOW + 60))
+    assert checked(old).used == use(is_old=True)
+
+
+def test_what_nobody_holds_and_who_only_asks_is_no_use_of_anything() -> None:
+    for one in (checked(None), checked(a_key(), "x"), checked(a_key(), cost=0)):
+        assert key_check.counted(one, None, NOW) == ()
+    assert checked(a_key(state="revoked"), cost=0).used == use("credential_revoked")
 
 
 def test_the_uri_scheme_of_secrets_may_stay_on_it() -> None:

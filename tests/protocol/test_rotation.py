@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from tests.protocol.given import (
     KEY,
     NOW,
     POLICY,
+    VERIFIER_SECRET,
     a_client,
     a_key,
     a_moment,
+    a_secret,
     a_verifier,
     an_account,
     an_api,
@@ -23,18 +27,32 @@ from tests.protocol.given import (
     refused,
 )
 
-from doorward.protocol import api_key, client, credential, rotation, verifier
+from doorward import protocol
+from doorward.protocol import api_key, client, client_authentication, credential, rotation, verifier
+from doorward.protocol.admin import Nothing
 from doorward.protocol.api_key import NewKeyObject
+from doorward.protocol.client import ClientFacts
 from doorward.protocol.client_authentication import ClientCredentials, secret_matches
 from doorward.protocol.decision import Decision
-from doorward.protocol.events import ApiKeyUpdated
+from doorward.protocol.entities import UNUSED
+from doorward.protocol.events import ApiKeyUpdated, Event
 from doorward.protocol.policy import DAY
 from doorward.protocol.rotation import RotateKey, RotateSecret
-from doorward.protocol.rotation_events import ApiKeyOverlapBegun, ApiKeyRotated, ClientSecretRotated
+from doorward.protocol.rotation_events import (
+    ApiKeyOverlapBegun,
+    ApiKeyRotated,
+    ApiKeyRotationCancelled,
+    ClientOverlapBegun,
+    ClientSecretRotated,
+    VerifierOverlapBegun,
+)
 from doorward.protocol.secret import Secret
+from doorward.protocol.use import Used
+from doorward.protocol.verifier import VerifierFacts
 from doorward_verify.api_key import digest
 
 OLD = kept(KEY, "key_1")
+PROTOCOL = Path(protocol.__path__[0])
 LASTING = an_api_key(expires_at=None)
 
 
@@ -162,7 +180,7 @@ def test_the_secrets_of_a_key_are_shown_by_their_ids_and_turns() -> None:
     assert [one.state for one in waiting.secrets] == ["waiting", "current"]
     assert waiting.secrets[0].id == OLD.id
     assert [one.state for one in rotate(starts="now").reply.secrets] == ["superseded", "current"]
-    assert rotation.show(replace(OLD, revoked_at=NOW)).state == "revoked"
+    assert rotation.show(replace(OLD, revoked_at=NOW), UNUSED).state == "revoked"
     assert rotation.current((replace(OLD, revoked_at=NOW),)) is None
 
 
@@ -205,7 +223,7 @@ def test_a_revoked_key_stays_revoked(to: str) -> None:
 
 def test_both_secrets_of_a_client_are_good_until_the_overlap_is_over() -> None:
     facts = client.Facts(a_client(), None)
-    decision = client.rotate_secret(asked(RotateSecret(60)), facts, POLICY, a_moment())
+    decision = client.rotate_secret(asked(RotateSecret(60, "now")), facts, POLICY, a_moment())
     (event,) = decision.events
     assert isinstance(event, ClientSecretRotated)
     now_kept = (*event.retired, event.secret)
@@ -226,3 +244,87 @@ def test_a_revoked_verifier_gets_no_new_secret() -> None:
     with refused("conflict"):
         verifier.rotate(asked(RotateSecret()), facts, POLICY, a_moment())
     assert verifier.rotate(asked(RotateSecret()), verifier.Facts(a_verifier()), POLICY, a_moment()).reply.client_secret
+
+
+@pytest.mark.parametrize("facts", [a_client(), a_verifier()], ids=["client", "verifier"])
+def test_the_first_use_of_a_programs_new_secret_begins_the_overlap(facts: ClientFacts | VerifierFacts) -> None:
+    new_text = a_secret("s", seed="new")
+    (old,) = facts.secrets
+    waiting, new = replace(old, superseded_at=NOW - 9, overlap=60, expires_at=NOW + DAY), kept(new_text, old.owner_id)
+    rotated_ = replace(facts, secrets=(waiting, new))
+    old_text = CLIENT_SECRET if isinstance(facts, ClientFacts) else VERIFIER_SECRET
+
+    def noticed(text: str, known: ClientFacts | VerifierFacts, now: int = NOW) -> tuple[Event, ...]:
+        presented = ClientCredentials(old.owner_id, text, "client_secret_basic")
+        return client_authentication.noticed(Decision(None), presented, known, POLICY, a_moment(now)).events
+
+    begun = replace(waiting, overlap=None, expires_at=NOW + 60)
+    if isinstance(facts, ClientFacts):
+        assert noticed(new_text, rotated_) == (ClientOverlapBegun(facts.client, begun),)
+    else:
+        assert noticed(new_text, rotated_) == (VerifierOverlapBegun(facts.verifier, begun),)
+    assert noticed(old_text, rotated_) == ()
+    assert noticed(old_text, facts) == ()
+    assert noticed(new_text, replace(facts, secrets=(begun, new))) == ()
+    assert noticed(new_text, rotated_, NOW + DAY) == ()
+
+
+def test_every_exchange_that_authenticates_a_program_notices() -> None:
+    """By the name in its code: whoever adds another one must not forget it."""
+    modules = [module for module in (PROTOCOL.rglob("*.py")) if module.name != "client_authentication.py"]
+    texts = {module.stem: module.read_text() for module in modules}
+    asks = {name for name, text in texts.items() if re.search(r"client_authentication\.authenticate\w*\(", text)}
+    assert asks == {name for name, text in texts.items() if "client_authentication.noticed(" in text}
+    assert len(asks) >= 7
+
+
+# Cancelling
+
+
+def test_a_cancelled_rotation_leaves_the_old_secret_as_it_was() -> None:
+    event = rotated(rotate(overlap=60))
+    (waiting,) = event.retired
+    facts = api_key.Facts(event.api_key, (waiting, event.secret), an_account(), an_api())
+    (cancelled,) = api_key.cancel_rotation(asked(Nothing()), facts, POLICY, a_moment(NOW + 5)).events
+    assert isinstance(cancelled, ApiKeyRotationCancelled)
+    assert cancelled.restored == OLD
+    assert cancelled.withdrawn == replace(event.secret, superseded_at=NOW + 5, revoked_at=NOW + 5)
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        (OLD,), (replace(OLD, superseded_at=NOW, expires_at=NOW), kept(a_secret(seed="new"), "key_1")),
+        (replace(OLD, superseded_at=NOW, revoked_at=NOW), kept(a_secret(seed="new"), "key_1")),
+    ],
+    ids=["never rotated", "the old one has expired", "the old one was revoked"],
+)  # fmt: skip
+def test_what_has_ended_never_works_again(secrets: tuple[Secret, ...]) -> None:
+    facts = api_key.Facts(LASTING, secrets, an_account(), an_api())
+    with refused("conflict"):
+        api_key.cancel_rotation(asked(Nothing()), facts, POLICY, a_moment())
+
+
+def test_of_a_revoked_key_nothing_is_cancelled() -> None:
+    event = rotated(rotate(overlap=60))
+    facts = api_key.Facts(replace(event.api_key, state="revoked"), (*event.retired, event.secret), None, an_api())
+    with refused("conflict"):
+        api_key.cancel_rotation(asked(Nothing()), facts, POLICY, a_moment())
+
+
+@pytest.mark.parametrize("facts", [a_client(), a_verifier()], ids=["client", "verifier"])
+def test_while_a_program_has_two_secrets_it_is_counted_which_one_it_uses(facts: ClientFacts | VerifierFacts) -> None:
+    new_text = a_secret("s", seed="new")
+    (old,) = facts.secrets
+    superseded, new = replace(old, superseded_at=NOW - 9, expires_at=NOW + 60), kept(new_text, old.owner_id)
+    old_text = CLIENT_SECRET if isinstance(facts, ClientFacts) else VERIFIER_SECRET
+    both = replace(facts, secrets=(superseded, new))
+
+    def used(text: str, known: ClientFacts | VerifierFacts, now: int = NOW) -> tuple[Used, ...]:
+        presented = ClientCredentials(old.owner_id, text, "client_secret_basic")
+        return client_authentication.noticed(Decision(None), presented, known, POLICY, a_moment(now)).uses
+
+    kind = old.owner_id.partition("_")[0]
+    assert used(old_text, both) == (Used(kind, old.owner_id, 1, NOW, secret_id=old.id, is_old=True),)
+    assert used(new_text, both) == (Used(kind, old.owner_id, 1, NOW, secret_id=new.id),)
+    assert used(old_text, facts) == used(new_text, both, NOW + 60) == ()

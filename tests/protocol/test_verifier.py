@@ -20,10 +20,10 @@ from tests.protocol.given import (
     refused,
 )
 
-from doorward.protocol import verifier
+from doorward.protocol import rotation, verifier
 from doorward.protocol.client_authentication import authenticate_verifier
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, Verifier
+from doorward.protocol.entities import UNUSED, Api, Verifier
 from doorward.protocol.events import VerifierCreated, VerifierRevoked
 from doorward.protocol.verifier import (
     CreateFacts,
@@ -108,7 +108,16 @@ def test_only_a_known_verifier_of_the_version_that_was_read_is_revoked() -> None
 
 def test_a_verifier_is_shown_without_its_secret() -> None:
     assert verifier.show(a_verifier(), POLICY) == VerifierObject(
-        "verifier_1", IDENTIFIER, "billing", "https://auth.example.com", "active", EARLIER, None, 1, False
+        "verifier_1",
+        IDENTIFIER,
+        "billing",
+        "https://auth.example.com",
+        "active",
+        EARLIER,
+        None,
+        1,
+        False,
+        [rotation.show(a_verifier().secrets[0], UNUSED)],
     )
     assert VERIFIER_SECRET not in repr(a_verifier())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from doorward_verify import api_key
 from doorward_verify.jwt import b64url_encode
 
@@ -118,7 +120,7 @@ class TestSecretsOfPrograms:
 
     def test_without_an_overlap_the_old_secret_of_a_client_is_refused(self, doorward):
         old = doorward.a_client()
-        new = doorward.create(f"/clients/{old['client_id']}/rotate-secret", overlap=0)
+        new = doorward.create(f"/clients/{old['client_id']}/rotate-secret", overlap=0, starts="now")
         assert doorward.post("token", old, grant_type="client_credentials").json()["error"] == "invalid_client"
         assert doorward.token(new)
 
@@ -128,9 +130,83 @@ class TestSecretsOfPrograms:
         new = doorward.create(f"/verifiers/{old['client_id']}/rotate", overlap=3600)
         for verifier in (old, new):
             assert doorward.introspect(verifier, key["key"])["active"]
-        last = doorward.create(f"/verifiers/{old['client_id']}/rotate", overlap=0)
+        last = doorward.create(f"/verifiers/{old['client_id']}/rotate", overlap=0, starts="now")
         assert doorward.post("introspect", new, token=key["key"]).status_code == 401
         assert doorward.introspect(last, key["key"])["active"]
+
+    def test_the_overlap_of_a_clients_secret_begins_when_the_new_one_is_first_used(self, doorward):
+        old = doorward.a_client()
+        new = doorward.create(f"/clients/{old['client_id']}/rotate-secret", overlap=0)
+        assert doorward.token(old)
+        replies = doorward.at_once(6, lambda _: doorward.post("token", new, grant_type="client_credentials"))
+        assert [reply.status_code for reply in replies] == [200] * 6
+        assert doorward.post("token", old, grant_type="client_credentials").json()["error"] == "invalid_client"
+        assert doorward.token(new)
+        assert len([row for row in events(doorward, "ClientOverlapBegun") if row["entity_id"] == new["client_id"]]) == 1
+
+    @pytest.mark.parametrize("use", ["introspect", "usage", "feed"])
+    def test_the_overlap_of_a_verifiers_secret_begins_wherever_the_new_one_is_used(self, doorward, use):
+        old = doorward.a_verifier()
+        new = doorward.create(f"/verifiers/{old['client_id']}/rotate", overlap=0)
+        auths = [(one["client_id"], one["client_secret"]) for one in (old, new)]
+
+        def status(auth):
+            if use == "usage":
+                return doorward.http.post("/usage", json={"usage": []}, auth=auth).status_code
+            if use == "feed":
+                return doorward.http.get("/revocations", auth=auth).status_code
+            return doorward.http.post("/oauth/introspect", data={"token": "x"}, auth=auth).status_code
+
+        good = 204 if use == "usage" else 200
+        assert [status(auth) for auth in (auths[0], auths[1], auths[0], auths[1])] == [good, good, 401, good]
+
+    def test_an_overlap_that_waits_ends_at_its_deadline(self, doorward):
+        old = doorward.a_client()
+        new = doorward.create(f"/clients/{old['client_id']}/rotate-secret", overlap=0, deadline=0)
+        assert doorward.post("token", old, grant_type="client_credentials").json()["error"] == "invalid_client"
+        assert doorward.token(new)
+
+
+class TestCancelling:
+    @pytest.mark.parametrize("starts", ["now", "first_use"])
+    def test_the_old_secret_of_a_key_goes_on_and_the_new_one_is_refused(self, doorward, starts):
+        old = doorward.a_key()
+        new = rotate(doorward, old, starts=starts, overlap=3600)
+        assert check(doorward, new["key"])["active"]
+        reply = doorward.v1("POST", f"/keys/{old['id']}/cancel-rotation")
+        assert reply.status_code == 200
+        assert (reply.json()["prefix"], reply.json()["version"]) == (old["prefix"], 3)
+        assert check(doorward, new["key"])["reason"] == "credential_revoked"
+        assert check(doorward, old["key"])["expires_at"] == old["expires_at"]
+        assert doorward.v1("POST", f"/keys/{old['id']}/cancel-rotation").status_code == 409
+        again = rotate(doorward, old, starts="now", overlap=3600)
+        assert [check(doorward, one["key"])["active"] for one in (old, again)] == [True, True]
+
+    def test_what_has_ended_never_works_again(self, doorward):
+        old = doorward.a_key()
+        new = rotate(doorward, old, starts="now", overlap=0)
+        assert doorward.v1("POST", f"/keys/{old['id']}/cancel-rotation").status_code == 409
+        assert check(doorward, new["key"])["active"]
+
+    def test_of_two_who_cancel_at_once_one_does(self, doorward):
+        old = doorward.a_key()
+        rotate(doorward, old, overlap=3600)
+        replies = doorward.at_once(4, lambda _: doorward.v1("POST", f"/keys/{old['id']}/cancel-rotation"))
+        assert sorted(reply.status_code for reply in replies) == [200, 409, 409, 409]
+        assert check(doorward, old["key"])["active"]
+
+    @pytest.mark.parametrize("noun", ["clients", "verifiers"])
+    def test_the_same_of_programs(self, doorward, noun):
+        old = doorward.a_client() if noun == "clients" else doorward.a_verifier()
+        path = f"/{noun}/{old['client_id']}"
+        new = doorward.create(f"{path}/rotate{'-secret' if noun == 'clients' else ''}", overlap=3600)
+        reply = doorward.v1("POST", f"{path}/cancel-rotation")
+        assert reply.status_code == 200
+        assert "client_secret" not in reply.json()
+        auths = [(one["client_id"], one["client_secret"]) for one in (old, new)]
+        asked_ = [doorward.http.post("/oauth/introspect", data={"token": "x"}, auth=auth) for auth in auths]
+        assert [reply.status_code for reply in asked_] == [200, 401]
+        assert doorward.v1("POST", f"{path}/cancel-rotation").status_code == 409
 
 
 def asked(doorward, verifier, text):
@@ -138,5 +214,5 @@ def asked(doorward, verifier, text):
     return doorward.post("introspect", verifier, token_sha256=digest).json()
 
 
-def events(doorward):
-    return doorward.v1("GET", "/audit?limit=100&order=desc&type=ApiKeyOverlapBegun").json()["items"]
+def events(doorward, kind="ApiKeyOverlapBegun"):
+    return doorward.v1("GET", f"/audit?limit=100&order=desc&type={kind}").json()["items"]

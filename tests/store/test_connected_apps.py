@@ -11,7 +11,7 @@ from tests.protocol.given import EARLIER, NOW, a_client, a_user_grant, scope
 from tests.store.committing import CLIENT, commit, read, settled
 
 from doorward.protocol.connected_apps import Allowed
-from doorward.protocol.usage import Used
+from doorward.protocol.use import Used
 from doorward.store import connected_apps, tables, usage
 from doorward.store.clients import DELETED
 from doorward.store.rows import row

@@ -17,6 +17,7 @@ from tests.protocol.given import (
     a_membership,
     a_password,
     a_person,
+    a_secret,
     a_session,
     a_signing_key,
     a_user,
@@ -123,6 +124,8 @@ CHANGED: tuple[tuple[Event, Table, Any], ...] = (
     (e.GrantRevoked(later(a_grant().grant, revoked_at=NOW)), tables.grants, later(a_grant().grant, revoked_at=NOW)),
     (e.VerifierRevoked(later(a_verifier().verifier, **REVOKED)),
         tables.verifiers, later(a_verifier().verifier, **REVOKED)),
+    (e.ApiKeyExpired(later(an_api_key(), expires_at=NOW), "too_old"), tables.api_keys,
+        later(an_api_key(), expires_at=NOW)),
     (r.ApiKeyRotated(later(an_api_key(), updated_at=NOW), NEWER, ()), tables.api_keys,
         later(an_api_key(), updated_at=NOW)),
     # It is no new version, so that nobody who is changing the key for himself is refused.
@@ -152,10 +155,10 @@ def test_every_event_is_tried_here() -> None:
         p.MembershipCreated,
         p.MembershipDeleted,
         e.EverythingRevoked,
-        r.ApiKeyOverlapBegun,
     }
     # In a file of their own.
     elsewhere = (authorization_events, key_events, leak_events, upstream_events)
+    others |= {*typing.get_args(r.OverlapBegun), *typing.get_args(r.RotationCancelled)}
     others |= {member for member in EVENTS if member.__module__ in {module.__name__ for module in elsewhere}}
     turns = {s.SigningKeyActivated, s.SigningKeyRetired, s.SigningKeyRemoved, s.SigningKeyResealed, s.SecretsRotated}
     assert {type(case[0]) for case in (*CREATED, *CHANGED)} | others | turns == set(EVENTS)
@@ -278,6 +281,46 @@ def test_an_overlap_begins_once(engine: Engine) -> None:
     assert commit(engine, begun) == "Stale"
     assert read(engine, api_keys.by_secret_id, old.id).secret == begun.waiting
     assert read(engine, api_keys.by_secret_id, NEWER.id).waiting is None
+
+
+@pytest.mark.parametrize("noun", ["client", "verifier"])
+def test_the_overlap_of_a_programs_secret_begins_once_and_its_rotation_is_cancelled(engine: Engine, noun: str) -> None:
+    settled(engine)
+    owner, find, rotated, begun, cancelled = OF_PROGRAMS[noun]
+    (old,) = read(engine, find, owner.id).secrets
+    waiting = replace(old, superseded_at=NOW, overlap=60)
+    new = kept(a_secret("s", seed="new"), owner.id, created_at=NOW + 1)
+    assert commit(engine, rotated(later(owner), new, (waiting,))) == ""
+    ending = replace(waiting, overlap=None, expires_at=NOW + 60)
+    assert commit(engine, begun(later(owner), ending)) == ""
+    assert commit(engine, begun(later(owner), ending)) == "Stale"
+    assert read(engine, find, owner.id).secrets == (ending, new)
+    withdrawn = replace(new, superseded_at=NOW + 2, revoked_at=NOW + 2)
+    assert commit(engine, cancelled(later(later(owner)), withdrawn, old)) == ""
+    assert commit(engine, cancelled(later(later(owner)), withdrawn, old)) == "Stale"
+    assert read(engine, find, owner.id).secrets == (old, withdrawn)
+
+
+OF_PROGRAMS: dict[str, Any] = {
+    "client": (
+        a_client().client, clients.by_id, r.ClientSecretRotated, r.ClientOverlapBegun, r.ClientRotationCancelled,
+    ),
+    "verifier": (
+        a_verifier().verifier, verifiers.by_id, r.VerifierSecretRotated, r.VerifierOverlapBegun,
+        r.VerifierRotationCancelled,
+    ),
+}  # fmt: skip
+
+
+def test_the_rotation_of_a_key_is_cancelled_as_long_as_both_secrets_live(engine: Engine) -> None:
+    settled(engine)
+    old = kept(KEY, "key_1", superseded_at=NOW, overlap=60, expires_at=NOW + 90)
+    assert commit(engine, r.ApiKeyRotated(later(an_api_key()), NEWER, (old,))) == ""
+    withdrawn, restored = replace(NEWER, superseded_at=NOW, revoked_at=NOW), kept(KEY, "key_1")
+    cancelled = r.ApiKeyRotationCancelled(later(later(an_api_key())), withdrawn, restored)
+    assert commit(engine, cancelled) == ""
+    assert read(engine, api_keys.by_id, "key_1").secrets == (withdrawn, restored)
+    assert commit(engine, replace(cancelled, api_key=later(cancelled.api_key))) == "Stale"
 
 
 def test_a_secret_that_was_revoked_meanwhile_stays_so(engine: Engine) -> None:

@@ -206,7 +206,7 @@ def test_a_step_says_how_much_it_did(engine: Engine, monkeypatch: pytest.MonkeyP
 
 
 def test_an_idle_sweep_asks_each_table_once(engine: Engine) -> None:
-    assert swept(engine, NOW).results == [0] * (len(tallies.ENDED) + 2)
+    assert swept(engine, NOW).results == [0] * (len(tallies.ENDED) + 3)
 
 
 def test_the_thread_writes_down_what_was_noted_last(engine: Engine) -> None:

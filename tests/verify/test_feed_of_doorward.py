@@ -227,6 +227,49 @@ def test_a_verifier_hears_that_the_overlap_of_a_rotated_key_is_over(doorward: Do
     assert checking.verifier.check(new["key"]).key_id == old["id"]
 
 
+def test_a_verifier_that_knows_the_old_secret_refuses_it_when_its_overlap_is_over_and_asks_nobody(
+    doorward: Doorward, checking: Checking
+) -> None:
+    """What it was told of the secret says when that ends; the feed told it to ask anew once that was known."""
+    old = checking.a_key()
+    assert checking.verifier.check(old["key"]).key_id == old["id"]
+    new = doorward.create(f"/keys/{old['id']}/rotate", starts="now", overlap=4)
+    ends_at = new["secrets"][0]["expires_at"]
+    until(lambda: checking.verifier.check(old["key"]).expires_at == ends_at)
+    until(lambda: checking.refuses(old["key"]))
+    assert ends_at <= time.time() < ends_at + 5
+    assert checking.verifier.check(new["key"]).claims["secret_id"] == new["prefix"][-12:]
+
+
+def test_a_verifier_hears_that_a_rotation_was_cancelled(doorward: Doorward, checking: Checking) -> None:
+    old = checking.a_key()
+    new = doorward.create(f"/keys/{old['id']}/rotate", starts="now", overlap=3600)
+    for one in (old, new):
+        assert checking.verifier.check(one["key"]).key_id == old["id"]
+    assert doorward.v1("POST", f"/keys/{old['id']}/cancel-rotation").status_code == 200
+    until(lambda: checking.refuses(new["key"]))
+    until(lambda: checking.verifier.check(old["key"]).expires_at == old["expires_at"])
+
+
+def test_what_a_service_saw_is_shown_by_secret_with_where_and_what(doorward: Doorward) -> None:
+    here = Checking(doorward)
+    old = here.a_key()
+    new = doorward.create(f"/keys/{old['id']}/rotate", starts="now", overlap=3600)
+    here.verifier.check(new["key"], "192.0.2.1", user_agent="new/1")
+    for _ in range(3):
+        here.verifier.check(old["key"], "192.0.2.7", user_agent="old/1")
+    here.verifier.close()
+
+    def secrets() -> list[list[Any]]:
+        shown = doorward.v1("GET", f"/keys/{old['id']}").json()["secrets"]
+        return [
+            [one["uses"], one["uses_since_superseded"], one["last_address"], one["last_user_agent"]] for one in shown
+        ]
+
+    until(lambda: secrets() == [[3, 3, "192.0.2.7", "old/1"], [1, 0, "192.0.2.1", "new/1"]])
+    assert doorward.v1("GET", f"/keys/{old['id']}/usage").json()["counts"] == {"active": 4}
+
+
 def test_an_inactive_key_is_refused_until_it_is_active_again(doorward: Doorward, checking: Checking) -> None:
     key = checking.a_key()
     assert checking.verifier.check(key["key"]).key_id == key["id"]

@@ -73,13 +73,19 @@ class Recording(Verifier):
     def __init__(self) -> None:
         super().__init__("https://auth.example.com", audience="https://api.example.com", revocation="off")
         self.seen: list[str | None] = []
+        self.sent_by: set[str | None] = set()
 
-    def check(self, text: str, address: str | None = None, *_: Any, **__: Any) -> Verified:
+    def check(
+        self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None, **_: Any
+    ) -> Verified:  # fmt: skip
         self.seen.append(address)
+        self.sent_by.add(user_agent)
         raise InvalidToken("the credential is unknown", reason="credential_unknown")
 
-    async def acheck(self, text: str, address: str | None = None, *_: Any, **__: Any) -> Verified:
-        return self.check(text, address)
+    async def acheck(
+        self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None, **_: Any
+    ) -> Verified:  # fmt: skip
+        return self.check(text, address, cost, user_agent)
 
 
 @pytest.fixture
@@ -109,10 +115,12 @@ def test_starlette_and_fastapi_tell_it_too(verifier: Recording) -> None:
         client = TestClient(guarded, client=("192.0.2.7", 5))
         assert client.get("/", headers={"x-api-key": "k"}).status_code == 401
     assert verifier.seen == ["192.0.2.7"] * 2
+    assert verifier.sent_by == {"testclient"}
 
 
 def test_flask_tells_it_too(verifier: Recording) -> None:
     app = Flask("guarded")
     app.get("/")(FlaskGuard(verifier)()(lambda: ""))
-    reply = app.test_client().get("/", headers={"x-api-key": "k"}, environ_base={"REMOTE_ADDR": "192.0.2.7"})
-    assert (reply.status_code, verifier.seen) == (401, ["192.0.2.7"])
+    headers = {"x-api-key": "k", "user-agent": "curl/8, or so"}
+    reply = app.test_client().get("/", headers=headers, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    assert (reply.status_code, verifier.seen, verifier.sent_by) == (401, ["192.0.2.7"], {"curl/8, or so"})

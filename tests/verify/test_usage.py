@@ -6,7 +6,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from tests.verify.waiting import Clock, until
 
 from doorward_verify import usage
 from doorward_verify.errors import Unavailable
-from doorward_verify.usage import INTERVAL, Batch, Usage
+from doorward_verify.usage import INTERVAL, Batch, Name, Usage
 from doorward_verify.verified import Verified
 
 USAGE = "/usage"
@@ -113,7 +113,7 @@ class TestCounting:
     def test_who_had_a_count_in_his_hand_when_a_period_ended_is_told_with_the_next(self) -> None:
         server = Server()
         counting = used(server, key_1=2)
-        in_hand = counting._uses["key_1"]
+        in_hand = counting._uses[Name("key_1", None, "active")]
         counting.send()
         next(in_hand)
         counting.send()
@@ -128,8 +128,47 @@ class TestCounting:
         counting.send()
         assert server.sums == {("api_key", "a"): 2, ("api_key", "b"): 1, ("api_key", "c"): 1}
 
+    def test_each_secret_and_each_result_is_told_as_it_was_shown_last(self) -> None:
+        server = Server()
+        counting = Usage(server)
+        for agent in ("curl/7", "curl/8" + "x" * 500):
+            counting.count(of_secret("secret_1"), "192.0.2.7", agent)
+        counting.count(of_secret("secret_2"))
+        counting.count(of_secret("secret_2"), "198.51.100.1", None, "network_not_allowed")
+        counting.send()
+        (batch,) = server.batches
+        told = [{name: one[name] for name in one.keys() - {"kind", "id", "last_used_at"}} for one in batch]
+        assert told == [
+            {"count": 2, "secret_id": "secret_1", "address": "192.0.2.7", "user_agent": ("curl/8" + "x" * 500)[:200]},
+            {"count": 1, "secret_id": "secret_2"},
+            {"count": 1, "secret_id": "secret_2", "address": "198.51.100.1", "result": "network_not_allowed"},
+        ]
+
+    def test_where_it_came_from_is_kept_with_what_the_server_did_not_take(self) -> None:
+        server = Server(refuses=1)
+        counting = Usage(server)
+        counting.count(of_secret("secret_1"), "192.0.2.7", "curl/8")
+        counting.send()
+        counting.count(of_secret("secret_1"))
+        counting.send()
+        ((one,),) = server.batches
+        assert (one["count"], one["address"], one["user_agent"]) == (2, "192.0.2.7", "curl/8")
+
+
+def of_secret(id_: str) -> Verified:
+    return replace(verified(), claims={"secret_id": id_})
+
 
 class TestSending:
+    def test_a_batch_is_no_larger_than_the_server_takes(self) -> None:
+        server = Server()
+        counting = Usage(server)
+        for number in range(499):
+            counting.count(of_secret(f"secret_{number}"), "2001:db8::1", "\x80" * 200)
+        counting.send()
+        assert all(len(json.dumps({"usage": batch})) < 64 * 1024 for batch in server.batches)
+        assert sum(map(len, server.batches)) == 499
+
     def test_many_go_in_batches_that_the_server_takes(self) -> None:
         server = Server()
         used(server, **{f"key_{number}": 1 for number in range(1_201)}).send()
@@ -279,6 +318,29 @@ class TestAVerifier:
         self.time_passes(issuer, clock)
         until(lambda: issuer.sums == {"key_1": 3, "grant_1": 2})
         assert {authorization for authorization, _ in issuer.usage} == {"Basic dmVyaWZpZXJfMTpzM2NyZXQ="}
+
+    def test_says_that_it_reports_so_that_a_question_is_not_counted_as_well(
+        self, verifier_of: MakeVerifier, issuer: Told
+    ) -> None:
+        asked: list[Question] = []
+        issuer.replies[INTROSPECTION] = lambda question: asked.append(question) or active(position=issuer.head)  # type: ignore[func-returns-value]
+        verifier_of().check(KEY)
+        verifier_of(revocation="introspect").check(KEY)
+        assert [question.get("usage") for question in asked] == ["reported", None]
+
+    def test_tells_of_a_key_that_came_from_a_network_which_it_may_not(
+        self, verifier_of: MakeVerifier, issuer: Told
+    ) -> None:
+        bound = active(position=issuer.head, networks=["192.0.2.0/24"], secret_id="secret_1")
+        issuer.replies[INTROSPECTION] = lambda _: bound
+        verifier = verifier_of()
+        assert refused(lambda: verifier.check(KEY, "198.51.100.1", user_agent="curl/8")) == "network_not_allowed"
+        verifier.check(KEY, "192.0.2.7", user_agent="curl/8")
+        verifier.close()
+        told = [one for _, body in issuer.usage for one in body["usage"]]
+        assert [(one.get("result"), one["address"], one["secret_id"]) for one in told] == [
+            ("network_not_allowed", "198.51.100.1", "secret_1"), (None, "192.0.2.7", "secret_1"),
+        ]  # fmt: skip
 
     def test_does_not_tell_of_what_it_refused(self, verifier_of: MakeVerifier, issuer: Told) -> None:
         verifier = verifier_of()

@@ -67,6 +67,7 @@ from doorward.store import (
     idempotency,
     identities,
     imports,
+    key_life,
     leaks,
     memberships,
     refresh_tokens,
@@ -197,7 +198,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What /v1 lists and shows: `find` reads one by its id, `show` makes the answer."""
+    """What /v1 lists and shows: `find` reads one by its id, `show` makes the answer.
+
+    A filter is equal to a column; a condition is made of the time and what was given.
+    """
 
     path: str
     scope: str
@@ -206,6 +210,7 @@ class Resource:
     find: Callable[[Connection, str], Any]
     show: Callable[[Any, Policy], Any]
     filters: Mapping[str, tuple[str, Callable[[Connection, str], str]]] = field(default_factory=dict)
+    conditions: Mapping[str, Callable[[int, str], Any]] = field(default_factory=dict)
 
 
 def _api_id(connection: Connection, reference: str) -> str:
@@ -258,15 +263,18 @@ ROUTES = (
     Route("PATCH",  "/keys/{id}",              "keys:write",       api_key.UpdateKey,        api_key.KeyObject,          api_keys.facts,           api_key.update),
     Route("POST",   "/keys/{id}/revoke",       "keys:write",       admin.Nothing,            api_key.KeyObject,          api_keys.facts,           api_key.revoke),
     Route("POST",   "/keys/{id}/rotate",       "keys:write",       rotation.RotateKey,       api_key.NewKeyObject,       api_keys.facts,           api_key.rotate,        201),
+    Route("POST",   "/keys/{id}/cancel-rotation", "keys:write", admin.Nothing, api_key.KeyObject, api_keys.facts, api_key.cancel_rotation),
     Route("POST",   "/keys/{id}/deactivate",   "keys:write",       admin.Nothing,            api_key.KeyObject,          api_keys.facts,           api_key.deactivate),
     Route("POST",   "/keys/{id}/activate",     "keys:write",       admin.Nothing,            api_key.KeyObject,          api_keys.facts,           api_key.activate),
     Route("POST",   "/clients",                "clients:write",    client.CreateClient,      client.NewClientObject,     clients.create_facts,     client.create,         201),
     Route("PATCH",  "/clients/{id}",           "clients:write",    client.UpdateClient,      client.ClientObject,        clients.facts,            client.update),
     Route("DELETE", "/clients/{id}",           "clients:write",    admin.Nothing,            None,                       clients.facts,            client.delete,         204),
     Route("POST",   "/clients/{id}/rotate-secret", "clients:write", rotation.RotateSecret,   client.NewClientObject,     clients.facts,            client.rotate_secret,  201),
+    Route("POST",   "/clients/{id}/cancel-rotation", "clients:write", admin.Nothing, client.ClientObject, clients.facts, client.cancel_rotation),
     Route("POST",   "/grants/{id}/revoke",     "grants:write",     admin.Nothing,            grant.GrantObject,          grants.facts,             grant.revoke),
     Route("POST",   "/verifiers",              "verifiers:write",  verifier.CreateVerifier,  verifier.NewVerifierObject, verifiers.create_facts,   verifier.create,       201),
     Route("POST",   "/verifiers/{id}/rotate",  "verifiers:write",  rotation.RotateSecret,    verifier.NewVerifierObject, verifiers.facts,          verifier.rotate,       201),
+    Route("POST",   "/verifiers/{id}/cancel-rotation", "verifiers:write", admin.Nothing, verifier.VerifierObject, verifiers.facts, verifier.cancel_rotation),
     Route("POST",   "/verifiers/{id}/revoke",  "verifiers:write",  admin.Nothing,            verifier.VerifierObject,    verifiers.facts,          verifier.revoke),
     Route("POST",   "/admin-keys",             "admin-keys:write", admin_key.CreateAdminKey, admin_key.NewAdminKeyObject, admin_keys.create_facts, admin_key.create,      201),
     Route("POST",   "/admin-keys/{id}/revoke", "admin-keys:write", admin.Nothing,            admin_key.AdminKeyObject,   admin_keys.facts,         admin_key.revoke),
@@ -291,7 +299,7 @@ RESOURCES = (
     #        path             scope                reply                         table                find                     show                        filters
     Resource("/apis",         "apis:read",         api.ApiObject,                tables.apis,         apis.by_reference,       _plain(api.show),           {"identifier": ("identifier", _same)}),
     Resource("/accounts",     "accounts:read",     account.AccountObject,        tables.accounts,     accounts.by_id,          _plain(account.show)),
-    Resource("/keys",         "keys:read",         api_key.KeyObject,            tables.api_keys,     _known_key,              api_key.show,               {**BY_API, **BY_ACCOUNT}),
+    Resource("/keys",         "keys:read",         api_key.KeyObject,            tables.api_keys,     _known_key,              api_key.show,               {**BY_API, **BY_ACCOUNT}, key_life.CONDITIONS),
     Resource("/clients",      "clients:read",      client.ClientObject,          tables.clients,      clients.by_id,           _plain(client.show),        BY_ACCOUNT),
     Resource("/users",        "users:read",        user.UserObject,              tables.users,        users.by_reference,      _plain(user.show),          {"username": ("canonical", _canonical)}),
     Resource("/memberships",  "memberships:read",  membership.MembershipObject,  tables.memberships,  memberships.by_id,       _plain(membership.show),    {**BY_ACCOUNT, **BY_USER}),

@@ -13,6 +13,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Refusal, TemporarilyUnavailable
+from doorward.protocol.use import Used
 from doorward.store.journal import Context
 from doorward.store.memory import Reader
 from doorward.store.rows import Stale
@@ -55,9 +56,10 @@ async def run(
         refusal: Refusal | None = None
         answer: Any = None
         write = None
+        uses: tuple[Used, ...] = ()
         try:
             decision = exchange.decide(request, gathered.facts, store.policy, moment)
-            events, answer = decision.events, render(decision.reply)
+            events, uses, answer = decision.events, decision.uses, render(decision.reply)
             write = also(answer)
         except Refusal as refused:
             refusal, events = refused, refused.events
@@ -66,6 +68,7 @@ async def run(
                 await store.commit(events, gathered, context(refusal), moment.now, write)
             except Stale:
                 continue
+        store.count(uses)
         if refusal is not None:
             raise refusal
         return answer  # type: ignore[no-any-return]

@@ -24,12 +24,13 @@ PATIENCE = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 class Asking:
-    """`line` is what the feed says now."""
+    """`line` is what the feed says now; `reports` whether uses are told apart from questions, or each is one."""
 
     def __init__(
         self, source: Source, memory: Memory, policy: Policy, line: Callable[[], Line],
-        clock: Callable[[], float], monotonic: Callable[[], float],
+        clock: Callable[[], float], monotonic: Callable[[], float], reports: Callable[[], bool],
     ) -> None:  # fmt: skip
+        self._reports = reports
         self._source, self._memory, self._policy, self._line = source, memory, policy, line
         self._clock, self._monotonic = clock, monotonic
         self._unknown = Memory(UNKNOWN_LIMIT)
@@ -104,6 +105,8 @@ class Asking:
         question = {"token_sha256": jwt.b64url_encode(digest)} if asks_by_digest else {"token": inquiry.presented.text}
         if inquiry.presented.kind == "api_key":
             question |= {"cost": str(inquiry.cost), "spare": str(inquiry.spare)}
+        if self._reports():
+            question["usage"] = "reported"
         timeout = TIMEOUT if is_secret and known is None else KNOWN_TIMEOUT
         for pause in PATIENCE:
             answer = self._source.introspect(question, self._line().vouched_at, timeout)

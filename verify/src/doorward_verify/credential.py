@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {"": "api_key", "o": "opaque"}
 VARIABLES = (
     (b"authorization", "HTTP_AUTHORIZATION", re.compile(r",[ \t]*(?=[A-Za-z]+ )")),
     (b"x-api-key", "HTTP_X_API_KEY", re.compile(",")),
+    (b"user-agent", "HTTP_USER_AGENT", re.compile("(?!)")),
 )
 
 
@@ -83,6 +84,11 @@ def sent(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", in_body: Se
 def in_query(query: bytes) -> tuple[str, ...]:
     """The keys in a URL; most URLs have none, which costs next to nothing."""
     return body.in_form(query) if b"api_key" in query or b"%" in query else ()
+
+
+def user_agent(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """What sent the request, as it says of itself: to be shown, and believed by nobody."""
+    return next((value.decode("latin-1") for name, value in headers if name == b"user-agent"), None)
 
 
 def fields(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:

@@ -37,8 +37,9 @@ class Door:
     ) -> Verified | Answer | None:  # fmt: skip
         """None where a credential is optional and none was shown. May wait for the server."""
         try:
-            sent = credential.sent(headers, query, in_body)
-            return self._admit(self.verifier.check(sent.text, address, needs.cost, arrival=sent.arrival), needs)
+            sent, agent = credential.sent(headers, query, in_body), credential.user_agent(headers)
+            found = self.verifier.check(sent.text, address, needs.cost, agent, arrival=sent.arrival)
+            return self._admit(found, needs)
         except DoorwardError as error:
             return self._refuse(error, needs, query)
 
@@ -47,8 +48,9 @@ class Door:
         in_body: Sequence[str] = (),
     ) -> Verified | Answer | None:  # fmt: skip
         try:
-            sent = credential.sent(headers, query, in_body)
-            return self._admit(await self.verifier.acheck(sent.text, address, needs.cost, arrival=sent.arrival), needs)
+            sent, agent = credential.sent(headers, query, in_body), credential.user_agent(headers)
+            found = await self.verifier.acheck(sent.text, address, needs.cost, agent, arrival=sent.arrival)
+            return self._admit(found, needs)
         except DoorwardError as error:
             return self._refuse(error, needs, query)
 
@@ -73,7 +75,5 @@ class Door:
         if needs.optional and isinstance(error, CredentialMissing):
             return None
         answer = challenge.completed(self.verifier.answer(error), needs.scope, self._metadata_url)
-        if not credential.in_query(query):
-            return answer
-        # It is not to be stored as it is.
-        return replace(answer, headers=(*answer.headers, ("referrer-policy", "no-referrer")))
+        more = (("referrer-policy", "no-referrer"),) if credential.in_query(query) else ()
+        return replace(answer, headers=(*answer.headers, *more))

@@ -124,44 +124,55 @@ class Verifier:
         self._clock = steady = SteadyClock(clock, monotonic, lambda: view.feed.server_offset)
         self._memory = memory = Memory(MEMORY_LIMIT)
         self._proving = Proving(self._source, memory, policy, view, steady, monotonic)
-        self._asking = Asking(self._source, memory, policy, view.line, steady, monotonic)
+        self._asking = Asking(
+            self._source, memory, policy, view.line, steady, monotonic, lambda: view.feed.usage.is_told
+        )
         self._tally = Tally()
 
     def check(
-        self, text: str, address: str | None = None, cost: int = 1, *, arrival: Arrival = AS_BEARER
+        self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None, *,
+        arrival: Arrival = AS_BEARER,
     ) -> Verified:  # fmt: skip
         """What is proved by this credential. Raises a DoorwardError. May wait for the server.
 
         `address` is where the request came from: without it a key that is bound to networks is refused. `cost` is what
-        the request takes of a key's limits. `arrival` is how the credential came: its api may not take keys in every
-        way.
+        the request takes of a key's limits, `user_agent` what sent it: the server is told what last used a credential.
+        `arrival` is how the credential came: its api may not take keys in every way.
         """
         try:
             found = self._at_hand(text, cost)
             if found is None:
                 found = self._ask(text, cost)
-            self._admit(found, address, arrival)
+            return self._admitted(found, address, user_agent, arrival)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
-        self._tally.good(found)
-        self._view.feed.usage.count(found)
-        return found
 
     async def acheck(
-        self, text: str, address: str | None = None, cost: int = 1, *, arrival: Arrival = AS_BEARER
+        self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None, *,
+        arrival: Arrival = AS_BEARER,
     ) -> Verified:  # fmt: skip
         """The same without blocking the loop: only what must wait goes to a thread."""
         try:
             found = self._at_hand(text, cost)
             if found is None:
                 found = await asyncio.to_thread(self._ask, text, cost)
-            self._admit(found, address, arrival)
+            return self._admitted(found, address, user_agent, arrival)
         except DoorwardError as refused:
             self._tally.other(self._kind(text), refused.reason)
             raise
+
+    def _admitted(
+        self, found: Verified, address: str | None, user_agent: str | None, arrival: Arrival
+    ) -> Verified:  # fmt: skip
+        usage = self._view.feed.usage
+        try:
+            self._admit(found, address, arrival)
+        except InvalidToken as refused:
+            usage.count(found, address, user_agent, refused.reason)
+            raise
         self._tally.good(found)
-        self._view.feed.usage.count(found)
+        usage.count(found, address, user_agent)
         return found
 
     def known(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import lists, output
+from doorward.cli import lists, output, usage
 from doorward.cli.admin_api import Object, run, segment
 from doorward.cli.durations import clock, full
 from doorward.cli.limits import NoLimits, Quota, Rate, limits, lines
@@ -50,6 +50,14 @@ def show(context: typer.Context, id_: Id, json: Json = False) -> None:
     """Show an account."""
     found = run(context, lambda api: api.get(f"/accounts/{segment(id_)}"))
     show_one(str(found["name"]), found, json)
+
+
+@app.command("usage")
+def usage_(
+    context: typer.Context, id_: Id, since: usage.Since = None, by: usage.Each = usage.By.day, json: Json = False
+) -> None:
+    """Show how often the keys and tokens of an account were used."""
+    usage.show(context, f"/accounts/{segment(id_)}/usage", since, by, json)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from doorward.cli import lists, output
+from doorward.cli import durations, lists, output
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import full, seconds, span
 from doorward.cli.limits import NoLimits, Quota, Rate, limits, lines
@@ -67,6 +67,15 @@ SelfService = Annotated[
 ]
 NoSelfService = Annotated[bool, typer.Option("--no-self-service", help="They make none from now on.")]
 
+Reworded = Annotated[list[str] | None, typer.Option(metavar="NAME=SENTENCE", help="Add or reword a scope. Repeatable.")]
+Removed = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")]
+UnusedLifetime = Annotated[
+    str | None, typer.Option("--unused-key-lifetime", metavar="SPAN", help="Keys unused for so long end; 0: never.")
+]
+LifetimeLimit = Annotated[
+    str | None, typer.Option("--key-lifetime-limit", metavar="SPAN", help="No key lives for longer; 0: no limit.")
+]
+
 
 @app.command()
 def create(
@@ -80,6 +89,8 @@ def create(
     token_lifetime: Lifetime = None,
     signing_algorithm: Signed = None,
     status_list: Listed = False,
+    unused_key_lifetime: UnusedLifetime = None,
+    key_lifetime_limit: LifetimeLimit = None,
     claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help=f"A claim of its tokens: {CLAIM}. Repeatable.")
     ] = None,
@@ -96,7 +107,7 @@ def create(
         identifier=identifier, name=name, scopes=pairs(scope, "--scope", SCOPE), claims=pairs(claim, "--claim", CLAIM),
         limits=limits(rate, quota), **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
         legacy=legacy or None, self_service=_names(self_service),
-        **_keys(transport, browsers),
+        **_keys(transport, browsers), **_rules(unused_key_lifetime, key_lifetime_limit),
     )  # fmt: skip
     made = run(context, lambda api: api.create("/apis", body), making=True)
     show_one(f"Created the api {made['name']}", made, json)
@@ -122,19 +133,19 @@ def update(
     context: typer.Context,
     api: Reference,
     name: Name = None,
-    add_scope: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=SENTENCE", help="Add or reword a scope. Repeatable.")
-    ] = None,
-    remove_scope: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
+    add_scope: Reworded = None,
+    remove_scope: Removed = None,
     token_format: Format = None,
     token_lifetime: Lifetime = None,
     signing_algorithm: Signed = None,
     status_list: Listed = False,
     no_status_list: Unlisted = False,
+    unused_key_lifetime: UnusedLifetime = None,
+    key_lifetime_limit: LifetimeLimit = None,
     add_claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help="Add or change a claim. Repeatable.")
     ] = None,
-    remove_claim: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
+    remove_claim: Removed = None,
     rate: Rate = None,
     quota: Quota = None,
     no_limits: NoLimits = False,
@@ -147,15 +158,15 @@ def update(
     json: Json = False,
 ) -> None:
     """Change an api; what is not named stays."""
-    listed = _said(status_list, no_status_list)
+    tokens = _tokens(token_format, token_lifetime, signing_algorithm, _said(status_list, no_status_list))
     body = given(
         name=name, limits=limits(rate, quota, no_limits), legacy=_said(legacy, no_legacy),
         self_service=[] if no_self_service else _names(self_service),
-        **_tokens(token_format, token_lifetime, signing_algorithm, listed), **_keys(transport, browsers),
+        **tokens, **_keys(transport, browsers), **_rules(unused_key_lifetime, key_lifetime_limit),
     )  # fmt: skip
-    scopes = (pairs(add_scope, "--add-scope", SCOPE), remove_scope)
-    claims = (pairs(add_claim, "--add-claim", CLAIM), remove_claim)
-    changed = run(context, lambda admin: _change(admin, f"/apis/{segment(api)}", body, scopes, claims))
+    scopes, claims = pairs(add_scope, "--add-scope", SCOPE), pairs(add_claim, "--add-claim", CLAIM)
+    tables = (scopes, remove_scope), (claims, remove_claim)
+    changed = run(context, lambda admin: _change(admin, f"/apis/{segment(api)}", body, *tables))
     show_one(f"Updated the api {changed['name']}", changed, json)
 
 
@@ -202,6 +213,14 @@ def _keys(transports: list[Transport] | None, browsers: Browsers | None) -> dict
     return {"transports": None if transports is None else [one.value for one in transports], "browsers": browsers}
 
 
+def _rules(unused: str | None, limit: str | None) -> dict[str, int | None]:
+    return {"unused_key_lifetime": durations.rule(unused), "key_lifetime_limit": durations.rule(limit)}
+
+
+def _rule(lifetime: int | None) -> str | None:
+    return None if lifetime is None else f"after {span(lifetime)}"
+
+
 def _merged(table: dict[str, str], added: dict[str, str] | None, removed: list[str] | None) -> dict[str, str]:
     kept = {name: value for name, value in table.items() if name not in (removed or ())}
     return kept | (added or {})
@@ -231,6 +250,8 @@ def show_one(title: str, api: Object, json: bool) -> None:
             ("keys by", " ".join(api["transports"])),
             ("browsers", api["browsers"]),
             ("claims", [f"{name} = {source}" for name, source in api["claims"].items()]),
+            ("unused keys end", _rule(api.get("unused_key_lifetime"))),
+            ("keys end", _rule(api.get("key_lifetime_limit"))),
             ("limits", lines(api["limits"])),
             ("imported keys", "taken" if api["legacy"] else None),
             ("self-service", api["self_service"]),

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import durations, lists, output
+from doorward.cli import handing, lists, output, rotating, usage
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import full
+from doorward.cli.handing import ToCommand
 from doorward.cli.options import (
     Account,
     AuthMethod,
@@ -209,20 +210,35 @@ def update(
 def rotate_secret(
     context: typer.Context,
     client_id: Id,
-    overlap: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="How long the old secret stays good: 1d, or 0 for not at all.")
-    ] = None,
+    overlap: rotating.Overlap = None,
+    starts: rotating.StartsAt = rotating.Starts.first_use,
+    deadline: rotating.Deadline = None,
+    to_command: ToCommand = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
     """Give a client a new secret; the old one ends by itself. It is shown once."""
-    as_json = wants_json(json, shown)
-    path, body = f"/clients/{segment(client_id)}/rotate-secret", given(overlap=durations.overlap(overlap))
-    made, environment = run(context, lambda admin: _make(admin, path, body, shown), making=True)
+    as_json, argv = wants_json(json, shown), handing.words(to_command, shown)
+    path, body = f"/clients/{segment(client_id)}", rotating.body(overlap, starts, deadline, argv)
+
+    async def make(admin: AdminApi) -> tuple[Object, dict[str, str | None]]:
+        made, environment = await _make(admin, f"{path}/rotate-secret", body, shown)
+        if argv is not None:
+            await handing.hand(admin, made, "client_secret", argv, f"{path}/cancel-rotation")
+        return made, environment
+
+    made, environment = run(context, make, making=True)
     if shown is Output.env:
         output.env(environment)
         return
     show_one(f"A new secret of the client {made['name']}", made, as_json)
+
+
+@app.command("cancel-rotation")
+def cancel_rotation(context: typer.Context, client_id: Id, json: Json = False) -> None:
+    """Take the newest secret back; the old one goes on as before."""
+    kept = run(context, lambda api: api.post(f"/clients/{segment(client_id)}/cancel-rotation"))
+    show_one(f"The client {kept['name']} has its old secret alone", kept, json)
 
 
 @app.command()
@@ -267,6 +283,7 @@ def show_one(title: str, client: Object, json: bool) -> None:
             ("may call", [f"{grant['api']}  {grant['scope']}  ({grant['grant_id']})" for grant in client["apis"]]),
             ("last used", [f"{full(one['last_used_at'])}  {one['api']}" for one in client["apis"] if one["uses"]]),
             ("state", client["state"]),
+            ("secrets", usage.secrets(client)),
             ("metadata", [f"{name} = {value}" for name, value in client["metadata"].items()]),
             ("created", full(client["created_at"])),
         )

@@ -28,6 +28,11 @@ def overlap(text: str | None) -> int | None:
     return None if text is None else 0 if text == "0" else seconds(text)
 
 
+def rule(text: str | None) -> int | None:
+    """A span by which something ends; `0` for never."""
+    return overlap(text)
+
+
 def span(lifetime: int) -> str:
     """The largest unit of which there are at least two, so that 90 days are not three months."""
     for size, name in _STEPS:

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import credential_input, durations, key_import, limits, lists, output
+from doorward.cli import credential_input, handing, key_import, limits, lists, output, rotating, usage
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import clock, full, seconds
+from doorward.cli.handing import ToCommand
 from doorward.cli.limits import NoLimits, Quota, Rate
 from doorward.cli.options import (
     Account,
@@ -34,7 +35,10 @@ app = noun(
 doorward keys create --account acme --api Invoices \\
   --scope invoices:read --expires-in 90d
 doorward keys verify - < key.txt
+doorward keys list --unused-for 90d
 doorward keys rotate key_8sK2vQ0pXw4mTn1Z --overlap 2d -o env
+doorward keys rotate key_8sK2vQ0pXw4mTn1Z \\
+  --to-command "vault kv put -mount=apps billing key=-"
 doorward keys revoke key_8sK2vQ0pXw4mTn1Z
 doorward keys import old-keys.csv --api Invoices --dry-run
 """,
@@ -72,22 +76,30 @@ def create(
     network: Network = None,
     rate: Rate = None,
     quota: Quota = None,
+    to_command: ToCommand = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
     """Make a key. It is shown once."""
-    as_json = wants_json(json, shown)
+    as_json, argv = wants_json(json, shown), handing.words(to_command, shown)
     lifetime = None if expires_in is None else seconds(expires_in)
     body = given(
         account=account, api=api, scope=scope(scopes), name=name, environment=environment, expires_in=lifetime,
         no_expiry=no_expiry or None, metadata=metadata(metadata_), decoy=decoy or None, networks=network,
         limits=limits.limits(rate, quota),
     )  # fmt: skip
-    made = run(context, lambda admin: admin.create("/keys", body), making=True)
+    made = run(context, lambda admin: _make(admin, "/keys", body, argv, "revoke"), making=True)
     if shown is Output.env:
         output.env({"DOORWARD_API_KEY": made["key"]})
         return
     show_one(f"Created a key of {made['account']} for {made['api']}", made, as_json)
+
+
+async def _make(admin: AdminApi, path: str, body: Object, argv: list[str] | None, undo: str) -> Object:
+    made = await admin.create(path, body)
+    if argv is not None:
+        await handing.hand(admin, made, "key", argv, f"/keys/{made['id']}/{undo}")
+    return made
 
 
 @app.command("list")
@@ -95,26 +107,45 @@ def list_(
     context: typer.Context,
     account: Account = None,
     api: ApiFilter = None,
+    unused_for: Annotated[str | None, typer.Option(metavar="SPAN", help="Only what nobody used for so long.")] = None,
+    older_than: Annotated[str | None, typer.Option(metavar="SPAN", help="Only what was made before.")] = None,
+    expiring_within: Annotated[str | None, typer.Option(metavar="SPAN", help="Only what ends soon.")] = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Only what never ends.")] = False,
     json: Json = False,
     limit: Limit = lists.LIMIT,
     cursor: Cursor = None,
 ) -> None:
-    """List keys, without what is secret of them."""
-    header = ("ID", "PREFIX", "ACCOUNT", "API", "SCOPE", "STATE", "EXPIRES")
-    lists.show(context, "/keys", header, _row, json=json, limit=limit, cursor=cursor, account=account, api=api)
+    """List keys, without what is secret of them. The spans choose among those that are good."""
+    header = ("ID", "PREFIX", "ACCOUNT", "API", "SCOPE", "STATE", "EXPIRES", "LAST USED")
+    spans = {"unused_for": unused_for, "older_than": older_than, "expiring_within": expiring_within}
+    lists.show(
+        context, "/keys", header, _row, json=json, limit=limit, cursor=cursor, account=account, api=api,
+        no_expiry="true" if no_expiry else None,
+        **{name: None if span is None else str(seconds(span)) for name, span in spans.items()},
+    )  # fmt: skip
 
 
 @app.command()
 def show(context: typer.Context, id_: Id, json: Json = False) -> None:
-    """Show a key, without what is secret of it, and what is left of its limits."""
+    """Show a key, without what is secret of it: how it was used, and what is left of its limits."""
 
-    async def look(admin: AdminApi) -> Object:
+    async def look(api: AdminApi) -> tuple[Object, Object, Sequence[Object]]:
         path = f"/keys/{segment(id_)}"
-        return {**await admin.get(path), "left": (await admin.get(f"{path}/limits"))["limits"]}
+        found = await api.get(path)
+        if json:
+            return found, {}, ()
+        return found, await api.get(f"{path}/usage"), (await api.get(f"{path}/limits"))["limits"]
 
-    found = run(context, look)
-    left = found.pop("left")
-    show_one(f"{found['name']} ({found['prefix']}...)", found, json, left)
+    found, used, left = run(context, look)
+    show_one(f"{found['name']} ({found['prefix']}...)", found, json, left, used)
+
+
+@app.command("usage")
+def usage_(
+    context: typer.Context, id_: Id, since: usage.Since = None, by: usage.Each = usage.By.day, json: Json = False
+) -> None:
+    """Show how often a key was used, and why it was refused."""
+    usage.show(context, f"/keys/{segment(id_)}/usage", since, by, json)
 
 
 @app.command()
@@ -170,37 +201,34 @@ def update(
     show_one(f"Updated the key {changed['id']}", changed, json)
 
 
-class Starts(StrEnum):
-    first_use = "first-use"
-    now = "now"
-
-
 @app.command()
 def rotate(
     context: typer.Context,
     id_: Id,
-    overlap: Annotated[
-        str | None,
-        typer.Option(metavar="SPAN", help="How long the old secret stays good: 1d, or 0 for not at all."),
-    ] = None,
-    starts: Annotated[Starts, typer.Option(help="When the overlap begins.")] = Starts.first_use,
-    deadline: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="When it begins at the latest (default: 30d).")
-    ] = None,
+    overlap: rotating.Overlap = None,
+    starts: rotating.StartsAt = rotating.Starts.first_use,
+    deadline: rotating.Deadline = None,
+    to_command: ToCommand = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
     """Give a key a new secret; the old one ends by itself. It is shown once."""
-    as_json = wants_json(json, shown)
-    body = given(
-        overlap=durations.overlap(overlap), starts=starts.replace("-", "_"),
-        deadline=None if deadline is None else seconds(deadline),
-    )  # fmt: skip
-    made = run(context, lambda admin: admin.create(f"/keys/{segment(id_)}/rotate", body), making=True)
+    as_json, argv = wants_json(json, shown), handing.words(to_command, shown)
+    path, body = f"/keys/{segment(id_)}/rotate", rotating.body(overlap, starts, deadline, argv)
+    made = run(context, lambda admin: _make(admin, path, body, argv, "cancel-rotation"), making=True)
     if shown is Output.env:
         output.env({"DOORWARD_API_KEY": made["key"]})
         return
     show_one(f"A new secret of the key {made['id']}", made, as_json)
+    if not as_json:
+        output.say(f"\nWho still uses the old one, and until when: doorward keys show {made['id']}")
+
+
+@app.command("cancel-rotation")
+def cancel_rotation(context: typer.Context, id_: Id, json: Json = False) -> None:
+    """Take the newest secret back; the old one goes on as before."""
+    kept = run(context, lambda api: api.post(f"/keys/{segment(id_)}/cancel-rotation"))
+    show_one(f"The key {kept['id']} has its old secret alone", kept, json)
 
 
 @app.command()
@@ -229,10 +257,13 @@ app.command("import")(key_import.import_)
 
 def _row(key: Object) -> tuple[str, ...]:
     expires = "never" if key["expires_at"] is None else clock(key["expires_at"])
-    return key["id"], key["prefix"], key["account"], key["api"], key["scope"], key["state"], expires
+    used = "never" if key["last_used_at"] is None else clock(key["last_used_at"])
+    return key["id"], key["prefix"], key["account"], key["api"], key["scope"], key["state"], expires, used
 
 
-def show_one(title: str, key: Object, json: bool, left: Sequence[Object] = ()) -> None:
+def show_one(
+    title: str, key: Object, json: bool, left: Sequence[Object] = (), used: Object | None = None
+) -> None:  # fmt: skip
     if json:
         output.show_json(key)
         return
@@ -251,23 +282,21 @@ def show_one(title: str, key: Object, json: bool, left: Sequence[Object] = ()) -
             ("expires", full(key["expires_at"])),
             ("networks", key["networks"]),
             ("limits", limits.states(left) if left else limits.lines(key["limits"])),
-            ("last used", f"{full(key['last_used_at'])}, {key['uses']} times" if key["uses"] else None),
             ("seen in a URL", _seen(key["seen_in_url_at"])),
             ("in a browser", _seen(key["seen_in_browser_at"])),
+            ("last used", usage.last_use(key)),
+            ("today", usage.line(usage.today(used["hours"])) if used else None),
+            ("30 days", usage.line(used["counts"]) if used else None),
+            ("ever", f"{key['uses']} times good" if key["uses"] else None),
             ("revoked", full(key["revoked_at"], absent="") or None),
             ("metadata", [f"{name} = {value}" for name, value in key["metadata"].items()]),
-            ("secrets", [_secret(one) for one in key["secrets"]] if len(key["secrets"]) > 1 else None),
+            ("secrets", usage.secrets(key)),
         )
     )
 
 
 def _seen(at: int | None) -> str | None:
     return None if at is None else f"{full(at)}; others may know it: `doorward keys rotate`"
-
-
-def _secret(secret: Object) -> str:
-    ends = "" if secret["expires_at"] is None else f", ends {full(secret['expires_at'])}"
-    return f"{secret['id']}  {secret['state']}{ends}"
 
 
 def _show_check(checked: Object, json: bool) -> None:

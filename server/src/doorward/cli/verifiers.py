@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import durations, lists, output
+from doorward.cli import handing, lists, output, rotating, usage
 from doorward.cli.admin_api import AdminApi, Object, run, segment
 from doorward.cli.durations import clock, full
+from doorward.cli.handing import ToCommand
 from doorward.cli.options import ApiFilter, Cursor, Json, Limit, Output, Shown, given, noun, wants_json
 
 app = noun(
@@ -69,28 +70,54 @@ def list_(
 
 
 @app.command()
+def show(
+    context: typer.Context,
+    client_id: Annotated[str, typer.Argument(metavar="CLIENT_ID", help="Its client_id.")],
+    json: Json = False,
+) -> None:
+    """Show a verifier, and which of its secrets is still used."""
+    found = run(context, lambda admin: admin.get(f"/verifiers/{segment(client_id)}"))
+    show_one(str(found["name"]), found, json)
+
+
+@app.command()
 def rotate(
     context: typer.Context,
     client_id: Annotated[str, typer.Argument(metavar="CLIENT_ID", help="Its client_id.")],
-    overlap: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="How long the old secret stays good (default: 1d).")
-    ] = None,
+    overlap: rotating.Overlap = None,
+    starts: rotating.StartsAt = rotating.Starts.first_use,
+    deadline: rotating.Deadline = None,
+    to_command: ToCommand = None,
     json: Json = False,
     shown: Shown = Output.text,
 ) -> None:
     """Give a verifier a new secret; the old one ends by itself. It is shown once."""
-    as_json = wants_json(json, shown)
-    body = given(overlap=durations.overlap(overlap))
+    as_json, argv = wants_json(json, shown), handing.words(to_command, shown)
+    path, body = f"/verifiers/{segment(client_id)}", rotating.body(overlap, starts, deadline, argv)
 
     async def make(admin: AdminApi) -> tuple[Object, dict[str, str | None]]:
-        made = await admin.create(f"/verifiers/{segment(client_id)}/rotate", body)
-        return made, variables(admin, made)
+        made = await admin.create(f"{path}/rotate", body)
+        environment = variables(admin, made)
+        if argv is not None:
+            await handing.hand(admin, made, "client_secret", argv, f"{path}/cancel-rotation")
+        return made, environment
 
     made, environment = run(context, make, making=True)
     if shown is Output.env:
         output.env(environment)
         return
     show_one(f"A new secret of the verifier {made['name']}", made, as_json)
+
+
+@app.command("cancel-rotation")
+def cancel_rotation(
+    context: typer.Context,
+    client_id: Annotated[str, typer.Argument(metavar="CLIENT_ID", help="Its client_id.")],
+    json: Json = False,
+) -> None:
+    """Take the newest secret back; the old one goes on as before."""
+    kept = run(context, lambda api: api.post(f"/verifiers/{segment(client_id)}/cancel-rotation"))
+    show_one(f"The verifier {kept['name']} has its old secret alone", kept, json)
 
 
 @app.command()
@@ -124,6 +151,7 @@ def show_one(title: str, verifier: Object, json: bool) -> None:
             ("api", verifier["api"]),
             ("issuer", verifier["issuer"]),
             ("state", verifier["state"]),
+            ("secrets", usage.secrets(verifier)),
             ("created", full(verifier["created_at"])),
             ("revoked", full(verifier["revoked_at"], absent="") or None),
         )

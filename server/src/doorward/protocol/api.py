@@ -16,7 +16,7 @@ from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
 from doorward.protocol.key_events import LegacyTurned
 from doorward.protocol.limit import ApiLimit
 from doorward.protocol.moment import Moment
-from doorward.protocol.policy import Policy
+from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import Conflict
 from doorward_verify.arrival import TRANSPORTS
 from doorward_verify.scope import MalformedScope
@@ -25,8 +25,8 @@ from doorward_verify.scope import parse as parse_scope
 RESERVED_CLAIMS = frozenset({
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "grant_id", "account",
     "client_account", "cnf", "act", "auth_time", "acr", "amr", "status", "pos", "sid", "nonce",
-    "active", "credential", "token_type", "key_id", "environment", "networks", "limits", "spare", "limited",
-    "retry_after", "transports", "browsers",
+    "active", "credential", "token_type", "key_id", "secret_id", "environment", "networks", "limits", "spare",
+    "limited", "retry_after", "transports", "browsers",
 })  # fmt: skip
 CLAIM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
 Transport = Literal["bearer", "header", "basic", "query", "body"]
@@ -49,10 +49,14 @@ class CreateApi(Strict):
     self_service: list[str] = field(default_factory=list)
     transports: list[Transport] = field(default_factory=lambda: ["bearer", "header"])
     browsers: Browsers = "flag"
+    unused_key_lifetime: int | None = None
+    key_lifetime_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateApi(Strict):
+    """A span of 0 lifts its rule."""
+
     name: str | None = None
     scopes: dict[str, str] | None = None
     token_format: Literal["jwt", "opaque"] | None = None
@@ -65,6 +69,8 @@ class UpdateApi(Strict):
     self_service: list[str] | None = None
     transports: list[Transport] | None = None
     browsers: Browsers | None = None
+    unused_key_lifetime: int | None = None
+    key_lifetime_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,8 @@ class ApiObject:
     self_service: list[str]
     transports: list[str]
     browsers: str
+    unused_key_lifetime: int | None
+    key_lifetime_limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,8 @@ def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: 
         limits=limited(body.limits),
         legacy=body.legacy, self_service=frozenset(body.self_service),
         transports=_transports(body.transports), browsers=body.browsers,
+        unused_key_lifetime=body.unused_key_lifetime or None, key_lifetime_limit=body.key_lifetime_limit or None,
+        key_policy_at=moment.now,
     )  # fmt: skip
     return Decision(show(checked(api, policy)), (ApiCreated(api), *_turned(api, legacy=False)))
 
@@ -127,6 +137,9 @@ def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment
         changes["self_service"] = frozenset(changes["self_service"])
     if asked.body.transports is not None:
         changes["transports"] = _transports(asked.body.transports)
+    rules = {name: value or None for name in KEY_RULES if (value := getattr(asked.body, name)) is not None}
+    if any(getattr(api, name) != value for name, value in rules.items()):
+        changes |= {**rules, "key_policy_at": moment.now}
     changed = replace(api, **changes, updated_at=moment.now, version=api.version + 1)
     return Decision(show(checked(changed, policy)), (ApiUpdated(changed), *_turned(changed, legacy=api.legacy)))
 
@@ -156,6 +169,12 @@ def _transports(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in TRANSPORTS if name in given)
 
 
+# How long the api's keys may live, and how long without being used.
+KEY_RULES = ("unused_key_lifetime", "key_lifetime_limit")
+# Verifiers tell of uses within half a minute; a rule must not be quicker than what it goes by.
+KEY_RULES_FROM, KEY_LIFETIME_LIMIT = 3600, 10 * 365 * DAY
+
+
 def checked(api: Api, policy: Policy) -> Api:
     """The api, if every field may stand as it is."""
     _check_identifier(api.identifier)
@@ -164,6 +183,10 @@ def checked(api: Api, policy: Policy) -> Api:
     _check_claims(dict(api.claims))
     if not 10 <= api.token_lifetime <= policy.token_lifetime_limit:
         raise invalid("token_lifetime", f"must be 10 to {policy.token_lifetime_limit} seconds")
+    for name in KEY_RULES:
+        span = getattr(api, name)
+        if span is not None and not KEY_RULES_FROM <= span <= KEY_LIFETIME_LIMIT:
+            raise invalid(name, f"must be {KEY_RULES_FROM} to {KEY_LIFETIME_LIMIT} seconds")
     if api.status_list and api.token_format != "jwt":
         raise invalid("status_list", "must be false unless tokens are JWTs")
     if not api.self_service <= api.scopes.keys():
@@ -218,4 +241,5 @@ def show(api: Api) -> ApiObject:
         api.signing_algorithm, dict(api.claims), api.status_list, list(api.limits),
         api.created_at, api.updated_at, api.version,
         api.legacy, sorted(api.self_service), list(api.transports), api.browsers,
+        api.unused_key_lifetime, api.key_lifetime_limit,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from doorward.protocol.moment import Moment
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import Conflict
 from doorward.protocol.rotation import RotateKey, SecretObject
-from doorward.protocol.rotation_events import ApiKeyRotated
+from doorward.protocol.rotation_events import ApiKeyRotated, ApiKeyRotationCancelled
 from doorward.protocol.scope import within
 from doorward.protocol.secret import Secret
 from doorward_verify import scope as scopes
@@ -73,6 +74,8 @@ class KeyObject:
     user: str | None
     seen_in_url_at: int | None
     seen_in_browser_at: int | None
+    last_address: str | None
+    last_user_agent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class Facts:
     account: Account | None = None
     api: Api | None = None
     usage: Usage = UNUSED
+    by_secret: Mapping[str, Usage] = field(default_factory=dict)
 
 
 def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: Moment) -> Decision[NewKeyObject]:
@@ -105,24 +109,27 @@ def create(asked: Asked[CreateKey], facts: CreateFacts, policy: Policy, moment: 
     api = found(facts.api, "api")
     key = ApiKey(
         moment.id("key"), account.id, api.id, named(body.name or account.name), body.environment,
-        within(body.scope, api), "decoy" if body.decoy else "active", _expiry(body, policy, moment),
+        within(body.scope, api), "decoy" if body.decoy else "active", _expiry(body, api, policy, moment),
         metadata(body.metadata), moment.now, moment.now, networks=network.texts(body.networks),
         limits=limited(body.limits),
     )  # fmt: skip
     text, secret = secrets.mint("", body.environment, key.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
-    shown = NewKeyObject(**_fields(key, (secret,), api, policy, UNUSED), key=text)
+    shown = NewKeyObject(**_fields(Facts(key, (secret,), account, api), policy), key=text)
     return Decision(shown, (ApiKeyCreated(key, secret),))
 
 
-def _expiry(body: CreateKey, policy: Policy, moment: Moment) -> int | None:
-    """Keys end after 90 days unless their owner says how long, or says out loud that they never do."""
+def _expiry(body: CreateKey, api: Api, policy: Policy, moment: Moment) -> int | None:
+    """Keys end after 90 days unless their owner says how long, or says out loud that they never do, if the api lets."""
+    limit = LIFETIME_LIMIT if api.key_lifetime_limit is None else api.key_lifetime_limit
     if body.no_expiry:
         if body.expires_in is not None:
             raise invalid("expires_in", "must be absent when no_expiry is true")
+        if api.key_lifetime_limit is not None:
+            raise invalid("no_expiry", f"must be false: keys of this api live for {limit} seconds at most")
         return None
-    lifetime = policy.api_key_lifetime if body.expires_in is None else body.expires_in
-    if not 1 <= lifetime <= LIFETIME_LIMIT:
-        raise invalid("expires_in", f"must be 1 to {LIFETIME_LIMIT} seconds")
+    lifetime = min(policy.api_key_lifetime, limit) if body.expires_in is None else body.expires_in
+    if not 1 <= lifetime <= limit:
+        raise invalid("expires_in", f"must be 1 to {limit} seconds")
     return moment.now + lifetime
 
 
@@ -157,10 +164,21 @@ def rotate(asked: Asked[RotateKey], facts: Facts, policy: Policy, moment: Moment
         raise Conflict("the api key has ended")
     rotated = rotation.rotate(facts.secrets[-1], facts.secrets, asked.body, key.expires_at, policy, moment)
     changed = replace(key, updated_at=moment.now, version=key.version + 1)
-    known = {one.id: one for one in rotated.retired}
-    kept = (*(known.get(one.id, one) for one in facts.secrets), rotated.secret)
-    shown = NewKeyObject(**_fields(changed, kept, facts.api, policy, facts.usage), key=rotated.text)
+    kept = (*rotation.replaced(facts.secrets, *rotated.retired), rotated.secret)
+    shown = NewKeyObject(**_fields(replace(facts, api_key=changed, secrets=kept), policy), key=rotated.text)
     return Decision(shown, (ApiKeyRotated(changed, rotated.secret, rotated.retired),))
+
+
+def cancel_rotation(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:
+    """The new secret ends at once, and the old one goes on as before."""
+    key = current(facts.api_key, asked, "api key")
+    if key.state == "revoked":
+        raise Conflict("the api key was revoked")
+    cancelled = rotation.cancel(facts.secrets, moment)
+    changed = replace(key, updated_at=moment.now, version=key.version + 1)
+    kept = rotation.replaced(facts.secrets, cancelled.withdrawn, cancelled.restored)
+    shown = show(replace(facts, api_key=changed, secrets=kept), policy)
+    return Decision(shown, (ApiKeyRotationCancelled(changed, cancelled.withdrawn, cancelled.restored),))
 
 
 def deactivate(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:
@@ -183,18 +201,16 @@ def _turned(state: str, asked: Asked[Nothing], facts: Facts, policy: Policy, mom
 
 
 def show(facts: Facts, policy: Policy) -> KeyObject:
-    key = found(facts.api_key, "api key")
-    return KeyObject(**_fields(key, facts.secrets, facts.api, policy, facts.usage))
+    return KeyObject(**_fields(facts, policy))
 
 
 def with_text(shown: KeyObject, text: str) -> NewKeyObject:
     return NewKeyObject(**{one.name: getattr(shown, one.name) for one in fields(shown)}, key=text)
 
 
-def _fields(
-    key: ApiKey, kept: tuple[Secret, ...], api: Api | None, policy: Policy, usage: Usage
-) -> dict[str, Any]:  # fmt: skip
-    secret = rotation.current(kept)
+def _fields(facts: Facts, policy: Policy) -> dict[str, Any]:
+    key, api, usage = found(facts.api_key, "api key"), facts.api, facts.usage
+    secret = rotation.current(facts.secrets)
     return {
         "id": key.id,
         "prefix": "" if secret is None else secrets.prefix(secret, policy.brand),
@@ -211,8 +227,10 @@ def _fields(
         "revoked_at": key.revoked_at,
         "uses": usage.uses,
         "last_used_at": usage.last_used_at,
+        "last_address": usage.address or None,
+        "last_user_agent": usage.user_agent or None,
         "version": key.version,
-        "secrets": [rotation.show(one) for one in kept],
+        "secrets": [rotation.show(one, facts.by_secret.get(one.id, UNUSED)) for one in facts.secrets],
         "networks": list(key.networks),
         "limits": list(key.limits),
         "user": key.user_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,8 +16,8 @@ from doorward.protocol.events import ClientCreated, ClientDeleted, ClientUpdated
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Conflict
-from doorward.protocol.rotation import RotateKey, RotateSecret
-from doorward.protocol.rotation_events import ClientSecretRotated
+from doorward.protocol.rotation import RotateSecret, SecretObject
+from doorward.protocol.rotation_events import ClientRotationCancelled, ClientSecretRotated
 from doorward.protocol.scope import within
 from doorward.protocol.secret import Secret
 from doorward_verify import scope as scopes
@@ -100,6 +101,7 @@ class ClientObject:
     id_token_signed_response_alg: str
     backchannel_logout_uri: str | None
     backchannel_logout_session_required: bool
+    secrets: list[SecretObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class ClientFacts:
     account: Account
     secrets: tuple[Secret, ...]
     grants: tuple[GrantFacts, ...]
+    by_secret: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def refs(self) -> tuple[str, ...]:
@@ -240,11 +243,24 @@ def rotate_secret(
     assert facts.client is not None
     if client.is_public:
         raise Conflict("a public client has no secret")
-    body = RotateKey(asked.body.overlap, "now")
-    rotated = rotation.rotate(facts.client.secrets[-1], facts.client.secrets, body, None, policy, moment)
+    rotated = rotation.rotate(facts.client.secrets[-1], facts.client.secrets, asked.body, None, policy, moment)
     changed = replace(client, updated_at=moment.now, version=client.version + 1)
-    shown = NewClientObject(**_fields(replace(facts.client, client=changed)), client_secret=rotated.text)
+    kept = (*rotation.replaced(facts.client.secrets, *rotated.retired), rotated.secret)
+    shown = NewClientObject(**_fields(replace(facts.client, client=changed, secrets=kept)), client_secret=rotated.text)
     return Decision(shown, (ClientSecretRotated(changed, rotated.secret, rotated.retired),))
+
+
+def cancel_rotation(
+    asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment
+) -> Decision[ClientObject]:  # fmt: skip
+    """The new secret ends at once, and the old one goes on as before."""
+    client = current(facts.client.client if facts.client else None, asked, "client")
+    assert facts.client is not None
+    cancelled = rotation.cancel(facts.client.secrets, moment)
+    changed = replace(client, updated_at=moment.now, version=client.version + 1)
+    kept = rotation.replaced(facts.client.secrets, cancelled.withdrawn, cancelled.restored)
+    shown = show(replace(facts.client, client=changed, secrets=kept))
+    return Decision(shown, (ClientRotationCancelled(changed, cancelled.withdrawn, cancelled.restored),))
 
 
 def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[None]:
@@ -285,4 +301,5 @@ def _fields(facts: ClientFacts) -> dict[str, Any]:
         "id_token_signed_response_alg": client.id_token_signed_response_alg,
         "backchannel_logout_uri": client.backchannel_logout_uri,
         "backchannel_logout_session_required": client.backchannel_logout_session_required,
+        "secrets": [rotation.show(one, facts.by_secret.get(one.id, UNUSED)) for one in facts.secrets],
     }

@@ -10,16 +10,21 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from doorward.protocol import rotation
 from doorward.protocol.client import ClientFacts
+from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Client
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.form import Form, decode
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, Refusal
+from doorward.protocol.rotation_events import ClientOverlapBegun, VerifierOverlapBegun
 from doorward.protocol.secret import Secret
+from doorward.protocol.use import Used
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key
 
@@ -31,6 +36,7 @@ QUERY = "query"  # never a method: a secret in a URL is refused, and told so if 
 IN_QUERY = "a secret was sent in the url"
 NO_FORM = Form({})
 BASIC_CHALLENGE = (("authenticate", "Basic"),)  # RFC 6749 §5.2: who tried Basic is answered with it
+Reply = TypeVar("Reply")
 SECRET_PARAMETERS = ("client_secret", "client_assertion", "token", "token_sha256")
 
 
@@ -129,6 +135,47 @@ def _ended(credentials: ClientCredentials, facts: ClientFacts) -> str | None:
     if facts.client.token_endpoint_auth_method not in (None, credentials.method):
         return "client_unauthenticated"
     return None
+
+
+def noticed(
+    decision: Decision[Reply], credentials: ClientCredentials, facts: ClientFacts | VerifierFacts | None,
+    policy: Policy, moment: Moment,
+) -> Decision[Reply]:  # fmt: skip
+    """While two secrets live: which of them was used, and whether its first use begins the overlap of the other one.
+
+    Of whom was authenticated.
+    """
+    secret = _shown(credentials, () if facts is None else facts.secrets, policy, moment.now)
+    if facts is None or secret is None:
+        return decision
+    used = _used(facts, secret, moment.now)
+    return replace(decision, events=(*decision.events, *_begun(facts, secret, moment.now)), uses=(*decision.uses, used))
+
+
+def _shown(credentials: ClientCredentials, kept: tuple[Secret, ...], policy: Policy, now: int) -> Secret | None:
+    """Which of several it was; of one alone nobody asks."""
+    live = [secret for secret in kept if secret.is_live(now)]
+    if len(live) < 2:
+        return None
+    digest = api_key.digest(credentials.secret)
+    return next((secret for secret in live if policy.pepper.matches(digest, secret)), None)
+
+
+def _used(facts: ClientFacts | VerifierFacts, secret: Secret, now: int) -> Used:
+    kind, id_ = ("client", facts.client.id) if isinstance(facts, ClientFacts) else ("verifier", facts.verifier.id)
+    return Used(kind, id_, 1, now, secret_id=secret.id, is_old=secret.superseded_at is not None)
+
+
+def _begun(
+    facts: ClientFacts | VerifierFacts, used: Secret, now: int
+) -> tuple[ClientOverlapBegun | VerifierOverlapBegun, ...]:
+    waiting = next((one for one in facts.secrets if one.overlap is not None and one.is_live(now)), None)
+    if waiting is None or used.superseded_at is not None:
+        return ()
+    begun = rotation.begun(waiting, now)
+    if isinstance(facts, ClientFacts):
+        return (ClientOverlapBegun(facts.client, begun),)
+    return (VerifierOverlapBegun(facts.verifier, begun),)
 
 
 def authenticate_verifier(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from doorward.protocol import grant, limit, rotation
+from doorward.protocol import grant, limit, rotation, use
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.entities import JSON, Account, Api, ApiKey, Client, Grant, OpaqueToken, RefreshToken
 from doorward.protocol.grant import UserGrantFacts
@@ -16,6 +16,7 @@ from doorward.protocol.policy import Policy
 from doorward.protocol.rotation_events import ApiKeyOverlapBegun
 from doorward.protocol.secret import Secret
 from doorward.protocol.token import read
+from doorward.protocol.use import Used
 from doorward_verify import access_token, api_key, jwt
 from doorward_verify import scope as scopes
 from doorward_verify.errors import InvalidToken as BadToken
@@ -151,6 +152,20 @@ def first_use(facts: ApiKeyFacts, now: int) -> tuple[ApiKeyOverlapBegun, ...]:
     return (ApiKeyOverlapBegun(facts.api_key, rotation.begun(facts.waiting, now)),)
 
 
+def used(
+    facts: ApiKeyFacts | TokenFacts, reason: str | None, now: int, address: str | None = None, agent: str | None = None
+) -> Used:
+    """What is counted of a credential that exists and was shown; `reason` is why it was refused."""
+    told = (address or "")[: use.ADDRESS_LIMIT], (agent or "")[: use.USER_AGENT_LIMIT]
+    result = use.ACTIVE if reason is None else use.result(reason)
+    if isinstance(facts, TokenFacts):
+        account = facts.account if facts.acts_for is None else facts.acts_for
+        return Used("grant", facts.grant.id, 1, now, result, account.id, "", False, *told)
+    key, secret = facts.api_key, facts.secret
+    is_old = secret.superseded_at is not None
+    return Used("api_key", key.id, 1, now, result, key.account_id, secret.id, is_old, *told)
+
+
 def charges(facts: ApiKeyFacts, cost: int, now: int) -> tuple[Charge, ...]:
     """What a check of a good key costs of each limit that it has, its account has, and its api has."""
     key, account, api = facts.api_key, facts.account, facts.api
@@ -197,6 +212,7 @@ def api_key_claims(facts: ApiKeyFacts, policy: Policy) -> dict[str, JSON]:
         "iat": key.created_at,
         "account": key.account_id,
         "key_id": key.id,
+        "secret_id": facts.secret.id,
         "environment": key.environment,
     }
     expires_at = ends_at(facts)

@@ -36,6 +36,9 @@ class Api:
     self_service: Scope = frozenset()  # what users may give keys that they make themselves; nothing: they make none
     transports: tuple[str, ...] = USUAL
     browsers: str = "flag"
+    unused_key_lifetime: int | None = None
+    key_lifetime_limit: int | None = None
+    key_policy_at: int | None = None  # when one of these two was last changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +202,16 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How often an api key, or a token of a grant, was used, and when last, as far as verifiers told."""
+    """How often an api key, a secret of it, or a token of a grant was used, and when last, from where and by what.
+
+    `late_uses` are those of a secret since it was superseded.
+    """
 
     uses: int = 0
     last_used_at: int | None = None
+    address: str = ""
+    user_agent: str = ""
+    late_uses: int = 0
 
 
 UNUSED = Usage()

@@ -86,6 +86,15 @@ class ApiKeyRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiKeyExpired:
+    """It ended by the policy of its api: `reason` is "unused" or "too_old"."""
+
+    entity: ClassVar[str] = "api_key"
+    api_key: ApiKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientCreated:
     """A public client has no secret."""
 
@@ -208,7 +217,7 @@ class CredentialRefused:
 
 ApiEvent = ApiCreated | ApiUpdated | ApiDeleted
 AccountEvent = AccountCreated | AccountUpdated
-ApiKeyEvent = ApiKeyCreated | ApiKeyUpdated | ApiKeyRevoked
+ApiKeyEvent = ApiKeyCreated | ApiKeyUpdated | ApiKeyRevoked | ApiKeyExpired
 ClientEvent = ClientCreated | ClientUpdated | ClientDeleted
 GrantEvent = GrantCreated | GrantChanged | GrantRevoked | authorization.GrantTokensRevoked
 VerifierEvent = VerifierCreated | VerifierRevoked
@@ -264,7 +273,7 @@ def entity_id(event: Event) -> str:
             return event.api.id
         case AccountCreated() | AccountUpdated():
             return event.account.id
-        case ApiKeyCreated() | ApiKeyUpdated() | ApiKeyRevoked():
+        case ApiKeyCreated() | ApiKeyUpdated() | ApiKeyRevoked() | ApiKeyExpired():
             return event.api_key.id
         case ClientCreated() | ClientUpdated() | ClientDeleted():
             return event.client.id
@@ -301,6 +310,8 @@ def particulars(event: Event) -> Mapping[str, JSON]:
         case ApiKeyCreated() | ApiKeyUpdated() | ApiKeyRevoked():
             key = event.api_key
             return {"account": key.account_id, "api": key.api_id, "state": key.state}
+        case ApiKeyExpired():
+            return {"account": event.api_key.account_id, "api": event.api_key.api_id, "reason": event.reason}
         case ClientCreated() | ClientUpdated() | ClientDeleted():
             client = event.client
             return {"account": client.account_id, "name": client.name, "state": client.state}

@@ -73,7 +73,8 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     for one in request.seen:
         for event in flagged(facts.api_keys.get(one.id), (one.where,), min(one.seen_at, moment.now)):
             first.setdefault((one.id, one.where), event)
-    return Decision(None, tuple(first.values()))
+    noted: Decision[None] = Decision(None, tuple(first.values()))
+    return client_authentication.noticed(noted, request.credentials, facts.verifier, policy, moment)
 
 
 def flagged(key: ApiKey | None, where: Iterable[str], seen_at: int) -> tuple[ApiKeySeen, ...]:

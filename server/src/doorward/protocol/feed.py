@@ -65,7 +65,8 @@ def _seconds(text: str) -> int:
 
 
 def decide(request: Request, facts: VerifierFacts | None, policy: Policy, moment: Moment) -> Decision[VerifierFacts]:
-    return Decision(client_authentication.authenticate_verifier(request.credentials, facts, policy, moment))
+    hears = Decision(client_authentication.authenticate_verifier(request.credentials, facts, policy, moment))
+    return client_authentication.noticed(hears, request.credentials, facts, policy, moment)
 
 
 def follow(since: Position, head: Position, moved_on_at: int | None, now: int) -> None:

@@ -2,6 +2,8 @@
 
 POST /oauth/introspect
 token=...                       or, for verifiers: token_sha256=base64url(SHA-256(full text))
+address=192.0.2.7&user_agent=curl/8.5           from verifiers, and optional: where it was shown, and by what
+usage=reported                                  from a verifier that tells its uses to /usage: they count once
 
 Of a key that has limits a verifier takes one use with each question, or `cost` uses; with `spare` it asks for more, to
 give away itself. Who sends neither knows nothing of limits: for him a key that was used too often is inactive.
@@ -29,6 +31,7 @@ from doorward.protocol.limit import COST_LIMIT, Admission, Charge
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, InvalidToken
+from doorward.protocol.use import Used
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key, jwt
 
@@ -46,6 +49,9 @@ class Request:
     cost: int = 1
     spare: int = 0
     knows_limits: bool = False
+    shown_from: str = ""
+    user_agent: str = ""
+    is_reported: bool = False
 
     @property
     def actor(self) -> str:
@@ -75,8 +81,10 @@ def parse(authorization: Sequence[bytes], form: Form, query: Form, brand: str, a
     digest, token = form.get("token_sha256"), form.get("token")
     if (digest is None) == (token is None):
         raise InvalidRequest("exactly one of token and token_sha256 is needed")
+    shown = _shown(form)
     if token is not None:
-        return Request(caller, credential.presented(token, brand), address=address, **_limits(form))
+        about = credential.presented(token, brand)
+        return Request(caller, about, address=address, **shown, **_limits(form))
     try:
         raw = jwt.b64url_decode(digest or "")
     except ValueError:
@@ -84,7 +92,14 @@ def parse(authorization: Sequence[bytes], form: Form, query: Form, brand: str, a
     if len(raw) != 32:
         raise InvalidRequest("token_sha256 is not 43 characters of base64url")
     about = Presented("digest", digest=raw)
-    return Request(caller, about, by_digest=True, address=address, **_limits(form))
+    return Request(caller, about, by_digest=True, address=address, **shown, **_limits(form))
+
+
+def _shown(form: Form) -> dict[str, Any]:
+    """Where it was shown, and by what, as the verifier tells."""
+    is_reported = form.get("usage") == "reported"
+    told = {"shown_from": form.get("address") or "", "user_agent": form.get("user_agent") or ""}
+    return {**told, "is_reported": is_reported}
 
 
 def _limits(form: Form) -> dict[str, Any]:
@@ -124,21 +139,40 @@ def admin_caller(text: bytes, brand: str) -> Presented:
 
 def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Decision[Introspection]:
     sees = _authenticate(request, facts, policy, moment)
+    decision = _decided(request, facts, sees, policy, moment)
+    if isinstance(request.caller, Presented) or isinstance(facts.caller, AdminKeyFacts):
+        return decision
+    return client_authentication.noticed(decision, request.caller, facts.caller, policy, moment)
+
+
+def _decided(
+    request: Request, facts: Facts, sees: _Sight, policy: Policy, moment: Moment
+) -> Decision[Introspection]:  # fmt: skip
     verdict = _verdict(request, facts, policy, moment)
     if not verdict.exists or not sees(verdict):
         return Decision(Introspection(False, moment.position))
+    uses = _uses(request, facts, verdict, moment)
     if not verdict.active:
         record: Event = CredentialRefused(verdict.kind, verdict.id, verdict.reason or "")
         if verdict.reason == "decoy" and isinstance(facts.about, ApiKeyFacts):
             record = DecoyTried(facts.about.api_key)
-        return Decision(Introspection(False, moment.position), (record,))
+        return Decision(Introspection(False, moment.position), (record,), uses)
     if not isinstance(facts.about, ApiKeyFacts):
-        return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}))
+        return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}), (), uses)
     found = Introspection(True, moment.position, verdict.kind, credential.api_key_claims(facts.about, policy))
     begun = credential.first_use(facts.about, moment.now)
     if isinstance(facts.caller, VerifierFacts):
         found = replace(found, charges=credential.charges(facts.about, request.cost, moment.now))
-    return Decision(found, begun)
+    return Decision(found, begun, uses)
+
+
+def _uses(request: Request, facts: Facts, verdict: Verdict, moment: Moment) -> tuple[Used, ...]:
+    """A verifier asks because something was shown to it, others look. Of what is refused it can tell nothing itself."""
+    if not isinstance(facts.caller, VerifierFacts) or not isinstance(facts.about, ApiKeyFacts | TokenFacts):
+        return ()
+    if verdict.active and request.is_reported:
+        return ()
+    return (credential.used(facts.about, verdict.reason, moment.now, request.shown_from, request.user_agent),)
 
 
 def _verdict(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Verdict:

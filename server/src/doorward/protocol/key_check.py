@@ -6,10 +6,10 @@ POST /v1/keys/verify/batch     {"keys": [{"key": "dw_live_..."}, ...]}
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from doorward.protocol import credential, exposure
+from doorward.protocol import credential, exposure, use
 from doorward.protocol.admin import Asked, Strict, invalid
 from doorward.protocol.credential import ApiKeyFacts, Presented
 from doorward.protocol.decision import Decision
@@ -20,6 +20,7 @@ from doorward.protocol.leak_events import DecoyTried
 from doorward.protocol.limit import COST_LIMIT, Admission, Charge, LimitState
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
+from doorward.protocol.use import Used
 from doorward_verify import networks
 from doorward_verify.arrival import BROWSER, URL
 from doorward_verify.scope import MalformedScope, Scope, parse, text
@@ -34,6 +35,7 @@ class CheckKey(Strict):
     cost: int = 1  # how much of its limits the request takes; 0 only asks
     transport: Literal["bearer", "header", "basic", "query", "body"] | None = None  # how the key came, if it is known
     from_browser: bool = False  # with Origin or Sec-Fetch-*
+    user_agent: str | None = None  # what sent it, to be shown as what last used the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,11 @@ class KeyChecksObject:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An answer that its limits have yet to agree to: what it costs of them."""
+    """An answer that its limits have yet to agree to: what it costs of them, and what is counted once they did."""
 
     shown: KeyCheckObject
     charges: tuple[Charge, ...] = ()
+    used: Used | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,13 @@ def _named(event: Event) -> tuple[object, ...]:
     return type(event), entity_id(event), getattr(event, "where", "")
 
 
+def counted(checked: Checked, reason: str | None, now: int) -> tuple[Used, ...]:
+    """The use of a key that exists, as it ended; the answer may have been decided a while ago."""
+    if checked.used is None:
+        return ()
+    return (replace(checked.used, last_used_at=now, result=use.ACTIVE if reason is None else use.result(reason)),)
+
+
 def bounded(body: CheckKeys) -> None:
     if not 1 <= len(body.keys) <= BATCH_LIMIT:
         raise invalid("keys", f"must be 1 to {BATCH_LIMIT} keys")
@@ -144,12 +154,15 @@ def _checked(body: CheckKey, facts: Facts, policy: Policy, moment: Moment) -> De
         reason is None, reason, key.id, key.account_id, known.api.identifier, text(scope), key.environment,
         credential.ends_at(known), [] if reason is None else None,
     )  # fmt: skip
+    used = credential.used(known, reason, moment.now, body.address, body.user_agent)
     if reason == "decoy":
-        return Decision(Checked(shown), (DecoyTried(key),))
+        return Decision(Checked(shown, (), used), (DecoyTried(key),))
     if reason is not None:
-        return Decision(Checked(shown), (CredentialRefused("api_key", key.id, reason), *seen))
+        return Decision(Checked(shown, (), used), (CredentialRefused("api_key", key.id, reason), *seen))
     charges = credential.charges(known, body.cost, moment.now)
-    return Decision(Checked(shown, charges), (*credential.first_use(known, moment.now), *seen))
+    # Who only asks uses nothing.
+    checked = Checked(shown, charges, used if body.cost else None)
+    return Decision(checked, (*credential.first_use(known, moment.now), *seen))
 
 
 def _seen(known: ApiKeyFacts, body: CheckKey, moment: Moment) -> tuple[ApiKeySeen, ...]:

@@ -1,4 +1,4 @@
-"""What people are told of a leak, or of a decoy that was tried: never the secret, and whose words are whose."""
+"""What people are told of a leak, of a decoy that was tried, or of a key that ends soon: never the secret."""
 
 from __future__ import annotations
 
@@ -58,3 +58,25 @@ def of_decoy(key: ApiKey, tried_by: str, deployment: str, issuer: str) -> Letter
         "",
     ]
     return Letter(f"{deployment}: a decoy was tried", "\n".join(lines))
+
+
+def of_expiry(
+    key: ApiKey, owner: str, days: int, ends: str, used: str | None, deployment: str, issuer: str
+) -> Letter:  # fmt: skip
+    """Nothing prolongs a key: another one takes its place. `ends` and `used` are times as people write them."""
+    within = "a day" if days == 1 else f"{days} days"
+    lines = [
+        f"The api key {key.id} ({key.name}) of {owner} ends within {within}: at {ends}.",
+        "",
+        "Whatever uses it then is refused. Make another key, and put it in the place of this one."
+        if used
+        else "It has not been used yet, so that nobody may miss it.",
+        "",
+        f"  last used: {used or 'never'}",
+        f"  scope: {' '.join(sorted(key.scope))}",
+        "",
+        f"doorward keys show {key.id}",
+        issuer,
+        "",
+    ]
+    return Letter(f"{deployment}: an api key ends within {within}", "\n".join(lines))

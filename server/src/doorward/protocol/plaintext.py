@@ -100,7 +100,10 @@ def decide(request: Arrived, facts: ArrivedFacts, policy: Policy, moment: Moment
     decision = leak.decide(spared, batch, policy, moment)
     # An outcome that was spared for its number alone, where there was something to end.
     is_broken = any(one.known is not None and one.known.ends for one in decision.reply[left:])
-    return Decision(Burnt(decision.reply, is_broken), decision.events)
+    burnt = Decision(Burnt(decision.reply, is_broken), decision.events)
+    if request.credentials is None:
+        return burnt
+    return client_authentication.noticed(burnt, request.credentials, facts.verifier, policy, moment)
 
 
 def _spared(

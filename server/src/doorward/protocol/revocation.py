@@ -47,8 +47,9 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     verdict = check(request.about, facts.about, facts.keys, policy, moment)
     if not verdict.exists or verdict.client_id != client.id:
         # §2.2: an unknown token is not an error, and a foreign one is none of his business.
-        return Decision(None)
-    return Decision(None, ended(verdict, facts.about, moment))
+        return client_authentication.noticed(Decision(None), request.credentials, facts.client, policy, moment)
+    decision: Decision[None] = Decision(None, ended(verdict, facts.about, moment))
+    return client_authentication.noticed(decision, request.credentials, facts.client, policy, moment)
 
 
 def check(

@@ -67,10 +67,15 @@ def entry(event: e.Event, now: int) -> Entry | None:
             return _entry("client", event.client.id, False, now)
         case e.AccountUpdated():
             return _entry("account", event.account.id, event.account.state == "active", now)
-        case e.ApiKeyRevoked() | e.ApiKeyUpdated() | r.ApiKeyRotated() | r.ApiKeyOverlapBegun():
+        case (
+            e.ApiKeyRevoked() | e.ApiKeyUpdated()
+            | r.ApiKeyRotated() | r.ApiKeyOverlapBegun() | r.ApiKeyRotationCancelled()
+        ):  # fmt: skip
             # Of a secret that ends earlier than was said, its key is asked about again.
             key = event.api_key
             return _entry("api_key", key.id, key.state == "active", now, key.api_id)
+        case e.ApiKeyExpired():
+            return _entry("api_key", event.api_key.id, False, now, event.api_key.api_id)
         case e.ApiUpdated():
             return _entry("api", event.api.id, True, now, event.api.id)
         case p.UserUpdated():
@@ -95,7 +100,8 @@ Untold = (
     | e.AccessTokenIssued | a.AuthorizationRequested | a.AuthorizationDenied
     | a.CodeIssued | a.CodeRedeemed | a.RefreshTokenIssued | a.RefreshTokenRotated
     # A verifier's own end closes its streams; the rest is no credential that a verifier checks.
-    | r.ClientSecretRotated | r.VerifierSecretRotated
+    | r.ClientSecretRotated | r.ClientOverlapBegun | r.ClientRotationCancelled
+    | r.VerifierSecretRotated | r.VerifierOverlapBegun | r.VerifierRotationCancelled
     | e.VerifierCreated | e.VerifierRevoked | e.AdminKeyCreated | e.AdminKeyRevoked
     | e.SetupLinkCreated | e.SetupLinkUsed | e.CredentialRefused
     # What a leak ended has an event of its own.

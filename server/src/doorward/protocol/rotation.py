@@ -3,7 +3,8 @@
 {"starts": "first_use", "overlap": 86400, "deadline": 2592000}
 
 The overlap begins now, or when the new secret is first used, or at the deadline if it never is. A secret lives no
-longer than its owner, and no owner has more than two that live.
+longer than its owner, and no owner has more than two that live. Until the old one has ended, all of it can be
+cancelled.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Literal
 
 from doorward.protocol import secret as secrets
 from doorward.protocol.admin import Strict, invalid
+from doorward.protocol.entities import Usage
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import DAY, Policy
+from doorward.protocol.refusal import Conflict
 from doorward.protocol.secret import Secret
 
 OVERLAP = DAY
@@ -35,9 +38,22 @@ class RotateKey(Strict):
 
 @dataclass(frozen=True, slots=True)
 class RotateSecret(Strict):
-    """Of a client or verifier: its overlap begins now."""
+    """The same of the secret of a client or verifier, which is used whenever it authenticates."""
 
     overlap: int | None = None
+    starts: Literal["now", "first_use"] = "first_use"
+    deadline: int | None = None
+
+
+Overlap = RotateKey | RotateSecret
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The new secret, which ends, and the old one, which is the only one again."""
+
+    withdrawn: Secret
+    restored: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +74,18 @@ class SecretObject:
     created_at: int
     superseded_at: int | None
     expires_at: int | None
+    uses: int
+    uses_since_superseded: int
+    last_used_at: int | None
+    last_address: str | None
+    last_user_agent: str | None
 
 
-def show(secret: Secret) -> SecretObject:
-    return SecretObject(secret.id, _state(secret), secret.created_at, secret.superseded_at, secret.expires_at)
+def show(secret: Secret, usage: Usage) -> SecretObject:
+    return SecretObject(
+        secret.id, _state(secret), secret.created_at, secret.superseded_at, secret.expires_at, usage.uses,
+        usage.late_uses, usage.last_used_at, usage.address or None, usage.user_agent or None,
+    )  # fmt: skip
 
 
 def _state(secret: Secret) -> str:
@@ -82,7 +106,7 @@ def current(kept: Iterable[Secret]) -> Secret | None:
 
 
 def rotate(
-    last: Secret, kept: Iterable[Secret], body: RotateKey, ends_at: int | None, policy: Policy, moment: Moment
+    last: Secret, kept: Iterable[Secret], body: Overlap, ends_at: int | None, policy: Policy, moment: Moment
 ) -> Rotated:
     """`last` tells the kind and the owner; `ends_at` is when the owner ends, whatever its secrets do."""
     checked = _checked(body, ends_at, moment.now)
@@ -93,7 +117,7 @@ def rotate(
     return Rotated(text, secret, tuple(_retired(one, stays, checked, moment.now) for one, stays in _turns(live)))
 
 
-def _checked(body: RotateKey, ends_at: int | None, now: int) -> RotateKey:
+def _checked(body: Overlap, ends_at: int | None, now: int) -> Overlap:
     if body.overlap is not None and not 0 <= body.overlap <= OVERLAP_LIMIT:
         raise invalid("overlap", f"must be 0 to {OVERLAP_LIMIT} seconds")
     if body.overlap is not None and ends_at is not None and now + body.overlap > ends_at:
@@ -115,7 +139,7 @@ def _turns(live: list[Secret]) -> list[tuple[Secret, bool]]:
     return [(one, (one.overlap is not None) if waiting else one.superseded_at is None) for one in live]
 
 
-def _retired(secret: Secret, stays: bool, body: RotateKey, now: int) -> Secret:
+def _retired(secret: Secret, stays: bool, body: Overlap, now: int) -> Secret:
     if not stays:
         return replace(secret, superseded_at=secret.superseded_at or now, overlap=None, revoked_at=now)
     overlap, deadline = body.overlap or 0, body.deadline or 0
@@ -126,6 +150,23 @@ def _retired(secret: Secret, stays: bool, body: RotateKey, now: int) -> Secret:
         overlap=overlap if body.starts == "first_use" else None,
         expires_at=_sooner(ends_at, secret.expires_at),
     )
+
+
+def cancel(kept: Iterable[Secret], moment: Moment) -> Cancelled:
+    """As if it had not been rotated, while the old secret still lives: what has ended never works again."""
+    every = tuple(kept)
+    old = [one for one in every if one.superseded_at is not None and one.is_live(moment.now)]
+    new = current(every)
+    if new is None or not old:
+        raise Conflict("there is no older secret that is still good")
+    restored = replace(old[-1], superseded_at=None, overlap=None, expires_at=None)
+    return Cancelled(replace(new, superseded_at=moment.now, revoked_at=moment.now), restored)
+
+
+def replaced(kept: Iterable[Secret], *changed: Secret) -> tuple[Secret, ...]:
+    """The secrets with those that were changed in their places."""
+    by_id = {one.id: one for one in changed}
+    return tuple(by_id.get(one.id, one) for one in kept)
 
 
 def begun(waiting: Secret, now: int) -> Secret:

@@ -30,11 +30,36 @@ class ApiKeyOverlapBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiKeyRotationCancelled:
+    """The new secret ended, and the old one is `restored`."""
+
+    entity: ClassVar[str] = "api_key"
+    api_key: ApiKey
+    withdrawn: Secret
+    restored: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSecretRotated:
     entity: ClassVar[str] = "client"
     client: Client
     secret: Secret
     retired: tuple[Secret, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOverlapBegun:
+    entity: ClassVar[str] = "client"
+    client: Client
+    waiting: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRotationCancelled:
+    entity: ClassVar[str] = "client"
+    client: Client
+    withdrawn: Secret
+    restored: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +70,45 @@ class VerifierSecretRotated:
     retired: tuple[Secret, ...]
 
 
-OfSecrets = ApiKeyRotated | ApiKeyOverlapBegun | ClientSecretRotated | VerifierSecretRotated
+@dataclass(frozen=True, slots=True)
+class VerifierOverlapBegun:
+    entity: ClassVar[str] = "verifier"
+    verifier: Verifier
+    waiting: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierRotationCancelled:
+    entity: ClassVar[str] = "verifier"
+    verifier: Verifier
+    withdrawn: Secret
+    restored: Secret
+
+
+Rotation = ApiKeyRotated | ClientSecretRotated | VerifierSecretRotated
+OverlapBegun = ApiKeyOverlapBegun | ClientOverlapBegun | VerifierOverlapBegun
+RotationCancelled = ApiKeyRotationCancelled | ClientRotationCancelled | VerifierRotationCancelled
+OfSecrets = Rotation | OverlapBegun | RotationCancelled
+
+
+def owner(event: OfSecrets) -> ApiKey | Client | Verifier:
+    match event:
+        case ApiKeyRotated() | ApiKeyOverlapBegun() | ApiKeyRotationCancelled():
+            return event.api_key
+        case ClientSecretRotated() | ClientOverlapBegun() | ClientRotationCancelled():
+            return event.client
+        case VerifierSecretRotated() | VerifierOverlapBegun() | VerifierRotationCancelled():
+            return event.verifier
 
 
 def touched(event: OfSecrets) -> str:
-    match event:
-        case ApiKeyRotated() | ApiKeyOverlapBegun():
-            return event.api_key.id
-        case ClientSecretRotated():
-            return event.client.id
-        case VerifierSecretRotated():
-            return event.verifier.id
+    return owner(event).id
 
 
 def told(event: OfSecrets) -> Mapping[str, JSON]:
     """The public ids alone: a secret's MAC is made of the secret (law 5)."""
-    if isinstance(event, ApiKeyOverlapBegun):
+    if isinstance(event, OverlapBegun):
         return {"waiting": event.waiting.id, "ends_at": event.waiting.expires_at}
+    if isinstance(event, RotationCancelled):
+        return {"withdrawn": event.withdrawn.id, "restored": event.restored.id}
     return {"secret": event.secret.id, "retired": [one.id for one in event.retired]}

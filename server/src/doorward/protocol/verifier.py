@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,13 +10,13 @@ from doorward.protocol import rotation
 from doorward.protocol import secret as secrets
 from doorward.protocol.admin import Asked, Nothing, Strict, current, found, named
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, Verifier
+from doorward.protocol.entities import UNUSED, Api, Usage, Verifier
 from doorward.protocol.events import VerifierCreated, VerifierRevoked
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import Conflict
-from doorward.protocol.rotation import RotateKey, RotateSecret
-from doorward.protocol.rotation_events import VerifierSecretRotated
+from doorward.protocol.rotation import RotateSecret, SecretObject
+from doorward.protocol.rotation_events import VerifierRotationCancelled, VerifierSecretRotated
 from doorward.protocol.secret import Secret
 
 
@@ -36,6 +37,7 @@ class VerifierObject:
     revoked_at: int | None
     version: int
     legacy_keys: bool
+    secrets: list[SecretObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class VerifierFacts:
     verifier: Verifier
     api: Api
     secrets: tuple[Secret, ...]
+    by_secret: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def refs(self) -> tuple[str, ...]:
@@ -82,11 +85,25 @@ def rotate(asked: Asked[RotateSecret], facts: Facts, policy: Policy, moment: Mom
     assert facts.verifier is not None
     if verifier.state == "revoked":
         raise Conflict("the verifier was revoked")
-    body = RotateKey(asked.body.overlap, "now")
-    rotated = rotation.rotate(facts.verifier.secrets[-1], facts.verifier.secrets, body, None, policy, moment)
+    rotated = rotation.rotate(facts.verifier.secrets[-1], facts.verifier.secrets, asked.body, None, policy, moment)
     changed = replace(verifier, version=verifier.version + 1)
-    shown = NewVerifierObject(**_fields(replace(facts.verifier, verifier=changed), policy), client_secret=rotated.text)
+    kept = (*rotation.replaced(facts.verifier.secrets, *rotated.retired), rotated.secret)
+    fields = _fields(replace(facts.verifier, verifier=changed, secrets=kept), policy)
+    shown = NewVerifierObject(**fields, client_secret=rotated.text)
     return Decision(shown, (VerifierSecretRotated(changed, rotated.secret, rotated.retired),))
+
+
+def cancel_rotation(
+    asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment
+) -> Decision[VerifierObject]:  # fmt: skip
+    """The new secret ends at once, and the old one goes on as before."""
+    verifier = current(facts.verifier.verifier if facts.verifier else None, asked, "verifier")
+    assert facts.verifier is not None
+    cancelled = rotation.cancel(facts.verifier.secrets, moment)
+    changed = replace(verifier, version=verifier.version + 1)
+    kept = rotation.replaced(facts.verifier.secrets, cancelled.withdrawn, cancelled.restored)
+    shown = show(replace(facts.verifier, verifier=changed, secrets=kept), policy)
+    return Decision(shown, (VerifierRotationCancelled(changed, cancelled.withdrawn, cancelled.restored),))
 
 
 def revoke(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[VerifierObject]:
@@ -114,4 +131,5 @@ def _fields(facts: VerifierFacts, policy: Policy) -> dict[str, Any]:
         "revoked_at": verifier.revoked_at,
         "version": verifier.version,
         "legacy_keys": facts.api.legacy,
+        "secrets": [rotation.show(one, facts.by_secret.get(one.id, UNUSED)) for one in facts.secrets],
     }

@@ -12,7 +12,7 @@ from doorward.protocol import credential, exposure, key_check, own_key
 from doorward.protocol.admin import Asked
 from doorward.protocol.credential import ApiKeyFacts, Presented
 from doorward.protocol.entities import Account, Api, ApiKey
-from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyUpdated
+from doorward.protocol.events import ApiKeyCreated, ApiKeyEvent, ApiKeyExpired, ApiKeyRevoked, ApiKeyUpdated
 from doorward.protocol.exposure_events import ApiKeySeen
 from doorward.protocol.key_events import ApiKeyRehashed, ApiKeySelfMade
 from doorward.protocol.secret import Secret
@@ -72,7 +72,7 @@ def by_id(connection: Connection, id_: str) -> protocol.Facts:
     account = rows.find(connection, accounts, Account, key.account_id)
     api = rows.find(connection, apis, Api, key.api_id)
     kept, used = secret_rows.of(connection, key.id), usage.of(connection, "api_key", key.id)
-    return protocol.Facts(key, kept, account, api, used)
+    return protocol.Facts(key, kept, account, api, used, usage.of_kept(connection, kept))
 
 
 def create_facts(read: Reader, asked: Asked[protocol.CreateKey]) -> protocol.CreateFacts:
@@ -145,7 +145,7 @@ def apply(connection: Connection, event: ApiKeyEvent | ApiKeyRehashed | ApiKeySe
         case ApiKeyCreated() | ApiKeySelfMade():
             rows.add(connection, api_keys, event.api_key)
             rows.add(connection, secrets, event.secret)
-        case ApiKeyUpdated() | ApiKeyRevoked():
+        case ApiKeyUpdated() | ApiKeyRevoked() | ApiKeyExpired():
             rows.replace(connection, api_keys, event.api_key)
         case ApiKeyRehashed():
             secret_rows.rehash(connection, event.secret)

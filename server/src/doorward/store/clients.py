@@ -31,7 +31,8 @@ def by_id(connection: Connection, client_id: str) -> ClientFacts | None:
         return None
     account = rows.find(connection, accounts, Account, client.account_id)
     assert account is not None, "accounts are never deleted"
-    return ClientFacts(client, account, secret_rows.of(connection, client_id), _grants(connection, client_id))
+    kept = secret_rows.of(connection, client_id)
+    return ClientFacts(client, account, kept, _grants(connection, client_id), usage.of_kept(connection, kept))
 
 
 def shown(connection: Connection, id_: str) -> Client | None:

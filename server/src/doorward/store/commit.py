@@ -54,8 +54,8 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
         case e.AccountCreated() | e.AccountUpdated():
             accounts.apply(connection, event)
         case (
-            e.ApiKeyCreated() | e.ApiKeyUpdated() | e.ApiKeyRevoked() | y.ApiKeyRehashed() | y.ApiKeySelfMade()
-            | x.ApiKeySeen()
+            e.ApiKeyCreated() | e.ApiKeyUpdated() | e.ApiKeyRevoked() | e.ApiKeyExpired() | y.ApiKeyRehashed()
+            | y.ApiKeySelfMade() | x.ApiKeySeen()
         ):  # fmt: skip
             api_keys.apply(connection, event)
         case e.ClientCreated() | e.ClientUpdated() | e.ClientDeleted():
@@ -73,18 +73,24 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             | s.SigningKeyResealed()
         ):  # fmt: skip
             signing_keys.apply(connection, event)
-        case r.ApiKeyRotated() | r.ApiKeyOverlapBegun() | r.ClientSecretRotated() | r.VerifierSecretRotated():
-            secrets.apply(connection, event)
         case e.SetupLinkCreated() | e.SetupLinkUsed():
             setup_links.apply(connection, event)
         case k.LeakReported() | k.LeakUpdated() | k.ClientSecretRevoked() | k.DecoyTried():
             leaks.apply(connection, event, now)
         case _:
-            _apply_of_people(connection, event, now)
+            _apply_further(connection, event, now)
 
 
-def _apply_of_people(connection: Connection, event: a.Authorizing | p.OfPeople | u.OfUpstreams, now: int) -> None:
+def _apply_further(
+    connection: Connection, event: a.Authorizing | p.OfPeople | u.OfUpstreams | r.OfSecrets, now: int
+) -> None:
     match event:
+        case (
+            r.ApiKeyRotated() | r.ClientSecretRotated() | r.VerifierSecretRotated()
+            | r.ApiKeyOverlapBegun() | r.ClientOverlapBegun() | r.VerifierOverlapBegun()
+            | r.ApiKeyRotationCancelled() | r.ClientRotationCancelled() | r.VerifierRotationCancelled()
+        ):  # fmt: skip
+            secrets.apply(connection, event)
         case a.GrantTokensRevoked():
             grants.apply(connection, event)
         case a.AuthorizationRequested() | a.AuthorizationDenied():

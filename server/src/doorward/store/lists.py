@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Table, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, select, tuple_
 
 After = tuple[int, str]
 
 
 def page(
-    connection: Connection, table: Table, where: Mapping[str, str], after: After | None, limit: int
+    connection: Connection,
+    table: Table,
+    where: Mapping[str, str],
+    after: After | None,
+    limit: int,
+    conditions: Sequence[ColumnElement[bool]] = (),
 ) -> list[After]:
     """At most `limit` pairs of (created_at, id) behind `after`."""
     place = (table.c.created_at, table.c.id)
-    query = select(*place).order_by(*place).limit(limit)
+    query = select(*place).where(*conditions).order_by(*place).limit(limit)
     for column, value in where.items():
         query = query.where(table.c[column] == value)
     if "state" in table.c:

@@ -13,10 +13,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.protocol.entities import Account, ApiKey, Leak
 from doorward.protocol.leak_events import DecoyTried
-from doorward.store import rows
+from doorward.store import rows, usage
 from doorward.store.tables import accounts, api_keys, journal, leaks, memberships, notices, users
 
-LEAK, DECOY = "leak", "decoy"
+LEAK, DECOY, EXPIRY = "leak", "decoy", "expiry"
 # A try that hangs is repeated by another worker; the waits grow from a minute to hours, for about three days.
 FIRST_WAIT, LONGEST_WAIT, TRIES = 60, 6 * 3600, 20
 # The same is not told again for so long: whoever tries a decoy in a loop sends one letter an hour.
@@ -68,13 +68,19 @@ def told(connection: Connection, notice: Notice, now: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a notice is about, and who is to be told: `owner` is the account's name, `tried_by` who showed a decoy."""
+    """What a notice is about, and who is to be told: `owner` is the account's name, `tried_by` who showed a decoy.
+
+    `expiring` is a key that ends in so many `days`, and `last_used_at` tells whether that matters.
+    """
 
     to: tuple[str, ...]
     owner: str
     leak: Leak | None = None
     decoy: ApiKey | None = None
     tried_by: str = ""
+    expiring: ApiKey | None = None
+    days: int = 0
+    last_used_at: int | None = None
 
 
 def about(connection: Connection, notice: Notice) -> About | None:
@@ -84,11 +90,24 @@ def about(connection: Connection, notice: Notice) -> About | None:
             return None
         to, owner = _recipients(connection, key.account_id)
         return About(to, owner, decoy=key, tried_by=_tried_by(connection, key.id))
+    if notice.kind == EXPIRY:
+        return _about_expiry(connection, notice)
     leak = rows.find(connection, leaks, Leak, notice.id)
     if leak is None:
         return None
     to, owner = _recipients(connection, leak.account_id)
     return About(to, owner, leak=leak)
+
+
+def _about_expiry(connection: Connection, notice: Notice) -> About | None:
+    """`key_8sK2.../7`: nothing, where the key has ended otherwise meanwhile."""
+    id_, _, days = notice.id.rpartition("/")
+    key = rows.find(connection, api_keys, ApiKey, id_)
+    if key is None or key.state not in ("active", "inactive") or key.expires_at is None:
+        return None
+    to, owner = _recipients(connection, key.account_id)
+    last_used_at = usage.of(connection, usage.API_KEY, key.id).last_used_at
+    return About(to, owner, expiring=key, days=int(days), last_used_at=last_used_at)
 
 
 def _recipients(connection: Connection, account_id: str | None) -> tuple[tuple[str, ...], str]:

@@ -6,14 +6,21 @@ from typing import Any, assert_never
 
 from sqlalchemy import Connection, select, update
 
+from doorward.protocol.entities import ApiKey, Client, Verifier
 from doorward.protocol.key_events import ANY
 from doorward.protocol.legacy import Known
 from doorward.protocol.rotation_events import (
     ApiKeyOverlapBegun,
     ApiKeyRotated,
+    ApiKeyRotationCancelled,
+    ClientOverlapBegun,
+    ClientRotationCancelled,
     ClientSecretRotated,
     OfSecrets,
+    VerifierOverlapBegun,
+    VerifierRotationCancelled,
     VerifierSecretRotated,
+    owner,
 )
 from doorward.protocol.secret import Secret
 from doorward.store import rows
@@ -46,22 +53,29 @@ def are_imported(read: Reader) -> bool:
     return found is not None and found.are_there
 
 
+OWNERS = {ApiKey: api_keys, Client: clients, Verifier: verifiers}
+
+
 def apply(connection: Connection, event: OfSecrets) -> None:
     match event:
-        case ApiKeyRotated():
-            rows.replace(connection, api_keys, event.api_key)
+        case ApiKeyRotated() | ClientSecretRotated() | VerifierSecretRotated():
+            _replace_owner(connection, event)
             _exchange(connection, event.secret, event.retired)
-        case ClientSecretRotated():
-            rows.replace(connection, clients, event.client)
-            _exchange(connection, event.secret, event.retired)
-        case VerifierSecretRotated():
-            rows.replace(connection, verifiers, event.verifier)
-            _exchange(connection, event.secret, event.retired)
-        case ApiKeyOverlapBegun():
+        case ApiKeyOverlapBegun() | ClientOverlapBegun() | VerifierOverlapBegun():
             # Of many who use the new one at once, one begins the overlap.
             _write(connection, event.waiting, secrets.c.overlap.is_not(None))
+        case ApiKeyRotationCancelled() | ClientRotationCancelled() | VerifierRotationCancelled():
+            _replace_owner(connection, event)
+            for one in (event.withdrawn, event.restored):
+                _write(connection, one, secrets.c.revoked_at.is_(None))
         case _:
             assert_never(event)
+
+
+def _replace_owner(connection: Connection, event: OfSecrets) -> None:
+    """Its version guards the secrets, too."""
+    owning = owner(event)
+    rows.replace(connection, OWNERS[type(owning)], owning)
 
 
 def _exchange(connection: Connection, secret: Secret, retired: tuple[Secret, ...]) -> None:

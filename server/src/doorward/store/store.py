@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
 from doorward.protocol.policy import Policy
+from doorward.protocol.use import Used
 from doorward.store import journal
 from doorward.store.clock import Clock
 from doorward.store.engine import POOL_SIZE, snapshots
@@ -166,6 +167,10 @@ class Store:
             # By what another worker did, perhaps: whoever decides again must know of it, or would decide the same.
             await self.hear_now()
             raise
+
+    def count(self, uses: Iterable[Used]) -> None:
+        """Without waiting: it is written a little later, with all the others (laws, 3b)."""
+        self.tallies.usage.count(uses)
 
     async def consume(self, step: Callable[[Connection], Answer]) -> Answer:
         """Counts something without an event (decision 27), exactly: its result is a fact once this returns."""

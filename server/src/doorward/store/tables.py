@@ -65,6 +65,8 @@ apis = Table(
     Column("self_service", ScopeText, nullable=False, server_default=""),
     Column("transports", Words, nullable=False, server_default="bearer header"),
     Column("browsers", Text, nullable=False, server_default="flag"),
+    _at("unused_key_lifetime", nullable=True), _at("key_lifetime_limit", nullable=True),
+    _at("key_policy_at", nullable=True),
 )  # fmt: skip
 
 # Apis are named in any case.
@@ -78,7 +80,7 @@ accounts = Table(
 api_keys = Table(
     "api_keys", metadata, _id(), _text("account_id", ForeignKey("accounts.id"), index=True),
     _text("api_id", ForeignKey("apis.id"), index=True), _text("name"), _text("environment"),
-    Column("scope", ScopeText, nullable=False), _text("state"), _at("expires_at", nullable=True),
+    Column("scope", ScopeText, nullable=False), _text("state"), _at("expires_at", nullable=True, index=True),
     _json("metadata"), _at("created_at"), _at("updated_at"), _at("revoked_at", nullable=True), _version(),
     Column("networks", Words, nullable=False, server_default=""),
     Column("limits", Limits, nullable=False, server_default="[]"), _text("user_id", nullable=True, index=True),
@@ -293,6 +295,11 @@ notices = Table(
     Column("tries", Integer, nullable=False), _at("expires_at", index=True),
 )  # fmt: skip
 
+# How far work that follows the time has come, whoever does it: what lies behind `reached` is done.
+schedules = Table(
+    "schedules", metadata, Column("name", String(64), primary_key=True), _at("reached"),
+)  # fmt: skip
+
 idempotency = Table(
     "idempotency", metadata, Column("key", String(64), primary_key=True), _text("request"),
     Column("reply", LargeBinary, nullable=False), _at("expires_at", index=True),
@@ -304,10 +311,18 @@ deployment = Table(
     _at("created_at"),
 )  # fmt: skip
 
-# How often an api key, or the tokens of a grant, were used, as far as verifiers told.
+# How often an api key, a secret of it, an account, or the tokens of a grant, were used.
 usage = Table(
     "usage", metadata, Column("kind", String(32), primary_key=True), Column("id", String(200), primary_key=True),
-    Column("uses", BigInteger, nullable=False), _at("last_used_at"),
+    Column("uses", BigInteger, nullable=False), _at("last_used_at"), _text("address", server_default=""),
+    _text("user_agent", server_default=""), Column("late_uses", BigInteger, nullable=False, server_default="0"),
+)  # fmt: skip
+
+# The same of api keys and accounts by hour (`at` is its beginning) and result, for as long as anybody looks at it.
+usage_hours = Table(
+    "usage_hours", metadata, Column("kind", String(32), primary_key=True), Column("id", String(200), primary_key=True),
+    Column("at", BigInteger, primary_key=True, index=True), Column("result", String(64), primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )  # fmt: skip
 
 # A bounded ring: what the public text of a refusal leaves out, by request id (decision 23).

@@ -1,6 +1,6 @@
-"""What is written without an event (laws, 3b): the details of refusals in a bounded ring, and housekeeping.
+"""What is written without an event (laws, 3b): details of refusals in a bounded ring, usage, and housekeeping.
 
-Both go through the worker's one writer; neither ever decides whether something is valid.
+All of it goes through the worker's one writer, and never decides whether something is valid.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.protocol.events import AccessTokenIssued
+from doorward.protocol.use import Used
+from doorward.store import usage
 from doorward.store.revocation_log import RETENTION
 from doorward.store.rows import Stale
 from doorward.store.tables import (
@@ -42,6 +44,7 @@ from doorward.store.tables import (
 from doorward.store.writer import Unavailable
 
 FLUSH_INTERVAL = 1.0
+USAGE_INTERVAL = 10.0
 SWEEP_INTERVAL = 60.0
 WAITING_LIMIT = 1_000
 RING = 100_000
@@ -73,13 +76,14 @@ class RefusalDetail:
 
 
 class Tallies:
-    """Takes notes from any thread; a thread of its own writes them down every second and sweeps every minute.
+    """Takes notes from any thread; a thread of its own writes them down, every second or every ten, and sweeps.
 
     `write` runs a step in the writer's next transaction and returns its result when that is durable.
     """
 
     def __init__(self, write: Callable[[Step], int]) -> None:
         self.dropped = 0
+        self.usage = usage.Counting()
         self._write = write
         self._waiting: list[RefusalDetail] = []
         self._swept_to = 0
@@ -103,15 +107,19 @@ class Tallies:
                 self.dropped += 1
 
     def _run(self) -> None:
-        sweep_at = time.monotonic()
+        sweep_at = usage_at = time.monotonic()
         while not self._stopping.wait(FLUSH_INTERVAL):
             self.flush()
+            if time.monotonic() >= usage_at:
+                self.flush_usage()
+                usage_at = time.monotonic() + USAGE_INTERVAL
             if time.monotonic() >= sweep_at:
                 # What could not be swept now is swept a minute later.
                 with contextlib.suppress(Unavailable, Stale):
                     self.sweep(int(time.time()))
                 sweep_at = time.monotonic() + SWEEP_INTERVAL
         self.flush()
+        self.flush_usage()
 
     def flush(self) -> None:
         with self._lock:
@@ -124,10 +132,21 @@ class Tallies:
             with self._lock:
                 self.dropped += len(details)
 
+    def flush_usage(self) -> None:
+        """What cannot be written now is counted again, and written with what comes next."""
+        used = self.usage.take()
+        if not used:
+            return
+        try:
+            self._write(partial(_add_usage, used))
+        except (Unavailable, Stale):
+            self.usage.count(used)
+
     def sweep(self, now: int) -> None:
         """Step by step: each is a transaction's worth."""
         for table, leeway in ENDED:
             self._repeat(partial(delete_ended, table, now - leeway))
+        self._repeat(partial(usage.forget_hours, now - usage.RETENTION, STEP))
         self._repeat(trim_ring)
         self._sweep_issued(now - ISSUED_LIFETIME)
 
@@ -184,6 +203,10 @@ def delete_issued(connection: Connection, *, after: int, before: int) -> int:
     issued = journal.c.seq.between(old[0], reached) & (journal.c.type == AccessTokenIssued.__name__)
     connection.execute(delete(journal).where(issued))
     return reached
+
+
+def _add_usage(used: Sequence[Used], connection: Connection) -> int:
+    return usage.add(connection, used)
 
 
 def keep(details: Sequence[RefusalDetail], connection: Connection) -> int:

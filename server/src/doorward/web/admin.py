@@ -31,9 +31,10 @@ from doorward.protocol.admin import Asked, Caller, Nothing
 from doorward.protocol.administration import Answered, Presented
 from doorward.protocol.explanation import ExplanationObject
 from doorward.protocol.refusal import InvalidRequest, MethodNotAllowed, NotFound, Refusal
+from doorward.protocol.usage_report import UsageObject
 from doorward.sign import seal, unseal_with
 from doorward.store import idempotency
-from doorward.web import audit, explanations, key_checks, key_limits, lists, slow_keys
+from doorward.web import audit, explanations, key_checks, key_limits, lists, slow_keys, usage_reports
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.openapi import ERRORS, describe
@@ -57,6 +58,8 @@ def application(runtime: Runtime, local: Caller | None = None) -> FastAPI:
         _add(api, "GET", resource.path, lists.page(resource), resource.scope, lists.page_model(resource))
         _add(api, "GET", resource.path + "/{id}", lists.one(resource), resource.scope, resource.reply)
     _add(api, "GET", key_limits.PATH, key_limits.show, "keys:read", key_limits.KeyLimitsObject)
+    for path, look in usage_reports.LOOKS.items():
+        _add(api, "GET", path, look.endpoint, look.scope, UsageObject)
     _add(api, "GET", "/audit", audit.page, "audit:read", audit.AuditPage)
     _add(api, "GET", "/requests/{id}", explanations.show, "requests:read", ExplanationObject)
     describe(api)

@@ -62,6 +62,7 @@ from doorward.web import (
 )  # fmt: skip
 from doorward.web.back_channel import BackChannel
 from doorward.web.incoming import Incoming
+from doorward.web.key_upkeep import KeyUpkeep
 from doorward.web.metrics import Metrics
 from doorward.web.notices import Notices
 from doorward.web.opening import UNREACHABLE, open_store
@@ -124,6 +125,7 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
     if node:
         made.passwords.measure(store.read_now(sessions.any_password))
         regularly.append(Upkeep(store, made.signer).look_regularly())
+        regularly.append(KeyUpkeep(store).look_regularly())
         regularly.append(BackChannel(store, made.signer, made.fetch).look_regularly())
         regularly.append(Notices(made).send_regularly())
     beside = [asyncio.create_task(work) for work in regularly]

@@ -122,6 +122,7 @@ async def _settled(runtime: Runtime, checked: Checked) -> KeyCheckObject:
     """A good key takes of its limits, once it is known to be good: what is refused costs nothing."""
     shown = key_check.settled(checked, await runtime.limiter.admit(checked.charges))
     runtime.metrics.checked("api_key", shown.reason or "active")
+    runtime.store.count(key_check.counted(checked, shown.reason, runtime.store.now()))
     return shown
 
 

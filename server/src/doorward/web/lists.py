@@ -43,8 +43,9 @@ def page(resource: Resource) -> Endpoint:
         runtime = request.incoming.runtime
         bound_to = repr((resource.path, sorted(given.items())))
         after = await _after(runtime, bound_to, cursor)
+        conditions = _conditions(resource, given, runtime.store.now())
         shown, last = await runtime.store.read(
-            lambda connection: _page(connection, resource, given, after, limit, runtime.policy)
+            lambda connection: _page(connection, resource, given, conditions, after, limit, runtime.policy)
         )
         next_cursor = _next(runtime.keyring.key(CURSORS), bound_to, last)
         return answer(request, compact({"items": shown, "next_cursor": next_cursor}))
@@ -55,15 +56,20 @@ def page(resource: Resource) -> Endpoint:
 
 
 def _signature(resource: Resource) -> inspect.Signature:
-    kind = inspect.Parameter.KEYWORD_ONLY
+    kind, names = inspect.Parameter.KEYWORD_ONLY, (*resource.filters, *resource.conditions)
     return inspect.Signature(
         [
             inspect.Parameter("request", kind, annotation=Request),
             inspect.Parameter("limit", kind, default=50, annotation=Limit),
             inspect.Parameter("cursor", kind, default=None, annotation=Cursor),
-            *(inspect.Parameter(name, kind, default=None, annotation=Filter) for name in resource.filters),
+            *(inspect.Parameter(name, kind, default=None, annotation=Filter) for name in names),
         ]
     )
+
+
+def _conditions(resource: Resource, given: dict[str, str], now: int) -> list[Any]:
+    """Raises Unprocessable for what is no span."""
+    return [made(now, given[name]) for name, made in resource.conditions.items() if name in given]
 
 
 async def _after(runtime: Runtime, bound_to: str, given: str | None) -> lists.After | None:
@@ -81,6 +87,7 @@ def _page(
     connection: Connection,
     resource: Resource,
     given: dict[str, str],
+    conditions: list[Any],
     after: lists.After | None,
     limit: int,
     policy: Policy,
@@ -91,7 +98,7 @@ def _page(
         for name, (column, meaning) in resource.filters.items()
         if name in given
     }
-    places = lists.page(connection, resource.table, where, after, limit + 1)
+    places = lists.page(connection, resource.table, where, after, limit + 1, conditions)
     entities = (resource.find(connection, id_) for _, id_ in places[:limit])
     shown = [asdict(resource.show(entity, policy)) for entity in entities if entity is not None]
     return shown, places[limit - 1] if len(places) > limit else None

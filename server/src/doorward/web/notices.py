@@ -1,4 +1,4 @@
-"""Letters about leaks, once these were ended: each worker looks for what is due, and one claims it.
+"""Letters about leaks, once these were ended, and about keys that end soon: each worker looks, and one claims.
 
 What was not taken is tried again. A failure here takes nothing back.
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import smtplib
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -20,7 +20,7 @@ from doorward.protocol.events import Event
 from doorward.protocol.leak_events import DecoyTried, LeakReported
 from doorward.protocol.notice import Letter
 from doorward.store import notices
-from doorward.store.notices import Notice
+from doorward.store.notices import About, Notice
 from doorward.store.writer import Unavailable
 from doorward.web.runtime import Runtime
 
@@ -36,12 +36,6 @@ def alarm(events: Iterable[Event]) -> None:
             log.warning("%s %s of %s leaked: %s", leak.credential, leak.credential_id, leak.owner_id, leak.outcome)
         elif isinstance(event, DecoyTried):
             log.warning("the decoy %s was tried", event.api_key.id)
-
-
-@dataclass(frozen=True, slots=True)
-class Addressed:
-    letter: Letter
-    to: tuple[str, ...]
 
 
 class Notices:
@@ -66,27 +60,42 @@ class Notices:
         return notices.due(connection, self._runtime.store.now())
 
     async def _send(self, notice: Notice) -> None:
-        store, mail = self._runtime.store, self._runtime.mail
+        store = self._runtime.store
         if not await store.consume(lambda connection: notices.claim(connection, notice, store.now())):
             return
-        addressed = await store.read(lambda connection: self._addressed(connection, notice))
-        if mail is not None and addressed is not None:
-            if not addressed.to:
-                log.error("nobody could be told of %s: no owner or administrator has an e-mail address", notice.id)
-            try:
-                for address in addressed.to:
-                    await mail.send(address, addressed.letter.subject, addressed.letter.text)
-            except (OSError, smtplib.SMTPException) as fault:
-                log.error("the notice of %s was not sent: %s", notice.id, type(fault).__name__)
-                return
-        await store.consume(lambda connection: notices.told(connection, notice, store.now()))
+        about = await store.read(lambda connection: notices.about(connection, notice))
+        if about is None or await self._tell(notice, about):
+            await store.consume(lambda connection: notices.told(connection, notice, store.now()))
 
-    def _addressed(self, connection: Connection, notice: Notice) -> Addressed | None:
-        found = notices.about(connection, notice)
-        if found is None:
-            return None
-        name, issuer = self._runtime.brand.name, self._runtime.policy.issuer
-        if found.leak is not None:
-            return Addressed(letters.of_leak(found.leak, found.owner, name, issuer), found.to)
-        assert found.decoy is not None
-        return Addressed(letters.of_decoy(found.decoy, found.tried_by, name, issuer), found.to)
+    async def _tell(self, notice: Notice, about: About) -> bool:
+        """Whether it was taken. The one place where a notice leaves: another way of telling it begins here too."""
+        return await self._mail(notice, about)
+
+    async def _mail(self, notice: Notice, about: About) -> bool:
+        mail = self._runtime.mail
+        if mail is None:
+            return True
+        if not about.to:
+            log.error("nobody could be told of %s: no owner or administrator has an e-mail address", notice.id)
+        letter = _letter(about, self._runtime.brand.name, self._runtime.policy.issuer)
+        try:
+            for address in about.to:
+                await mail.send(address, letter.subject, letter.text)
+        except (OSError, smtplib.SMTPException) as fault:
+            log.error("the notice of %s was not sent: %s", notice.id, type(fault).__name__)
+            return False
+        return True
+
+
+def _letter(about: About, deployment: str, issuer: str) -> Letter:
+    if about.leak is not None:
+        return letters.of_leak(about.leak, about.owner, deployment, issuer)
+    if about.decoy is not None:
+        return letters.of_decoy(about.decoy, about.tried_by, deployment, issuer)
+    assert about.expiring is not None
+    ends, used = _day(about.expiring.expires_at), _day(about.last_used_at)
+    return letters.of_expiry(about.expiring, about.owner, about.days, ends or "", used, deployment, issuer)
+
+
+def _day(at: int | None) -> str | None:
+    return None if at is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))

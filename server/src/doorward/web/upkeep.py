@@ -52,10 +52,10 @@ def fresh(signer: Signer, keys: Iterable[SigningKey], moment: Moment) -> tuple[S
     )
 
 
-async def regularly(look: Callable[[], Awaitable[None]], failed: str) -> None:
+async def regularly(look: Callable[[], Awaitable[None]], failed: str, pause: float = LOOK) -> None:
     """Looks each second; who was slower than another worker, or finds no database, looks again. Never returns."""
     while True:
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(pause)
         try:
             await look()
         except (Stale, Unavailable):

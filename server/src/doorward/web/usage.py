@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import EXPOSURES, USAGE
 from doorward.exchange import run
-from doorward.protocol.usage import Used
+from doorward.protocol.use import Used
 from doorward.store import usage
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse_as_oauth

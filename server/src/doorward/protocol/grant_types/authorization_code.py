@@ -72,6 +72,7 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     issued = refresh_token.issue(
         facts.client, granted, scope, facts.signing_keys, policy, moment, facts.place, code.nonce
     )
+    issued = client_authentication.noticed(issued, request.credentials, facts.client, policy, moment)
     redeemed = CodeRedeemed(replace(code, redeemed_at=moment.now))
     if refresh_token.GRANT_TYPE not in client.grant_types:
         return Decision(issued.reply, (redeemed, *issued.events))

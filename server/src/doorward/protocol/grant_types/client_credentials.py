@@ -51,4 +51,5 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
     live = tuple(g for g in facts.client.grants if g.grant.revoked_at is None)
     chosen = token.choose(live, request.resources)
     scope = granted(request.scope, chosen.grant.scope, chosen.api)
-    return token.issue(facts.client, chosen, scope, facts.signing_keys, policy, moment, facts.place)
+    issued = token.issue(facts.client, chosen, scope, facts.signing_keys, policy, moment, facts.place)
+    return client_authentication.noticed(issued, request.credentials, facts.client, policy, moment)

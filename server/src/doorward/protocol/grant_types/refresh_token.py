@@ -96,6 +96,7 @@ def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> De
         raise InvalidTarget("the refresh token is for another resource")
     scope = _scope(request, known, granted, facts.client)
     issued = issue(facts.client, granted, scope, facts.signing_keys, policy, moment, facts.place)
+    issued = client_authentication.noticed(issued, request.credentials, facts.client, policy, moment)
     if known.rotated_at is not None:
         return replace(issued, reply=replace(issued.reply, refresh_token=_opened(request.refresh_token, known)))
     rotated = _rotate(request.refresh_token, known, policy, moment)
