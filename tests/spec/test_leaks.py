@@ -92,6 +92,52 @@ def test_a_burnt_admin_key_and_verifier_secret_open_nothing(doorward: Doorward) 
     assert doorward.post("introspect", verifier, token="x").status_code == 401
 
 
+def test_of_a_key_in_rotation_the_leaked_secret_ends_and_its_sibling_goes_on(doorward: Doorward) -> None:
+    """At once, and at a verifier that remembers both without asking again."""
+    old = doorward.a_key()
+    verifier = doorward.a_verifier(api=old["api"])
+    new = doorward.v1("POST", f"/keys/{old['id']}/rotate", {"starts": "now", "overlap": 3600}).json()
+    feed = doorward.http.get("/revocations", auth=(verifier["client_id"], verifier["client_secret"])).json()
+    burn(doorward, old["key"])
+    assert (is_good(doorward, old["key"]), is_good(doorward, new["key"])) == (False, True)
+    told = doorward.http.get(
+        f"/revocations?since={feed['pos']}", auth=(verifier["client_id"], verifier["client_secret"])
+    ).json()["entries"]
+    ours = [(one["kind"], one["value"], one["effect"]) for one in told]
+    assert ("secret", form.parse(old["key"]).id, "dead") in ours
+    assert old["id"] not in {value for _, value, _ in ours}
+    shown = doorward.v1("GET", f"/keys/{old['id']}").json()
+    assert shown["state"] == "active"
+    assert [one["state"] for one in shown["secrets"]] == ["revoked", "current"]
+
+
+def test_a_key_whose_only_secret_leaked_says_so_and_gets_a_new_one_under_its_id(doorward: Doorward) -> None:
+    key = doorward.a_key(metadata={"plan": "gold"})
+    burn(doorward, key["key"])
+    shown = doorward.v1("GET", f"/keys/{key['id']}").json()
+    assert (shown["state"], shown["prefix"]) == ("leaked", key["prefix"])
+    rotated = doorward.v1("POST", f"/keys/{key['id']}/rotate", {}).json()
+    assert (rotated["id"], rotated["metadata"], rotated["state"]) == (key["id"], {"plan": "gold"}, "active")
+    assert (is_good(doorward, key["key"]), is_good(doorward, rotated["key"])) == (False, True)
+
+
+def test_of_a_verifier_the_leaked_secret_ends_and_a_new_one_can_be_made(doorward: Doorward) -> None:
+    old = doorward.a_verifier()
+    burn(doorward, old["client_secret"])
+    assert doorward.post("introspect", old, token="x").status_code == 401
+    new = doorward.v1("POST", f"/verifiers/{old['client_id']}/rotate", {}).json()
+    assert doorward.post("introspect", new, token="x").status_code == 200
+    burn(doorward, old["client_secret"])
+    assert doorward.post("introspect", new, token="x").status_code == 200
+
+
+def test_a_client_whose_only_secret_leaked_gets_a_new_one(doorward: Doorward) -> None:
+    client = doorward.a_client()
+    burn(doorward, client["client_secret"])
+    new = doorward.v1("POST", f"/clients/{client['client_id']}/rotate-secret", {}).json()
+    assert can_get_a_token(doorward, new)
+
+
 def test_what_is_burnt_twice_is_one_leak_with_all_of_its_places(doorward: Doorward) -> None:
     key = doorward.a_key()
     for place in (HERE, HERE, "a fork", "another fork"):

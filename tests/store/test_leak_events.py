@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from tests.protocol.given import CLIENT_SECRET, KEY, NOW, a_client, a_leak, an_api_key, kept
+from tests.protocol.given import CLIENT_SECRET, KEY, NOW, a_client, a_leak, a_verifier, an_api_key, kept
 from tests.store.committing import commit, read, rows, settled
 
 from doorward.protocol import leak_events as k
+from doorward.protocol import rotation_events as r
 from doorward.store import leaks, notices, tables, tallies
 from doorward.store.notices import Notice
 
@@ -47,6 +48,16 @@ def test_a_secret_of_a_client_ends_alone_and_once(told: Engine) -> None:
     ended = {row["id"]: row["revoked_at"] for row in rows(told, tables.secrets)}
     assert {id_ for id_, at in ended.items() if at is not None} == {secret.id}
     assert commit(told, k.ClientSecretRevoked(a_client().client, secret)) == "Stale"
+
+
+def test_a_secret_of_a_key_or_verifier_ends_alone_and_waits_for_nothing(told: Engine) -> None:
+    assert commit(told, r.ApiKeyRotated(an_api_key(version=2), kept(KEY, "key_1", id="next", mac=b"next"), ())) == ""
+    waiting = kept(KEY, "key_1", overlap=60)
+    assert commit(told, k.ApiKeySecretRevoked(an_api_key(version=2), waiting.ended(NOW))) == ""
+    verifier = a_verifier()
+    assert commit(told, k.VerifierSecretRevoked(verifier.verifier, verifier.secrets[0].ended(NOW))) == ""
+    ended = {row["id"]: row["overlap"] for row in rows(told, tables.secrets) if row["revoked_at"] is not None}
+    assert ended == {waiting.id: None, verifier.secrets[0].id: None}
 
 
 def test_a_leak_is_to_be_told_from_the_moment_on_that_it_is_kept(told: Engine) -> None:

@@ -195,15 +195,18 @@ def _fields(
     key: ApiKey, kept: tuple[Secret, ...], api: Api | None, policy: Policy, usage: Usage
 ) -> dict[str, Any]:  # fmt: skip
     secret = rotation.current(kept)
+    # What leaked is revoked by itself: until it is rotated, the key is active and has nothing that one should use.
+    leaked = key.state == "active" and secret is None and kept
+    shown = secret or (kept[-1] if kept else None)
     return {
         "id": key.id,
-        "prefix": "" if secret is None else secrets.prefix(secret, policy.brand),
+        "prefix": "" if shown is None else secrets.prefix(shown, policy.brand),
         "account": key.account_id,
         "api": key.api_id if api is None else api.identifier,
         "scope": scopes.text(key.scope),
         "name": key.name,
         "environment": key.environment,
-        "state": key.state,
+        "state": "leaked" if leaked else key.state,
         "expires_at": key.expires_at,
         "metadata": dict(key.metadata),
         "created_at": key.created_at,

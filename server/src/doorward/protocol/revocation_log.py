@@ -65,6 +65,9 @@ def entry(event: e.Event, now: int) -> Entry | None:
         case k.ClientSecretRevoked():
             # What the secret gave is dead; with another one the client gets new tokens.
             return _entry("client", event.client.id, False, now)
+        case k.ApiKeySecretRevoked():
+            # The secret alone: its sibling in rotation need not be asked about again (decision 12).
+            return _entry("secret", event.secret.id, False, now, event.api_key.api_id)
         case e.AccountUpdated():
             return _entry("account", event.account.id, event.account.state == "active", now)
         case e.ApiKeyRevoked() | e.ApiKeyUpdated() | r.ApiKeyRotated() | r.ApiKeyOverlapBegun():
@@ -95,7 +98,7 @@ Untold = (
     | e.AccessTokenIssued | a.AuthorizationRequested | a.AuthorizationDenied
     | a.CodeIssued | a.CodeRedeemed | a.RefreshTokenIssued | a.RefreshTokenRotated
     # A verifier's own end closes its streams; the rest is no credential that a verifier checks.
-    | r.ClientSecretRotated | r.VerifierSecretRotated
+    | r.ClientSecretRotated | r.VerifierSecretRotated | k.VerifierSecretRevoked
     | e.VerifierCreated | e.VerifierRevoked | e.AdminKeyCreated | e.AdminKeyRevoked
     | e.SetupLinkCreated | e.SetupLinkUsed | e.CredentialRefused
     # What a leak ended has an event of its own.

@@ -77,7 +77,10 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             secrets.apply(connection, event)
         case e.SetupLinkCreated() | e.SetupLinkUsed():
             setup_links.apply(connection, event)
-        case k.LeakReported() | k.LeakUpdated() | k.ClientSecretRevoked() | k.DecoyTried():
+        case (
+            k.LeakReported() | k.LeakUpdated() | k.ApiKeySecretRevoked() | k.ClientSecretRevoked()
+            | k.VerifierSecretRevoked() | k.DecoyTried()
+        ):  # fmt: skip
             leaks.apply(connection, event, now)
         case _:
             _apply_of_people(connection, event, now)

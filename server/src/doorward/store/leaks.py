@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert
 
 from doorward.protocol import leak as protocol
 from doorward.protocol.admin import Asked
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.credential import ApiKeyFacts, Presented, RefreshTokenFacts, TokenFacts
 from doorward.protocol.entities import Leak, RefreshToken
-from doorward.protocol.leak_events import ClientSecretRevoked, DecoyTried, LeakReported, LeakUpdated, OfLeaks
+from doorward.protocol.leak_events import (
+    ApiKeySecretRevoked,
+    ClientSecretRevoked,
+    DecoyTried,
+    LeakReported,
+    LeakUpdated,
+    OfLeaks,
+    VerifierSecretRevoked,
+)
 from doorward.protocol.leak_report import ReportLeaks, reports
 from doorward.protocol.secret import Secret
 from doorward.store import (
@@ -26,8 +34,8 @@ from doorward.store import (
     tokens,
     verifiers,
 )
+from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
-from doorward.store.rows import Stale
 from doorward.store.tables import leaks, secrets
 from doorward.store.tables import refresh_tokens as refresh_token_table
 from doorward_verify import jwt
@@ -129,16 +137,10 @@ def apply(connection: Connection, event: OfLeaks, now: int) -> None:
             notices.add(connection, event.leak.id, notices.LEAK, now)
         case LeakUpdated():
             rows.replace(connection, leaks, event.leak)
-        case ClientSecretRevoked():
-            _revoke_secret(connection, event.secret, now)
+        case ApiKeySecretRevoked() | ClientSecretRevoked() | VerifierSecretRevoked():
+            secret_rows.end(connection, event.secret)
         case DecoyTried():
             notices.forget(connection, event.api_key.id, now)
             notices.add(connection, event.api_key.id, notices.DECOY, now)
         case _:
             assert_never(event)
-
-
-def _revoke_secret(connection: Connection, secret: Secret, now: int) -> None:
-    live = (secrets.c.id == secret.id) & secrets.c.revoked_at.is_(None)
-    if connection.execute(update(secrets).where(live).values(revoked_at=now)).rowcount != 1:
-        raise Stale

@@ -70,6 +70,11 @@ def _exchange(connection: Connection, secret: Secret, retired: tuple[Secret, ...
     rows.add(connection, secrets, secret)
 
 
+def end(connection: Connection, secret: Secret) -> None:
+    """One that leaked: of several who tell of it, one ends it."""
+    _write(connection, secret, secrets.c.revoked_at.is_(None))
+
+
 def _write(connection: Connection, secret: Secret, guard: Any) -> None:
     """Only when it lives: its MAC may have been made anew since it was read."""
     lives = {"expires_at": secret.expires_at, "revoked_at": secret.revoked_at}
