@@ -1,8 +1,8 @@
-"""Letters about leaks, once these were ended: each worker looks for what is due, and one claims it.
+"""Letters and webhook messages, once what they tell of was done: each worker looks for what is due, and one claims it.
 
-What was not taken is tried again. A failure here takes nothing back.
+What was not taken is tried again, each channel by itself. A failure here takes nothing back.
 
-To whom: the owners of the account; of what has none, or of whom none can be written to, the administrators.
+Letters go to the owners of the account; of what has none, or of whom none can be written to, the administrators.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import smtplib
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from doorward.fetch import FetchFailed
 from doorward.protocol import notice as letters
+from doorward.protocol import webhook as messages
 from doorward.protocol.events import Event
 from doorward.protocol.leak_events import DecoyTried, LeakReported
 from doorward.protocol.notice import Letter
+from doorward.protocol.webhook import Message
 from doorward.store import notices
-from doorward.store.notices import Notice
+from doorward.store.notices import About, Notice
 from doorward.store.writer import Unavailable
 from doorward.web.runtime import Runtime
 
@@ -38,55 +41,75 @@ def alarm(events: Iterable[Event]) -> None:
             log.warning("the decoy %s was tried", event.api_key.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Addressed:
-    letter: Letter
-    to: tuple[str, ...]
-
-
 class Notices:
     """Lives on the worker's loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._channels = {notices.LETTER: self._by_letter, notices.WEBHOOK: self._by_webhook}
 
     async def send_regularly(self) -> None:
         """Until it is cancelled, whatever comes in between."""
         while True:
             await asyncio.sleep(LOOK)
             try:
-                for notice in await self._runtime.store.read(self._due):
-                    await self._send(notice)
+                await self.send_due()
             except Unavailable:
                 continue
             except Exception as fault:
                 log.error("notices were not sent: %s", type(fault).__name__)
 
+    async def send_due(self) -> None:
+        """Each by itself: a slow receiver makes no other one wait. Raises one fault of those that there were."""
+        waiting = await self._runtime.store.read(self._due)
+        failed = await asyncio.gather(*map(self.send, waiting), return_exceptions=True)
+        for fault in filter(None, failed):
+            raise fault
+
     def _due(self, connection: Connection) -> tuple[Notice, ...]:
         return notices.due(connection, self._runtime.store.now())
 
-    async def _send(self, notice: Notice) -> None:
-        store, mail = self._runtime.store, self._runtime.mail
+    async def send(self, notice: Notice) -> None:
+        """One delivery, if it is this worker's: told, or to be tried again."""
+        store = self._runtime.store
         if not await store.consume(lambda connection: notices.claim(connection, notice, store.now())):
             return
-        addressed = await store.read(lambda connection: self._addressed(connection, notice))
-        if mail is not None and addressed is not None:
-            if not addressed.to:
-                log.error("nobody could be told of %s: no owner or administrator has an e-mail address", notice.id)
-            try:
-                for address in addressed.to:
-                    await mail.send(address, addressed.letter.subject, addressed.letter.text)
-            except (OSError, smtplib.SMTPException) as fault:
-                log.error("the notice of %s was not sent: %s", notice.id, type(fault).__name__)
-                return
+        found = await store.read(lambda connection: notices.about(connection, notice))
+        try:
+            if found is not None:
+                await self._channels[notice.channel](notice, found)
+        except (OSError, smtplib.SMTPException, FetchFailed) as fault:
+            why = fault.why if isinstance(fault, FetchFailed) else type(fault).__name__
+            again = "is not tried again" if notices.is_last(notice) else "will be tried again"
+            log.error("the %s about %s was not taken and %s: %s", notice.channel, notice.id, again, why)
+            return
         await store.consume(lambda connection: notices.told(connection, notice, store.now()))
 
-    def _addressed(self, connection: Connection, notice: Notice) -> Addressed | None:
-        found = notices.about(connection, notice)
-        if found is None:
-            return None
+    async def _by_letter(self, notice: Notice, found: About) -> None:
+        mail = self._runtime.mail
+        if mail is None:
+            return
+        if not found.to:
+            log.error("nobody could be told of %s: no owner or administrator has an e-mail address", notice.id)
+        letter = self._letter(found)
+        for address in found.to:
+            await mail.send(address, letter.subject, letter.text)
+
+    async def _by_webhook(self, notice: Notice, found: About) -> None:
+        webhook = self._runtime.webhook
+        if webhook is not None:
+            await webhook.send(self._message(notice, found), int(time.time()))
+
+    def _letter(self, found: About) -> Letter:
         name, issuer = self._runtime.brand.name, self._runtime.policy.issuer
         if found.leak is not None:
-            return Addressed(letters.of_leak(found.leak, found.owner, name, issuer), found.to)
+            return letters.of_leak(found.leak, found.owner, name, issuer)
         assert found.decoy is not None
-        return Addressed(letters.of_decoy(found.decoy, found.tried_by, name, issuer), found.to)
+        return letters.of_decoy(found.decoy, found.tried_by, name, issuer)
+
+    def _message(self, notice: Notice, found: About) -> Message:
+        id_ = messages.id_of(notice.id, notice.kind, notice.at)
+        if found.leak is not None:
+            return messages.of_leak(id_, notice.at, found.leak, self._runtime.policy.brand)
+        assert found.decoy is not None
+        return messages.of_decoy(id_, notice.at, found.decoy, found.tried_by)
