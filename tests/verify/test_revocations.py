@@ -145,6 +145,12 @@ class TestAnswers:
             assert log.forgets(an_answer(49, "api_key")) is forgets
         assert not Log(1, [an_entry("secret", "secret_1", 50)]).forgets(an_answer(49))
 
+    def test_what_was_named_for_good_is_known_to_have_ended_without_an_answer(self) -> None:
+        log = Log(1, [an_entry("secret", "secret_1", 50), an_entry("api_key", "key_1", 51)])
+        log.add(an_entry("token", "jti_1", 52, is_dead=False))
+        named = [("secret", "secret_1"), ("secret", "secret_2"), ("api_key", "key_1"), ("token", "jti_1")]
+        assert [log.ends(*one) for one in named] == [True, False, False, False]
+
     def test_an_answer_about_something_else_stays(self) -> None:
         log = Log(1, [an_entry("api_key", "key_2"), an_entry("account", "other"), an_entry("grant", "key_1")])
         assert not log.forgets(an_answer())

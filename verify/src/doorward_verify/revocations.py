@@ -187,6 +187,10 @@ class Log:
         seq = seq if epoch == self.epoch else _NEWER
         return any(mark.dead > seq for mark in self._about(ties))
 
+    def ends(self, kind: str, value: str) -> bool:
+        """Whether this was named for good: nobody needs to be asked about it any more."""
+        return value in self.values and self._marks.get((kind, value), _NONE).dead == _FOREVER
+
     def forgets(self, ties: Ties) -> bool:
         """Whether an answer with these ties is older than an entry about one of them."""
         epoch, seq = ties.position

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from sqlalchemy import Connection, insert
@@ -19,6 +19,7 @@ from doorward.protocol.leak_events import (
     LeakReported,
     LeakUpdated,
     OfLeaks,
+    SecretRevoked,
     VerifierSecretRevoked,
 )
 from doorward.protocol.leak_report import ReportLeaks, reports
@@ -130,17 +131,25 @@ def _owner(read: Reader, secret: Secret | None) -> protocol.About | None:
 _ADD = insert(leaks)
 
 
+def end_all(connection: Connection, events: Sequence[SecretRevoked], now: int) -> None:
+    secret_rows.end(connection, [event.secret.id for event in events], now)
+
+
+def report_all(connection: Connection, events: Sequence[LeakReported], now: int) -> None:
+    connection.execute(_ADD, [rows.row(event.leak) for event in events])
+    notices.add(connection, [event.leak.id for event in events], notices.LEAK, now)
+
+
 def apply(connection: Connection, event: OfLeaks, now: int) -> None:
     match event:
         case LeakReported():
-            connection.execute(_ADD, rows.row(event.leak))
-            notices.add(connection, event.leak.id, notices.LEAK, now)
+            report_all(connection, [event], now)
         case LeakUpdated():
             rows.replace(connection, leaks, event.leak)
         case ApiKeySecretRevoked() | ClientSecretRevoked() | VerifierSecretRevoked():
-            secret_rows.end(connection, event.secret)
+            end_all(connection, [event], now)
         case DecoyTried():
             notices.forget(connection, event.api_key.id, now)
-            notices.add(connection, event.api_key.id, notices.DECOY, now)
+            notices.add(connection, [event.api_key.id], notices.DECOY, now)
         case _:
             assert_never(event)

@@ -6,7 +6,7 @@ sent, and tried again until it was taken. It decides nothing, and holds nothing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
@@ -48,10 +48,11 @@ ADD = {
 }
 
 
-def add(connection: Connection, id_: str, kind: str, now: int) -> None:
+def add(connection: Connection, ids: Iterable[str], kind: str, now: int) -> None:
     """Here every notice is fanned out. One that is waiting, or was told a short time ago, is not added again."""
-    row = {"id": id_, "kind": kind, "at": now, "due_at": now, "tries": 0, "expires_at": now + LIFETIME}
-    connection.execute(ADD[connection.dialect.name], [{**row, "channel": channel} for channel in WAITS])
+    row = {"kind": kind, "at": now, "due_at": now, "tries": 0, "expires_at": now + LIFETIME}
+    fanned_out = [{**row, "id": id_, "channel": channel} for id_ in ids for channel in WAITS]
+    connection.execute(ADD[connection.dialect.name], fanned_out)
 
 
 def forget(connection: Connection, id_: str, now: int) -> None:

@@ -32,7 +32,7 @@ BEAT = 0.25
 # Burning is free for whoever has a secret; a flood of guesses waits for its beat, or is turned away.
 UNDER_WAY_LIMIT = 256
 # Reports that are decided and committed together.
-BATCH = 100
+BATCH = 500
 VERIFY_SCOPE = "leaks:verify"
 Answer = Callable[[Incoming], Awaitable[Reply]]
 
