@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.deployment import Doorward, Json, Response
 
+from doorward.web import leaks
 from doorward_verify import api_key as form
 
 HERE = "https://git.example.com/acme/app/blob/main/.env#L3"
@@ -174,6 +175,19 @@ def test_an_answer_waits_for_the_beat_whatever_was_handed_in(doorward: Doorward)
         began = time.monotonic()
         burn(doorward, token)
         assert time.monotonic() - began >= 0.25
+
+
+def test_who_reports_too_much_is_told_when_to_come_again_and_nothing_else(
+    doorward: Doorward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = doorward.a_key()["key"]
+    monkeypatch.setattr(leaks, "BURST", 0)
+    replies = [burn(doorward, token) for token in (key, made_up(), "x", 1)]
+    assert {reply.status_code for reply in replies} == {429}
+    assert {reply.json()["reason"] for reply in replies} == {"too_many_reports"}
+    assert all(1 <= int(reply.headers["retry-after"]) <= 100 for reply in replies)
+    monkeypatch.undo()
+    assert is_good(doorward, key)
 
 
 def test_the_public_id_alone_ends_nothing(doorward: Doorward) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROGRESS_INTERVAL = 0.2
 REPORTS_AT_ONCE = 100
+SLOW_DOWN, LONGEST_WAIT = 429, 60
 
 
 @dataclass(slots=True)
@@ -118,7 +119,10 @@ def _burn(url: str, findings: list[Finding]) -> list[str]:
     try:
         with httpx2.Client(base_url=address(url), verify=trust, timeout=30) as http:
             for one in findings:
-                reply = http.post("/leaks/burn", json={"token": one.secret, "location": one.location})
+                report = {"token": one.secret, "location": one.location}
+                while (reply := http.post("/leaks/burn", json=report)).status_code == SLOW_DOWN:
+                    told = reply.headers.get("retry-after", "")
+                    time.sleep(min(int(told) if told.isdigit() else 1, LONGEST_WAIT))
                 if reply.status_code != 202:
                     raise Failure(f"{url} answered {reply.status_code} instead of taking the report")
     except httpx2.TransportError as error:

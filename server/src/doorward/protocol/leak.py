@@ -29,6 +29,7 @@ from doorward.protocol.leak_events import (
 )
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import Refusal
 from doorward.protocol.secret import Secret
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key as form
@@ -39,6 +40,15 @@ REVOKED, FLAGGED, IGNORED, DECOY, ENDED = "revoked", "flagged", "ignored", "deco
 TEXT_LIMIT = 16 * 1024
 LOCATION_LIMIT = 500
 LOCATIONS_LIMIT = 20
+
+
+class TooManyReports(Refusal):
+    """RFC 6585 §4: from one address, whatever it reports."""
+
+    status = 429
+    error = "slow_down"
+    default_reason = "too_many_reports"
+
 
 About = ApiKeyFacts | AdminKeyFacts | ClientFacts | VerifierFacts | RefreshTokenFacts | TokenFacts
 
