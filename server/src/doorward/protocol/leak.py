@@ -121,7 +121,7 @@ def classify(text: str, brand: str) -> Presented:
 
 def location(text: str) -> str:
     """Where a stranger says that he found it."""
-    shown = redact(text.strip())[:LOCATION_LIMIT]
+    shown = redact(text[: 4 * LOCATION_LIMIT].strip())[:LOCATION_LIMIT]
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)[:LOCATION_LIMIT]
 
 
