@@ -12,7 +12,7 @@ from doorward.cli.admin_api import AdminApi, Object, run
 from doorward.cli.failure import Failure
 from doorward.cli.output import note
 from doorward.cli.scan_report import Finding
-from doorward.cli.scan_sources import Skipped, Source
+from doorward.cli.scan_sources import UNREADABLE, Skipped, Source
 from doorward.cli.scan_text import CHUNK, Hit, scan
 from doorward.cli.target import ADMIN_KEY, address
 
@@ -55,11 +55,14 @@ def look_through(sources: Iterable[Source], brand: str | None, known: set[str], 
     findings: list[Finding] = []
     for source in sources:
         counted.sources += 1
-        for hit in scan(counted.count(source.chunks), brand, count_lines=source.again is None):
-            prefix = hit.secret[:-38]
-            if prefix not in known:
-                findings.append(_finding(source, hit, prefix))
-                counted.found += 1
+        try:
+            for hit in scan(counted.count(source.chunks), brand, count_lines=source.again is None):
+                prefix = hit.secret[:-38]
+                if prefix not in known:
+                    findings.append(_finding(source, hit, prefix))
+                    counted.found += 1
+        except UNREADABLE as fault:
+            counted.skipped.add(source.name, fault)
     counted.end()
     return findings
 
