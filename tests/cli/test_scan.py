@@ -272,6 +272,7 @@ def test_nothing_to_look_through_is_a_wrong_use(capsys: pytest.CaptureFixture[st
 def test_a_site_of_ones_own_is_looked_through(tmp_path: Path, found: Any) -> None:
     (tmp_path / "index.html").write_text(
         '<script src="/app.js"></script><a href="https://elsewhere.invalid/x.js">x</a>'
+        '<a href="//[">x</a><a href="http://[::1">x</a><a href="file:///etc/passwd">x</a><a href="?\x00\x7f">x</a>'
     )
     (tmp_path / "app.js").write_text(f'import("./chunk.js");\nconst k="{KEY}";')
     (tmp_path / "chunk.js").write_text(OTHER)

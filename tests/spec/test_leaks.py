@@ -6,10 +6,11 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deployment import Doorward, Json, Response
+from tests.deployment import Doorward, Json, Response, deployed
 
 from doorward.web import leaks
 from doorward_verify import api_key as form
@@ -266,6 +267,24 @@ def test_an_administrator_reports_many_at_once_and_hears_what_became_of_each(doo
     assert items[0]["owner"] == key["id"]
     assert not is_good(doorward, key["key"])
     assert not can_get_a_token(doorward, client)
+
+
+def test_the_settings_say_which_kinds_are_flagged_or_ignored_and_whoever_burns_is_not_asked(tmp_path: Path) -> None:
+    with deployed(tmp_path, leaks_flagged="test_api_key,client_secret", leaks_ignored="opaque_token") as doorward:
+        api = doorward.an_api(token_format="opaque")["identifier"]
+        client, live, test = doorward.a_client(api=api), doorward.a_key(api=api), doorward.a_key(environment="test")
+        token = doorward.token(client)
+        texts = (live["key"], test["key"], client["client_secret"], token)
+        items = report(doorward, *({"token": text} for text in texts))
+        assert [item["outcome"] for item in items] == ["revoked", "flagged", "flagged", "ignored"]
+        assert (is_good(doorward, live["key"]), is_good(doorward, test["key"])) == (False, True)
+        assert can_get_a_token(doorward, client)
+        # What is ignored leaves no trace, what is flagged does, and ends when its holder wants it.
+        listed = {one["credential"]: one["outcome"] for one in doorward.v1("GET", "/leaks").json()["items"]}
+        assert listed == {"api_key": "revoked", "test_api_key": "flagged", "client_secret": "flagged"}
+        burn(doorward, test["key"])
+        assert not is_good(doorward, test["key"])
+        assert leak_of(doorward, test["key"])["outcome"] == "revoked"
 
 
 def test_a_digest_is_enough_of_an_administrator(doorward: Doorward) -> None:
