@@ -69,6 +69,11 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
     ),
     # A leaked secret of a key is named itself: its sibling in rotation goes on.
     (k.ApiKeySecretRevoked(an_api_key(), SECRET), Entry("secret", SECRET.id, "dead", CUT, "api_1")),
+    # An imported text names none: its key is asked about anew.
+    (
+        k.ApiKeySecretRevoked(an_api_key(), replace(SECRET, legacy="sk_")),
+        Entry("api_key", "key_1", "changed", ASK, "api_1"),
+    ),
     (e.ClientDeleted(a_client(state="deleted").client), Entry("client", "client_1", "dead", CUT)),
     (e.AccountUpdated(an_account(state="suspended")), Entry("account", "acme", "dead", CUT)),
     (e.AccountUpdated(an_account()), Entry("account", "acme", "changed", ASK)),

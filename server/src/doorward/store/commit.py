@@ -95,10 +95,17 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             secrets.apply(connection, event)
         case e.SetupLinkCreated() | e.SetupLinkUsed():
             setup_links.apply(connection, event)
-        case (
-            k.LeakReported() | k.LeakUpdated() | k.ApiKeySecretRevoked() | k.ClientSecretRevoked()
-            | k.VerifierSecretRevoked() | k.DecoyTried()
-        ):  # fmt: skip
+        case _:
+            _apply_of_leaks(connection, event, now)
+
+
+def _apply_of_leaks(
+    connection: Connection, event: k.OfLeaks | a.Authorizing | p.OfPeople | u.OfUpstreams, now: int
+) -> None:
+    match event:
+        case k.LeakReported() | k.LeakUpdated() | k.DecoyTried():
+            leaks.apply(connection, event, now)
+        case k.ApiKeySecretRevoked() | k.ClientSecretRevoked() | k.VerifierSecretRevoked():
             leaks.apply(connection, event, now)
         case _:
             _apply_of_people(connection, event, now)
