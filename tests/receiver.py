@@ -30,6 +30,7 @@ class Posted:
     content_type: str
     form: dict[str, str]
     headers: dict[str, str]
+    body: str
 
 
 @dataclass
@@ -95,7 +96,7 @@ def _answering(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             form = {name: values[0] for name, values in parse_qs(body).items()}
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.posted.append(
-                Posted(self.path, headers.get("host", ""), headers.get("content-type", ""), form, headers)
+                Posted(self.path, headers.get("host", ""), headers.get("content-type", ""), form, headers, body)
             )
             self.do_GET()
 

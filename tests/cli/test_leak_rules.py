@@ -42,7 +42,7 @@ def gitleaks_finds(rules: list[dict[str, Any]], line: str) -> set[str]:
     found = set()
     for rule in rules:
         if any(word.lower() in line.lower() for word in rule["keywords"]):
-            found |= {match.group(rule["secretGroup"]) for match in re2.finditer(rule["regex"], line)}
+            found |= {match.group(rule.get("secretGroup", 1)) for match in re2.finditer(rule["regex"], line)}
     return found
 
 
@@ -62,6 +62,7 @@ def test_betterleaks_asks_us_and_a_refused_scanner_takes_nothing_for_dead(capsys
     assert len(rules) == len(KINDS)
     for rule in rules:
         assert f'http.post("{ISSUER}/leaks/verify"' in rule["validate"]
+        assert "secretGroup" not in rule
         assert "[404, 410]" in rule["validate"]
         assert "401" not in rule["validate"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import random
 import subprocess
 import tarfile
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from tests.protocol.given import KEY, a_secret
 
+from doorward.cli import scan_sources
 from doorward.cli.main import main
 from doorward.cli.scan_text import CHUNK, LONGEST, scan
 from doorward_verify import api_key
@@ -154,6 +156,68 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_read(tmp_path: Path, capsys
     assert captured.err.count("not read: ") == 2
 
 
+def test_a_packed_file_that_breaks_on_the_way_is_said_and_the_rest_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = gzip.compress(random.Random(1).randbytes(3 * CHUNK))
+    (tmp_path / "a.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "b.gz").write_bytes(whole[:1000] + b"\0" * 1000 + whole[2000:])
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("inner", b"x" * 2 * CHUNK)
+    packed = bytearray((tmp_path / "c.zip").read_bytes())
+    packed[CHUNK + 500] = 0
+    (tmp_path / "c.zip").write_bytes(packed)
+    (tmp_path / "z").write_text(KEY)
+    assert main(["leaks", "scan", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "z:1" in captured.out
+    assert captured.err.count("not read: ") == 3
+
+
+def test_what_unpacks_without_end_is_left_and_the_rest_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_sources, "UNPACKED_LIMIT", 4 * CHUNK)
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(3 * CHUNK))
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w") as archive:
+        for number in range(50):
+            archive.writestr(f"{number}.zip", inner.getvalue())
+    (tmp_path / "z").write_text(KEY)
+    assert main(["leaks", "scan", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "z:1" in captured.out
+    assert "it unpacks to too much" in captured.err
+
+
+def test_a_repository_has_no_program_of_its_own_started(tmp_path: Path, found: Any) -> None:
+    git(tmp_path, "init", "-q", "-b", "main")
+    committed(tmp_path, "a", KEY)
+    program = tmp_path / ".git" / "spy"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/.git/started\n")
+    program.chmod(0o700)
+    for name in ("core.fsmonitor", "gpg.program", "core.sshCommand"):
+        git(tmp_path, "config", name, str(program))
+    git(tmp_path, "config", "log.showSignature", "true")
+    assert len(found("--git", tmp_path)) == 2
+    assert not (tmp_path / ".git" / "started").exists()
+
+
+def test_a_link_is_not_followed_out_of_what_is_looked_through(
+    tmp_path: Path, found: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (outside / "key").write_text(KEY)
+    (inside / "file").symlink_to(outside / "key")
+    (inside / "folder").symlink_to(outside)
+    assert found(inside) == []
+    assert main(["leaks", "scan", str(inside / "file")]) == 0
+    assert "it is a symbolic link" in capsys.readouterr().err
+
+
 def test_the_history_is_looked_through(tmp_path: Path, found: Any) -> None:
     git(tmp_path, "init", "-q", "-b", "main")
     committed(tmp_path, "app.env", f"A=1\nKEY={KEY}\n")
@@ -208,6 +272,7 @@ def test_nothing_to_look_through_is_a_wrong_use(capsys: pytest.CaptureFixture[st
 def test_a_site_of_ones_own_is_looked_through(tmp_path: Path, found: Any) -> None:
     (tmp_path / "index.html").write_text(
         '<script src="/app.js"></script><a href="https://elsewhere.invalid/x.js">x</a>'
+        '<a href="//[">x</a><a href="http://[::1">x</a><a href="file:///etc/passwd">x</a><a href="?\x00\x7f">x</a>'
     )
     (tmp_path / "app.js").write_text(f'import("./chunk.js");\nconst k="{KEY}";')
     (tmp_path / "chunk.js").write_text(OTHER)

@@ -34,10 +34,16 @@ from tests.protocol.given import (
 from doorward.protocol import leak
 from doorward.protocol.credential import Presented, RefreshTokenFacts
 from doorward.protocol.entities import Leak, RefreshToken
-from doorward.protocol.events import AdminKeyRevoked, ApiKeyRevoked, GrantRevoked, TokenRevoked, VerifierRevoked
+from doorward.protocol.events import AdminKeyRevoked, GrantRevoked, TokenRevoked
 from doorward.protocol.grant import UserGrantFacts
 from doorward.protocol.leak import BatchFacts, Facts, Report
-from doorward.protocol.leak_events import ClientSecretRevoked, LeakReported, LeakUpdated
+from doorward.protocol.leak_events import (
+    ApiKeySecretRevoked,
+    ClientSecretRevoked,
+    LeakReported,
+    LeakUpdated,
+    VerifierSecretRevoked,
+)
 from doorward_verify import api_key
 
 HERE = "https://git.example.com/acme/app#L3"
@@ -65,9 +71,9 @@ def a_refresh_token(**fields: Any) -> RefreshTokenFacts:
 JWT, JWT_FACTS = an_access_token()
 OPAQUE, OPAQUE_FACTS = an_access_token("opaque")
 OURS = {
-    "api_key": (KEY, a_key(), ApiKeyRevoked),
+    "api_key": (KEY, a_key(), ApiKeySecretRevoked),
     "client_secret": (CLIENT_SECRET, a_client(), ClientSecretRevoked),
-    "verifier_secret": (VERIFIER_SECRET, a_verifier(), VerifierRevoked),
+    "verifier_secret": (VERIFIER_SECRET, a_verifier(), VerifierSecretRevoked),
     "admin_key": (ADMIN_KEY, an_admin_key(), AdminKeyRevoked),
     "refresh_token": (REFRESH_TOKEN, a_refresh_token(), GrantRevoked),
     "jwt": (JWT, JWT_FACTS, TokenRevoked),
@@ -120,17 +126,34 @@ def test_a_secret_of_another_brand_is_none_of_ours() -> None:
     assert leak.classify(api_key.assemble("other", "", "live", "a" * 12, "b" * 32), "dw").kind == "legacy"
 
 
-def test_only_the_leaked_secret_of_a_client_ends() -> None:
-    sibling = kept(a_secret("s", seed="sibling"), "client_1")
-    client = a_client(secrets=(sibling, kept(CLIENT_SECRET, "client_1")))
-    _, (ended, _) = decided((a_report(CLIENT_SECRET), Facts(client)))
-    assert (ended.secret.id, ended.secret.revoked_at) == (api_key.parse(CLIENT_SECRET).id, NOW)
+@pytest.mark.parametrize(
+    ("text", "owner", "about"), [(CLIENT_SECRET, "client_1", a_client()), (VERIFIER_SECRET, "verifier_1", a_verifier())]
+)
+def test_only_the_leaked_secret_of_a_client_or_verifier_ends(text: str, owner: str, about: Any) -> None:
+    sibling = kept(a_secret("s", seed="sibling"), owner)
+    _, (ended, _) = decided((a_report(text), Facts(replace(about, secrets=(sibling, kept(text, owner))))))
+    assert (ended.secret.id, ended.secret.revoked_at) == (api_key.parse(text).id, NOW)
+
+
+def test_a_secret_that_leaked_waits_for_its_successor_no_more() -> None:
+    waiting = kept(KEY, "key_1", superseded_at=EARLIER, overlap=60)
+    _, (ended, _) = decided((a_report(KEY), Facts(replace(a_key(), secret=waiting))))
+    assert (ended.secret.revoked_at, ended.secret.overlap) == (NOW, None)
+
+
+def test_two_secrets_of_one_key_both_end_when_both_leaked() -> None:
+    other = a_secret(seed="sibling")
+    pairs = (a_report(KEY), Facts(a_key())), (a_report(other), Facts(a_key(other)))
+    words, events = decided(*pairs)
+    assert words == ["revoked", "revoked"]
+    assert [one.secret.id for one in events[:2]] == [ID, api_key.parse(other).id]
 
 
 @pytest.mark.parametrize(
     "about",
     [a_key(state="revoked"), a_key(expires_at=NOW), a_client(secrets=(kept(CLIENT_SECRET, "c", revoked_at=1),)),
      an_admin_key(state="revoked"), an_admin_key(expires_at=NOW), a_verifier(state="revoked"),
+     replace(a_verifier(), secrets=(kept(VERIFIER_SECRET, "v", revoked_at=1),)),
      replace(JWT_FACTS, revoked=True),
      replace(a_refresh_token(), granted=UserGrantFacts(a_user_grant(revoked_at=1), a_user()))],
 )  # fmt: skip
@@ -195,7 +218,7 @@ def test_another_place_is_added() -> None:
 
 def test_what_was_flagged_ends_when_its_holder_wants_it() -> None:
     _, (ended, told) = decided((a_report(KEY, revoke=True), Facts(a_key(), before(outcome="flagged"))))
-    assert type(ended) is ApiKeyRevoked
+    assert type(ended) is ApiKeySecretRevoked
     assert told == LeakUpdated(before(updated_at=NOW, version=2))
 
 
@@ -203,7 +226,7 @@ def test_two_reports_of_one_secret_are_one_leak() -> None:
     facts = Facts(a_key())
     words, events = decided((a_report(KEY), facts), (a_report(KEY, location="elsewhere"), facts))
     assert words == ["revoked", "revoked"]
-    assert [type(one) for one in events] == [ApiKeyRevoked, LeakReported]
+    assert [type(one) for one in events] == [ApiKeySecretRevoked, LeakReported]
     assert (events[1].leak.locations, events[1].leak.version) == ((HERE, "elsewhere"), 1)
 
 

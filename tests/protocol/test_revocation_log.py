@@ -67,6 +67,13 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
         k.ClientSecretRevoked(a_client().client, kept(CLIENT_SECRET, "client_1")),
         Entry("client", "client_1", "dead", CUT),
     ),
+    # A leaked secret of a key is named itself: its sibling in rotation goes on.
+    (k.ApiKeySecretRevoked(an_api_key(), SECRET), Entry("secret", SECRET.id, "dead", CUT, "api_1")),
+    # An imported text names none: its key is asked about anew.
+    (
+        k.ApiKeySecretRevoked(an_api_key(), replace(SECRET, legacy="sk_")),
+        Entry("api_key", "key_1", "changed", ASK, "api_1"),
+    ),
     (e.ClientDeleted(a_client(state="deleted").client), Entry("client", "client_1", "dead", CUT)),
     (e.AccountUpdated(an_account(state="suspended")), Entry("account", "acme", "dead", CUT)),
     (e.AccountUpdated(an_account()), Entry("account", "acme", "changed", ASK)),
@@ -94,6 +101,7 @@ SILENT: tuple[Event, ...] = (
     e.GrantCreated(GRANT),
     e.VerifierCreated(a_verifier().verifier, a_verifier().secrets[0]),
     e.VerifierRevoked(a_verifier().verifier),
+    k.VerifierSecretRevoked(a_verifier().verifier, SECRET),
     e.AdminKeyCreated(an_admin_key().admin_key, an_admin_key().secret),
     e.AdminKeyRevoked(an_admin_key().admin_key),
     s.SigningKeyCreated(a_signing_key()),

@@ -60,6 +60,9 @@ def test_a_new_verifier_can_authenticate() -> None:
     facts = VerifierFacts(created(decision).verifier, an_api(), (created(decision).secret,))
     shown = credentials(decision.reply.client_id, decision.reply.client_secret)
     assert authenticate_verifier(shown, facts, POLICY, a_moment()) == facts
+    # Of several secrets the one that it showed is the one that its streams hang on.
+    rotated = replace(facts, secrets=(kept(VERIFIER_SECRET, "verifier_1"), *facts.secrets))
+    assert authenticate_verifier(shown, rotated, POLICY, a_moment()) == facts
 
 
 def test_its_id_tells_it_from_a_client() -> None:

@@ -6,11 +6,13 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deployment import Doorward, Json, Response
+from tests.deployment import Doorward, Json, Response, deployed
 
+from doorward.web import leaks
 from doorward_verify import api_key as form
 
 HERE = "https://git.example.com/acme/app/blob/main/.env#L3"
@@ -92,6 +94,52 @@ def test_a_burnt_admin_key_and_verifier_secret_open_nothing(doorward: Doorward) 
     assert doorward.post("introspect", verifier, token="x").status_code == 401
 
 
+def test_of_a_key_in_rotation_the_leaked_secret_ends_and_its_sibling_goes_on(doorward: Doorward) -> None:
+    """At once, and at a verifier that remembers both without asking again."""
+    old = doorward.a_key()
+    verifier = doorward.a_verifier(api=old["api"])
+    new = doorward.v1("POST", f"/keys/{old['id']}/rotate", {"starts": "now", "overlap": 3600}).json()
+    feed = doorward.http.get("/revocations", auth=(verifier["client_id"], verifier["client_secret"])).json()
+    burn(doorward, old["key"])
+    assert (is_good(doorward, old["key"]), is_good(doorward, new["key"])) == (False, True)
+    told = doorward.http.get(
+        f"/revocations?since={feed['pos']}", auth=(verifier["client_id"], verifier["client_secret"])
+    ).json()["entries"]
+    ours = [(one["kind"], one["value"], one["effect"]) for one in told]
+    assert ("secret", form.parse(old["key"]).id, "dead") in ours
+    assert old["id"] not in {value for _, value, _ in ours}
+    shown = doorward.v1("GET", f"/keys/{old['id']}").json()
+    assert shown["state"] == "active"
+    assert [one["state"] for one in shown["secrets"]] == ["revoked", "current"]
+
+
+def test_a_key_whose_only_secret_leaked_says_so_and_gets_a_new_one_under_its_id(doorward: Doorward) -> None:
+    key = doorward.a_key(metadata={"plan": "gold"})
+    burn(doorward, key["key"])
+    shown = doorward.v1("GET", f"/keys/{key['id']}").json()
+    assert (shown["state"], shown["prefix"]) == ("leaked", key["prefix"])
+    rotated = doorward.v1("POST", f"/keys/{key['id']}/rotate", {}).json()
+    assert (rotated["id"], rotated["metadata"], rotated["state"]) == (key["id"], {"plan": "gold"}, "active")
+    assert (is_good(doorward, key["key"]), is_good(doorward, rotated["key"])) == (False, True)
+
+
+def test_of_a_verifier_the_leaked_secret_ends_and_a_new_one_can_be_made(doorward: Doorward) -> None:
+    old = doorward.a_verifier()
+    burn(doorward, old["client_secret"])
+    assert doorward.post("introspect", old, token="x").status_code == 401
+    new = doorward.v1("POST", f"/verifiers/{old['client_id']}/rotate", {}).json()
+    assert doorward.post("introspect", new, token="x").status_code == 200
+    burn(doorward, old["client_secret"])
+    assert doorward.post("introspect", new, token="x").status_code == 200
+
+
+def test_a_client_whose_only_secret_leaked_gets_a_new_one(doorward: Doorward) -> None:
+    client = doorward.a_client()
+    burn(doorward, client["client_secret"])
+    new = doorward.v1("POST", f"/clients/{client['client_id']}/rotate-secret", {}).json()
+    assert can_get_a_token(doorward, new)
+
+
 def test_what_is_burnt_twice_is_one_leak_with_all_of_its_places(doorward: Doorward) -> None:
     key = doorward.a_key()
     for place in (HERE, HERE, "a fork", "another fork"):
@@ -128,6 +176,19 @@ def test_an_answer_waits_for_the_beat_whatever_was_handed_in(doorward: Doorward)
         began = time.monotonic()
         burn(doorward, token)
         assert time.monotonic() - began >= 0.25
+
+
+def test_who_reports_too_much_is_told_when_to_come_again_and_nothing_else(
+    doorward: Doorward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = doorward.a_key()["key"]
+    monkeypatch.setattr(leaks, "BURST", 0)
+    replies = [burn(doorward, token) for token in (key, made_up(), "x", 1)]
+    assert {reply.status_code for reply in replies} == {429}
+    assert {reply.json()["reason"] for reply in replies} == {"too_many_reports"}
+    assert all(1 <= int(reply.headers["retry-after"]) <= 100 for reply in replies)
+    monkeypatch.undo()
+    assert is_good(doorward, key)
 
 
 def test_the_public_id_alone_ends_nothing(doorward: Doorward) -> None:
@@ -206,6 +267,24 @@ def test_an_administrator_reports_many_at_once_and_hears_what_became_of_each(doo
     assert items[0]["owner"] == key["id"]
     assert not is_good(doorward, key["key"])
     assert not can_get_a_token(doorward, client)
+
+
+def test_the_settings_say_which_kinds_are_flagged_or_ignored_and_whoever_burns_is_not_asked(tmp_path: Path) -> None:
+    with deployed(tmp_path, leaks_flagged="test_api_key,client_secret", leaks_ignored="opaque_token") as doorward:
+        api = doorward.an_api(token_format="opaque")["identifier"]
+        client, live, test = doorward.a_client(api=api), doorward.a_key(api=api), doorward.a_key(environment="test")
+        token = doorward.token(client)
+        texts = (live["key"], test["key"], client["client_secret"], token)
+        items = report(doorward, *({"token": text} for text in texts))
+        assert [item["outcome"] for item in items] == ["revoked", "flagged", "flagged", "ignored"]
+        assert (is_good(doorward, live["key"]), is_good(doorward, test["key"])) == (False, True)
+        assert can_get_a_token(doorward, client)
+        # What is ignored leaves no trace, what is flagged does, and ends when its holder wants it.
+        listed = {one["credential"]: one["outcome"] for one in doorward.v1("GET", "/leaks").json()["items"]}
+        assert listed == {"api_key": "revoked", "test_api_key": "flagged", "client_secret": "flagged"}
+        burn(doorward, test["key"])
+        assert not is_good(doorward, test["key"])
+        assert leak_of(doorward, test["key"])["outcome"] == "revoked"
 
 
 def test_a_digest_is_enough_of_an_administrator(doorward: Doorward) -> None:

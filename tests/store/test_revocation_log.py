@@ -42,6 +42,7 @@ from tests.store.test_events import later
 from tests.store.test_tallies import swept
 
 from doorward.protocol import events as e
+from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
@@ -61,6 +62,7 @@ SIGNED_IN = (
     p.UserCreated(a_user()), p.SessionStarted(a_session()), e.GrantCreated(a_user_grant(api_id="api_2")),
     e.GrantCreated(a_user_grant(id="grant_w", api_id=None)),
 )  # fmt: skip
+LEAKED = k.ApiKeySecretRevoked(an_api_key(), kept(REFRESH_TOKEN, "key_1", id="key_1"))
 TOKEN_REVOKED = e.TokenRevoked("jti_1", NOW + 300, False, "api_1")
 
 
@@ -102,6 +104,7 @@ TOLD: tuple[tuple[Event, tuple[str, str, str], list[str]], ...] = (
     (e.AccountUpdated(later(an_account())), ("account", "acme", "changed"), ["api_1", "api_2"]),
     (e.ApiKeyRevoked(later(an_api_key(), state="revoked")), ("api_key", "key_1", "dead"), ["api_1"]),
     (e.ApiKeyUpdated(later(an_api_key(), name="b")), ("api_key", "key_1", "changed"), ["api_1"]),
+    (LEAKED, ("secret", LEAKED.secret.id, "dead"), ["api_1"]),
     (p.UserUpdated(later(a_user(), state="disabled")), ("user", "user_1", "dead"), ["api_2"]),
     (p.UserUpdated(later(a_user(), name="b")), ("user", "user_1", "changed"), ["api_2"]),
     (p.SessionEnded(a_session(ended_at=NOW)), ("session", "session_1", "dead"), ["api_2"]),
@@ -329,6 +332,12 @@ def test_the_end_of_a_verifier_is_told_by_its_id_and_its_beginning_is_not(settle
     assert commit(settled, e.VerifierCreated(made, kept(KEY, "verifier_2", id="of_2", mac=b"of 2"))) == ""
     assert commit(settled, e.VerifierRevoked(later(a_verifier().verifier, state="revoked", revoked_at=NOW))) == ""
     assert tailing.follow().heard[0].ended == {"verifier_1"}
+
+
+def test_the_end_of_a_leaked_secret_of_a_verifier_is_told_by_the_secret(settled: Engine) -> None:
+    tailing, known = Tailing(settled), a_verifier()
+    assert commit(settled, k.VerifierSecretRevoked(known.verifier, known.secrets[0].ended(NOW))) == ""
+    assert tailing.follow().heard[0].ended == {known.secrets[0].id}
 
 
 def test_what_could_not_be_told_is_told_the_next_time(settled: Engine) -> None:

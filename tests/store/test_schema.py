@@ -19,7 +19,7 @@ from tests.protocol.given import a_signing_key
 from tests.store.conftest import CREATED_AT, FINGERPRINT, Database
 
 from doorward.protocol.moment import Position
-from doorward.store import journal, schema, signing_keys
+from doorward.store import journal, notices, schema, signing_keys
 from doorward.store.engine import open_engine
 from doorward.store.rows import row
 from doorward.store.schema import SchemaTooNew, WrongSecrets
@@ -147,6 +147,24 @@ def test_an_upgrade_keeps_what_is_there(empty_database: Database) -> None:
     with engine.connect() as connection:
         assert schema.revision(connection) == schema.HEAD
         assert signing_keys.published(connection).keys == (a_signing_key(),)
+
+
+def test_a_letter_that_waits_through_an_upgrade_is_still_to_be_sent(empty_database: Database) -> None:
+    """And one that was sent is not sent again; webhooks hear of what comes after."""
+    engine = empty_database.engine()
+    with engine.execution_options(writing=True).begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", schema.MIGRATIONS)
+        command.upgrade(config, "0009")
+        connection.execute(insert(deployment), {"id": 1, "fingerprint": FINGERPRINT, "created_at": CREATED_AT})
+        before = Table("notices", MetaData(), autoload_with=connection)
+        for id_, due_at in (("leak_1", CREATED_AT), ("leak_2", None)):
+            kept = {"id": id_, "kind": "leak", "due_at": due_at, "tries": 1, "expires_at": CREATED_AT + 7 * 86_400}
+            connection.execute(insert(before), kept)
+    schema.prepare(engine, FINGERPRINT, CREATED_AT + 1)
+    with engine.connect() as connection:
+        waiting = notices.due(connection, CREATED_AT + 1)
+    assert waiting == (notices.Notice("leak_1", notices.LETTER, "leak", CREATED_AT, 1),)
 
 
 def test_a_newer_schema_is_refused(empty_database: Database) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
+import hmac
+import json
 import os
+import secrets
 import subprocess
 import threading
 import time
@@ -15,10 +19,12 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from tests.deployment import Doorward, command, free_port, served
+from tests.receiver import Posted, Receiver, a_receiver
 
 from doorward_verify import InvalidToken, Verifier
 
 DEADLINE = 30.0
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 class Postman:
@@ -45,9 +51,23 @@ def postman() -> Iterator[tuple[Postman, int]]:
 
 
 @pytest.fixture(scope="module")
-def doorward(postman: tuple[Postman, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorward]:
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """Where the webhook leads."""
+    with a_receiver(tmp_path_factory.mktemp("receiver")) as taking:
+        yield taking
+
+
+@pytest.fixture(scope="module")
+def doorward(
+    postman: tuple[Postman, int], receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Doorward]:
     """Two workers, so that the one that is told is not the one that is asked."""
-    variables = {"DOORWARD__SMTP_URL": f"smtp://127.0.0.1:{postman[1]}"}
+    variables = {
+        "DOORWARD__SMTP_URL": f"smtp://127.0.0.1:{postman[1]}",
+        "DOORWARD__WEBHOOK_URL": receiver.url("/hook"),
+        "DOORWARD__WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "DOORWARD__OUTBOUND_CA_FILE": str(receiver.ca_file),
+    }
     with served(tmp_path_factory.mktemp("leaks"), "--workers", 2, variables=variables) as running:
         yield running
 
@@ -120,9 +140,39 @@ def test_a_key_in_a_repository_is_found_burnt_and_refused_and_its_owner_has_mail
     assert key["key"][-38:] not in text
 
 
+def told_of(receiver: Receiver, id_: str) -> list[Posted]:
+    """What came about a key, whose signature the secret's holder can check by the specification alone."""
+    found = [one for one in receiver.at("/hook") if json.loads(one.body)["data"]["id"] == id_]
+    for one in found:
+        signed = f"{one.headers['webhook-id']}.{one.headers['webhook-timestamp']}.{one.body}"
+        key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
+        mark = base64.b64encode(hmac.digest(key, signed.encode(), "sha256")).decode()
+        assert one.headers["webhook-signature"] == f"v1,{mark}"
+        assert one.content_type == "application/json"
+    return found
+
+
+@pytest.mark.slow
+def test_a_webhook_hears_of_a_leak_again_until_it_took_it_and_never_of_the_secret(
+    doorward: Doorward, receiver: Receiver
+) -> None:
+    key, receiver.status = doorward.a_key(), 503
+    body = {"token": key["key"], "location": "https://git.example.com/a"}
+    assert doorward.http.post("/leaks/burn", json=body).status_code == 202
+    until(lambda: bool(told_of(receiver, key["id"])), "the webhook heard nothing")
+    receiver.status = 204
+    until(lambda: len(told_of(receiver, key["id"])) == 2, "it did not hear again of what it had not taken")
+    first, second = told_of(receiver, key["id"])
+    assert (first.headers["webhook-id"], first.body) == (second.headers["webhook-id"], second.body)
+    message = json.loads(second.body)
+    assert (message["type"], message["data"]["prefix"]) == ("api_key.leaked", key["prefix"])
+    assert (message["data"]["outcome"], message["data"]["locations"]) == ("revoked", ["https://git.example.com/a"])
+    assert key["key"][-38:] not in "".join(one.body for one in receiver.posted)
+
+
 @pytest.mark.slow
 def test_who_tries_a_decoy_is_refused_like_anybody_and_its_owner_has_mail(
-    doorward: Doorward, postman: tuple[Postman, int]
+    doorward: Doorward, postman: tuple[Postman, int], receiver: Receiver
 ) -> None:
     api, account = doorward.an_api()["identifier"], doorward.an_account()["id"]
     owner = doorward.create("/users", username="heidi", email="heidi@example.com", email_verified=True)
@@ -137,6 +187,9 @@ def test_who_tries_a_decoy_is_refused_like_anybody_and_its_owner_has_mail(
     assert given["client_id"] in text
     tried = doorward.v1("GET", f"/audit?type=DecoyTried&entity={decoy['id']}").json()["items"]
     assert [entry["actor"] for entry in tried] == [given["client_id"]]
+    until(lambda: bool(told_of(receiver, decoy["id"])), "the webhook heard nothing")
+    message = json.loads(told_of(receiver, decoy["id"])[0].body)
+    assert (message["type"], message["data"]["tried_by"]) == ("decoy.tried", given["client_id"])
     # A second try is told of in the journal, and not by another letter.
     doorward.introspect(given, decoy["key"])
     assert len(postman[0].to("heidi@example.com")) == 1

@@ -16,10 +16,11 @@ from tests.verify.issuer_server import INTROSPECTION, JWKS, METADATA, Issuer, Re
 from tests.verify.issuing import AUDIENCE, NOW, ec_key, jwks, rsa_key, token
 from tests.verify.waiting import DEADLINE, Clock, at_once, until, waiters
 
-from doorward_verify import Unavailable, Verifier, feed_source, feed_view
+from doorward_verify import Unavailable, Verifier, api_key, feed_source, feed_view
 from doorward_verify.feed import Feed
 from doorward_verify.verdict import HELD_FOR, RECHECK_AFTER
 
+SIBLING = api_key.assemble("dw", "", "live", "d" * 12, "b" * 32)
 TOKENS = {
     "token": {"jti": "jti_1"}, "grant": {"grant_id": "grant_9"}, "client": {"client_id": "client_9"},
     "account": {"account": "umbrella"}, "everything": {},
@@ -212,6 +213,20 @@ class TestKeysAndOpaqueTokens:
         clock.advance(1)
         heard(issuer, verifier)
         assert verifier.check(text)
+        assert asked(issuer) == 2
+
+    def test_a_leaked_secret_is_refused_without_a_question_and_its_sibling_stays_known(
+        self, verifier: Verifier, issuer: FeedIssuer
+    ) -> None:
+        """Both are the same key to the server (decision 12)."""
+        assert verifier.check(KEY).key_id == verifier.check(SIBLING).key_id
+        issuer.tell("secret", "a" * 12)
+        heard(issuer, verifier)
+        # A made-up text with the same public id is told nothing else.
+        assert [refused(lambda text=text: verifier.check(text)) for text in (KEY, OTHER_KEY)] == [
+            "credential_unknown"
+        ] * 2
+        assert verifier.check(SIBLING)
         assert asked(issuer) == 2
 
     def test_nothing_is_held_beyond_its_expiry(self, verifier: Verifier, issuer: FeedIssuer, clock: Clock) -> None:

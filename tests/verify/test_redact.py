@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 import traceback
 from typing import Any
 
@@ -16,6 +17,21 @@ from doorward_verify.redact import RedactingFilter, redact, redact_event, redact
 
 KINDS = ("", "a", "s", "r", "o", "g")
 TOKEN, _ = an_access_token()
+
+
+@pytest.mark.parametrize("text", ["-eyAaaaaaaa", "eyJ.", "a.eyJ-", "_live_", "basic  ", "eyJhbGciOiJ", "a"])
+def test_what_strangers_write_into_a_log_takes_no_longer_than_it_is_long(text: str) -> None:
+    """A megabyte would take minutes where each hyphen is a beginning that is looked at to the end."""
+    began = time.monotonic()
+    redact(text * (1_000_000 // len(text)))
+    assert time.monotonic() - began < 20
+
+
+def test_a_jwt_is_masked_wherever_it_begins_and_what_is_none_is_left() -> None:
+    for before in ("", "token=", "x-", "a.b.", "verylongsegment.", "/"):
+        assert redact(f"{before}{TOKEN} more") == f"{before}[jwt redacted] more"
+    for text in ("www.example.com", "eyJhbGciOi", "eyJ.eyJ.x", "keyAbcdefghijk.py", "a.b.c", "1.2.3"):
+        assert redact(text) == text
 
 
 class Holder:

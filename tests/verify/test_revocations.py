@@ -13,6 +13,7 @@ from tests.verify.issuing import AUDIENCE, NOW, claims
 
 from doorward_verify import Verified, revocations
 from doorward_verify.revocations import ORIGIN, Entry, Log, Ties, ties_of_answer, ties_of_token
+from doorward_verify.verified import Kind
 
 TOKEN = {**claims(), "jti": "jti_1", "grant_id": "grant_1", "client_id": "client_1", "account": "acme",
          "sub": "user_1", "sid": "session_1"}  # fmt: skip
@@ -32,14 +33,14 @@ def a_token(pos: str | None = "1:10", **changes: Any) -> Ties:
     return ties_of_token({name: value for name, value in found.items() if value is not None}, "kid_1")
 
 
-def an_answer(seq: int = 10, **changes: Any) -> Ties:
+def an_answer(seq: int = 10, credential: Kind = "opaque", **changes: Any) -> Ties:
     members: dict[str, Any] = {"key_id": "key_1", "account": "acme", "client_id": "client_1", "grant_id": "grant_1"}
     members |= changes
     told = Verified(
-        "opaque", "user_1", scope=frozenset(), audience=AUDIENCE, environment="live", expires_at=None,
+        credential, "user_1", scope=frozenset(), audience=AUDIENCE, environment="live", expires_at=None,
         claims={"jti": "jti_1", "sid": "session_1"}, **members,
     )  # fmt: skip
-    return ties_of_answer(told, (1, seq))
+    return ties_of_answer(told, "secret_1", (1, seq))
 
 
 def wire(**changes: Any) -> dict[str, Any]:
@@ -136,6 +137,19 @@ class TestAnswers:
         value = {**NAMED, "api_key": "key_1", "api": "whatever"}[kind]
         log = Log(1, [an_entry(kind, value, 50, is_dead=is_dead)])
         assert [log.forgets(an_answer(seq)) for seq in (49, 50, 51)] == [True, False, False]
+
+    def test_an_answer_about_a_key_is_forgotten_with_the_secret_that_it_was_about(self) -> None:
+        """And with no other one: a sibling in rotation is the same key (decision 12)."""
+        for value, forgets in (("secret_1", True), ("secret_2", False), ("key_1", False)):
+            log = Log(1, [an_entry("secret", value, 50)])
+            assert log.forgets(an_answer(49, "api_key")) is forgets
+        assert not Log(1, [an_entry("secret", "secret_1", 50)]).forgets(an_answer(49))
+
+    def test_what_was_named_for_good_is_known_to_have_ended_without_an_answer(self) -> None:
+        log = Log(1, [an_entry("secret", "secret_1", 50), an_entry("api_key", "key_1", 51)])
+        log.add(an_entry("token", "jti_1", 52, is_dead=False))
+        named = [("secret", "secret_1"), ("secret", "secret_2"), ("api_key", "key_1"), ("token", "jti_1")]
+        assert [log.ends(*one) for one in named] == [True, False, False, False]
 
     def test_an_answer_about_something_else_stays(self) -> None:
         log = Log(1, [an_entry("api_key", "key_2"), an_entry("account", "other"), an_entry("grant", "key_1")])

@@ -6,11 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.protocol.given import NOW, POLICY, a_signer, a_verifier, another_api
+from tests.protocol.given import KEY as KEY_TEXT
+from tests.protocol.given import NOW, POLICY, a_signer, a_verifier, another_api, kept
 
 from doorward.protocol.moment import Position
 from doorward.protocol.revocation_log import Entry, Placed
@@ -192,6 +194,18 @@ def test_the_streams_of_a_verifier_end_with_it_and_those_of_others_go_on() -> No
         assert ended.ended
         assert await ended.next() == b""
         assert not other.ended
+
+    run(test())
+
+
+def test_the_streams_that_a_leaked_secret_opened_end_with_it_and_those_of_its_sibling_go_on() -> None:
+    async def test() -> None:
+        worker, sibling = Worker(), replace(HERE, secrets=(kept(KEY_TEXT, "verifier_1"),))
+        opened, other = worker.stream(), worker.stream(sibling)
+        await worker.hear(position=Position(1, 12), ended=frozenset({HERE.secrets[0].id}))
+        assert (opened.ended, other.ended) == (True, False)
+        assert worker.stream(last=12).ended
+        assert not worker.stream(sibling, last=12).ended
 
     run(test())
 

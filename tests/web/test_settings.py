@@ -280,3 +280,22 @@ def test_the_pages_about_people_name_settings_that_there_are(page):
     named = set(re.findall(r"^(\w+) = ", blocks, re.MULTILINE)) | set(re.findall(r"`(\w+_lifetime|\w+_file)`", text))
     assert named
     assert named <= Settings.model_fields.keys()
+
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+
+def test_a_webhook_is_an_address_and_a_secret_of_enough_bytes(tmp_path):
+    (tmp_path / "hook").write_text(f"{SECRET} {SECRET}\n")
+    assert sentences(webhook_url="https://ops.example/hook", webhook_secret=SECRET) == ""
+    assert sentences(webhook_url="http://localhost:9/hook", webhook_secret_file=tmp_path / "hook") == ""
+    for given in (
+        {"webhook_url": "https://ops.example/hook"}, {"webhook_secret": SECRET},
+        {"webhook_url": "https://ops.example/hook", "webhook_secret": "whsec_AAAA"},
+    ):  # fmt: skip
+        assert "webhook" in sentences(**given)
+
+
+def test_a_webhook_beyond_loopback_is_called_by_https_alone():
+    with pytest.raises(StartRefused, match="https"):
+        load({"webhook_url": "http://ops.example/hook", "webhook_secret": SECRET})

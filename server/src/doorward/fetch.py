@@ -80,7 +80,11 @@ class Fetch:
 
     async def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Answer:
         """Whatever the status is. Raises FetchFailed."""
-        return await self._ask("POST", url, {"content-type": FORM, **(headers or {})}, urlencode(form).encode(), LIMIT)
+        return await self.hand_over(url, urlencode(form).encode(), {"content-type": FORM, **(headers or {})})
+
+    async def hand_over(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """A body of any type, which the headers name. Raises FetchFailed."""
+        return await self._ask("POST", url, headers, content, LIMIT)
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes, limit: int) -> Answer:
         is_allowed = url.startswith("https://") or (self._on_loopback and redirect_uri.is_loopback(url))

@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from doorward.protocol import webhook
 from doorward.protocol.upstream import BY_EMAIL
 from doorward.settings import PREFIX, Refusal, Settings, decode_secret, is_loopback, pepper_texts
 
@@ -176,6 +177,23 @@ def _mail_trust(settings: Settings) -> Refusal | None:
     )
 
 
+def _webhook(settings: Settings) -> Refusal | None:
+    text = settings.secret("webhook_secret")
+    try:
+        if (settings.webhook_url is None) == (text is None) and (text is None or webhook.secrets(text)):
+            return None
+    except ValueError:
+        pass
+    return Refusal(
+        "a webhook needs both its address and a secret that signs what it is sent",
+        (
+            "make a secret: echo whsec_$(head -c 32 /dev/urandom | base64)",
+            "name its file: webhook_secret_file",
+            "leave webhook_url and webhook_secret out: letters and `doorward leaks list` tell the same",
+        ),
+    )
+
+
 def _leaked_passwords(settings: Settings) -> Refusal | None:
     if settings.leaked_passwords is None or os.access(settings.leaked_passwords, os.R_OK):
         return None
@@ -311,6 +329,7 @@ CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
     _example_secrets,
     _mail,
     _mail_trust,
+    _webhook,
     _leaked_passwords,
     _logo,
     _outbound_ca,

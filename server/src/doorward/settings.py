@@ -86,7 +86,7 @@ def _leak_kinds(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-def _keys_url(value: str | None) -> str | None:
+def _https_url(value: str | None) -> str | None:
     if value is not None and not value.startswith("https://") and not is_loopback(urlsplit(value).hostname or ""):
         raise ValueError("an https:// URL is expected")
     return value
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
     leaks_ignored: Annotated[Words, AfterValidator(_leak_kinds)] = Field(
         (), description="Kinds of secrets whose reports are ignored: those that are meant to be public."
     )
-    github_keys: Annotated[str | None, AfterValidator(_keys_url)] = Field(
+    github_keys: Annotated[str | None, AfterValidator(_https_url)] = Field(
         None,
         description="https://api.github.com/meta/public_keys/secret_scanning, once GitHub knows the brand's prefix.",
     )
@@ -222,6 +222,13 @@ class Settings(BaseSettings):
         pattern=r"^[^\s@<>]+@[^\s@<>]+$",
         description="The sender of those letters; by default no-reply@ the issuer.",
     )
+    webhook_url: Annotated[str | None, AfterValidator(_https_url)] = Field(
+        None, description="Where leaks, decoys and keys that end are told of, as Standard Webhooks signs it."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="whsec_ and base64 of 24 to 64 random bytes; two between spaces while they change."
+    )
+    webhook_secret_file: Path | None = Field(None, description="A file that holds webhook_secret.")
     smtp_ca_file: Path | None = Field(None, description="Whom to trust instead of the system's authorities (PEM).")
     outbound_networks: Annotated[Words, AfterValidator(_networks)] = Field(
         (), description="Internal networks that clients' own addresses may lie in; none else is ever called."
@@ -242,7 +249,7 @@ class Settings(BaseSettings):
     )
     pepper_file: Path | None = Field(None, description="A file that holds pepper.")
 
-    def secret(self, name: Literal["master_key", "pepper", "smtp_url"]) -> str | None:
+    def secret(self, name: Literal["master_key", "pepper", "smtp_url", "webhook_secret"]) -> str | None:
         value: SecretStr | None = getattr(self, name)
         file: Path | None = getattr(self, f"{name}_file")
         return value.get_secret_value() if value else _contents(file) if file else None

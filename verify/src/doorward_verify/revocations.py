@@ -17,10 +17,10 @@ Position = tuple[int, int]
 ORIGIN: Position = (0, 0)
 
 KINDS = frozenset(
-    {"token", "grant", "client", "account", "user", "session", "api_key", "api", "signing_key", "everything"}
+    {"token", "grant", "client", "account", "user", "session", "api_key", "secret", "api", "signing_key", "everything"}
 )
 # These name something that never comes back; the others end what has a smaller position.
-FOR_GOOD = frozenset({"token", "grant", "signing_key"})
+FOR_GOOD = frozenset({"token", "grant", "secret", "signing_key"})
 # A verifier has one api, so that these hit all that it knows, whatever their value is.
 SWEEPING = frozenset({"api", "everything"})
 
@@ -36,6 +36,7 @@ _NEWER, _FOREVER = 10**18, 10**18 + 1
 # The last one is the account of the client itself, where its user acts for another.
 TIED = (
     "token", "grant", "client", "account", "signing_key", "api_key", "api", "everything", "user", "session", "account",
+    "secret",
 )  # fmt: skip
 
 
@@ -91,13 +92,13 @@ def ties_of_token(claims: Mapping[str, Any], kid: str) -> Ties:
     return Ties(values, _issued_at(get("pos")))
 
 
-def ties_of_answer(verified: Verified, answered_at: Position) -> Ties:
-    """Of an API key or opaque token, as introspection described it."""
+def ties_of_answer(verified: Verified, secret_id: str, answered_at: Position) -> Ties:
+    """Of an API key or opaque token, as introspection described it; `secret_id` stands in its text."""
     claims = verified.claims
     values = (
         _text(claims.get("jti")), verified.grant_id, verified.client_id, verified.account,
         None, verified.key_id, "", "", verified.subject, _text(claims.get("sid")),
-        _text(claims.get("client_account")),
+        _text(claims.get("client_account")), secret_id if verified.credential == "api_key" else None,
     )  # fmt: skip
     return Ties(values, answered_at)
 
@@ -185,6 +186,10 @@ class Log:
             return False
         seq = seq if epoch == self.epoch else _NEWER
         return any(mark.dead > seq for mark in self._about(ties))
+
+    def ends(self, kind: str, value: str) -> bool:
+        """Whether this was named for good: nobody needs to be asked about it any more."""
+        return value in self.values and self._marks.get((kind, value), _NONE).dead == _FOREVER
 
     def forgets(self, ties: Ties) -> bool:
         """Whether an answer with these ties is older than an entry about one of them."""

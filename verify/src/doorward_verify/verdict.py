@@ -87,7 +87,7 @@ def _held(verified: Verified, position: Position | None, inquiry: Inquiry, polic
         position=position,
         held_until=inquiry.asked_at + held_for,
         useful_until=inquiry.asked_at + held_for + policy.outage_grace,
-        ties=revocations.ties_of_answer(verified, position),
+        ties=revocations.ties_of_answer(verified, inquiry.presented.id, position),
     )
 
 

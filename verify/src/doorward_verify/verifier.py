@@ -287,6 +287,9 @@ class Verifier:
             raise InvalidToken("the key is of another environment", reason="wrong_environment")
         if not self._can_ask:
             raise Unavailable("this service has no verifier credentials", reason="verifier_unconfigured")
+        if self._view.line().log.ends("secret" if presented.kind == "api_key" else "token", presented.id):
+            # As the server would say of it, which a thousand leaks at once would otherwise ask a thousand times.
+            raise InvalidToken("the credential is unknown or has ended", reason="credential_unknown")
         self._asking.refuse_unknown(digest)
 
     def _ask(self, text: str, cost: int) -> Verified:

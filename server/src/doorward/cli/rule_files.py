@@ -38,26 +38,33 @@ def bounded(rule: Rule) -> str:
     return rf"\b({rule.secret})(?:[^0-9A-Za-z_]|$)"
 
 
-def gitleaks(brand: str, issuer: str, more: str = "") -> str:
+def gitleaks(brand: str, issuer: str) -> str:
+    return _toml(brand, issuer, "secretGroup = 1\nentropy = 3.5\n")
+
+
+def _toml(brand: str, issuer: str, more: str) -> str:
     parts = ["[extend]\nuseDefault = true\n"]
     for rule in rules(brand):
         keywords = ", ".join(f'"{word}"' for word in rule.keywords)
         parts.append(
             f'\n[[rules]]\nid = "{rule.id}"\ndescription = "Doorward {rule.noun} of {issuer}"\n'
-            f"regex = '''{bounded(rule)}'''\nsecretGroup = 1\nentropy = 3.5\nkeywords = [{keywords}]\n{more}"
+            f"regex = '''{bounded(rule)}'''\nkeywords = [{keywords}]\n{more}"
         )
     return "".join(parts)
 
 
 def betterleaks(brand: str, issuer: str) -> str:
-    """The same, and it may ask us: only 404 and 410 say that a secret is dead, a refused scanner knows nothing."""
-    validate = f"""validate = '''let r = http.post("{issuer}/leaks/verify", {{"Authorization": "Bearer " + \
-env.get("DOORWARD_LEAK_TOKEN"), "Content-Type": "application/json"}}, "{{\\"token\\":" + \
-json.string(finding["secret"]) + "}}");
-r.status == 200 ? {{"result": "valid", "key_id": r.json?.id ?? ""}} : \
+    """Since 2.0 it refuses a file with members of gitleaks' that it has expressions for; the first group is the secret.
+
+    It may ask us: only 404 and 410 say that a secret is dead, a refused scanner knows nothing.
+    """
+    validate = f"""filter = '''entropy(finding["secret"]) < 3.5'''
+validate = '''let r = http.post("{issuer}/leaks/verify", {{"Authorization": "Bearer " + \
+env.get("DOORWARD_LEAK_TOKEN"), "Content-Type": "application/json"}}, toJSON({{"token": finding["secret"]}}));
+r.status == 200 ? {{"result": "valid", "metadata": {{"key_id": r.json?.id ?? ""}}}} : \
 r.status in [404, 410] ? {{"result": "revoked"}} : validate.unknown(r)'''
 """
-    return gitleaks(brand, issuer, validate)
+    return _toml(brand, issuer, validate)
 
 
 def trufflehog(brand: str, issuer: str) -> str:

@@ -12,7 +12,7 @@ from doorward.cli.admin_api import AdminApi, Object, run
 from doorward.cli.failure import Failure
 from doorward.cli.output import note
 from doorward.cli.scan_report import Finding
-from doorward.cli.scan_sources import Skipped, Source
+from doorward.cli.scan_sources import UNREADABLE, Skipped, Source
 from doorward.cli.scan_text import CHUNK, Hit, scan
 from doorward.cli.target import ADMIN_KEY, address
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROGRESS_INTERVAL = 0.2
 REPORTS_AT_ONCE = 100
+SLOW_DOWN, LONGEST_WAIT = 429, 60
 
 
 @dataclass(slots=True)
@@ -54,11 +55,14 @@ def look_through(sources: Iterable[Source], brand: str | None, known: set[str], 
     findings: list[Finding] = []
     for source in sources:
         counted.sources += 1
-        for hit in scan(counted.count(source.chunks), brand, count_lines=source.again is None):
-            prefix = hit.secret[:-38]
-            if prefix not in known:
-                findings.append(_finding(source, hit, prefix))
-                counted.found += 1
+        try:
+            for hit in scan(counted.count(source.chunks), brand, count_lines=source.again is None):
+                prefix = hit.secret[:-38]
+                if prefix not in known:
+                    findings.append(_finding(source, hit, prefix))
+                    counted.found += 1
+        except UNREADABLE as fault:
+            counted.skipped.add(source.name, fault)
     counted.end()
     return findings
 
@@ -118,7 +122,10 @@ def _burn(url: str, findings: list[Finding]) -> list[str]:
     try:
         with httpx2.Client(base_url=address(url), verify=trust, timeout=30) as http:
             for one in findings:
-                reply = http.post("/leaks/burn", json={"token": one.secret, "location": one.location})
+                report = {"token": one.secret, "location": one.location}
+                while (reply := http.post("/leaks/burn", json=report)).status_code == SLOW_DOWN:
+                    told = reply.headers.get("retry-after", "")
+                    time.sleep(min(int(told) if told.isdigit() else 1, LONGEST_WAIT))
                 if reply.status_code != 202:
                     raise Failure(f"{url} answered {reply.status_code} instead of taking the report")
     except httpx2.TransportError as error:

@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import IO
 
 from doorward.cli.failure import FAILED, Failure
-from doorward.cli.scan_sources import Source
+from doorward.cli.scan_sources import Source, git, git_environment
 from doorward.cli.scan_text import CHUNK
 
 
 def of_repository(folder: Path) -> Iterator[Source]:
     """Raises Failure where git is not there or knows no repository."""
     paths = _objects(folder)
-    words, pipe = _git(folder, "cat-file", "--batch"), subprocess.PIPE
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe) as git:  # noqa: S603
-        assert git.stdin is not None
-        assert git.stdout is not None
+    words, pipe = git(folder, "cat-file", "--batch"), subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, env=git_environment()) as running:  # noqa: S603
+        assert running.stdin is not None
+        assert running.stdout is not None
         # The names are written beside the reading: one pipe would wait for the other.
-        threading.Thread(target=_ask, args=(git.stdin, list(paths)), daemon=True).start()
-        while header := git.stdout.readline():
+        threading.Thread(target=_ask, args=(running.stdin, list(paths)), daemon=True).start()
+        while header := running.stdout.readline():
             id_, kind, *size = header.decode("ascii", "replace").split()
             if not size:
                 continue  # a shallow clone misses some
-            body = _Body(git.stdout, int(size[0]))
+            body = _Body(running.stdout, int(size[0]))
             if kind in ("blob", "commit", "tag"):
                 name = f"{folder}:{paths.get(id_) or kind}@{id_[:12]}"
                 yield Source(name, body.chunks(), detail=partial(_commit_of, folder, id_, kind))
@@ -70,8 +70,9 @@ def _objects(folder: Path) -> dict[str, str]:
     """Every object that a branch, tag or reflog leads to, with a path that it had."""
     try:
         listed = subprocess.run(  # noqa: S603
-            _git(folder, "rev-list", "--objects", "--all", "--reflog"), capture_output=True, check=True
-        )
+            git(folder, "rev-list", "--objects", "--all", "--reflog"),
+            capture_output=True, check=True, env=git_environment(),
+        )  # fmt: skip
     except FileNotFoundError:
         raise Failure("git is not installed, and the history cannot be read without it", exit_code=FAILED) from None
     except subprocess.CalledProcessError:
@@ -84,11 +85,7 @@ def _commit_of(folder: Path, id_: str, kind: str) -> dict[str, str]:
     """The commit that brought an object."""
     if kind != "blob":
         return {"commit": id_}
-    words = _git(folder, "log", "--all", "--reflog", "--format=%H", f"--find-object={id_}")
-    done = subprocess.run(words, capture_output=True, check=False)  # noqa: S603
+    words = git(folder, "log", "--all", "--reflog", "--format=%H", f"--find-object={id_}")
+    done = subprocess.run(words, capture_output=True, check=False, env=git_environment())  # noqa: S603
     commits = done.stdout.decode("ascii", "replace").split()
     return {"commit": commits[-1]} if commits else {}
-
-
-def _git(folder: Path, *words: str) -> list[str]:
-    return ["git", "-C", str(folder), *words]

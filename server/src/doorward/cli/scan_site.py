@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urljoin, urlsplit
 
 from doorward.cli.failure import USAGE, Failure
 from doorward.cli.scan_sources import Skipped, Source
+from doorward.cli.scan_text import CHUNK
 
 PAGES_LIMIT = 200
 SIZE_LIMIT = 64 << 20
@@ -26,13 +27,35 @@ def of_site(url: str, skipped: Skipped) -> Iterator[Source]:
         while waiting and len(seen) <= PAGES_LIMIT:
             here = waiting.pop(0)
             try:
-                body = http.get(here).content[:SIZE_LIMIT]
-            except httpx2.TransportError as fault:
+                with http.stream("GET", here) as reply:
+                    body = _at_most(reply.iter_bytes(CHUNK))
+            except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
                 skipped.add(here, type(fault).__name__)
                 continue
             yield Source(here, [body])
-            for found in _LINK.finditer(body):
-                there = urljoin(here, (found[1] or found[2]).decode("latin-1")).partition("#")[0]
-                if urlsplit(there)[:2] == origin[:2] and there not in seen:
+            for there in _leads_to(here, body):
+                if there not in seen:
                     seen.add(there)
                     waiting.append(there)
+
+
+def _at_most(chunks: Iterable[bytes]) -> bytes:
+    """However much a page unfolds to."""
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) >= SIZE_LIMIT:
+            break
+    return bytes(body[:SIZE_LIMIT])
+
+
+def _leads_to(here: str, body: bytes) -> Iterator[str]:
+    """Addresses of the same origin; what is none is passed over."""
+    for found in _LINK.finditer(body):
+        try:
+            there = urljoin(here, (found[1] or found[2]).decode("latin-1")).partition("#")[0]
+            is_here = urlsplit(there)[:2] == urlsplit(here)[:2]
+        except ValueError:
+            continue
+        if is_here:
+            yield there

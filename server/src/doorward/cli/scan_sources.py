@@ -5,15 +5,19 @@ Nothing is kept in memory but the chunk at hand, and nothing is unpacked onto th
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import gzip
 import io
+import lzma
 import os
 import subprocess
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +25,7 @@ from doorward.cli.scan_text import CHUNK
 
 IGNORE_FILE = ".doorwardignore"
 DEEPEST_ARCHIVE = 3
+UNPACKED_LIMIT = 8 << 30
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 TAR_NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -52,9 +57,16 @@ def read_on(stream: Any) -> Iterator[bytes]:
 
 
 def of_path(path: Path, skipped: Skipped, *, ignoring: bool = True) -> Iterator[Source]:
-    """A file, or all files of a folder but those that git or a `.doorwardignore` ignores."""
+    """A file, or all files of a folder but those that git or a `.doorwardignore` ignores.
+
+    Of files that are named themselves, as hooks name them, those are left out that the working directory's ignores.
+    """
     if not path.is_dir():
-        yield from of_file(path, skipped)
+        patterns = ignored(path) if ignoring else []
+        if path.is_symlink():
+            skipped.add(str(path), "it is a symbolic link")
+        elif not any(_matches(path.as_posix(), pattern) for pattern in patterns):
+            yield from of_file(path, skipped)
         return
     for file in _files(path, skipped, ignoring):
         yield from of_file(file, skipped)
@@ -77,16 +89,29 @@ def _walk(folder: Path, skipped: Skipped) -> Iterator[Path]:
 
 def _known_to_git(folder: Path) -> list[Path] | None:
     """What is tracked, or could be: git knows best what its ignore files mean. None where there is no git."""
-    words = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
+    words = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
     try:
-        done = subprocess.run(words, capture_output=True, check=True)  # noqa: S603
+        done = subprocess.run(words, capture_output=True, check=True, env=git_environment())  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return None
     return [folder / os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 
-def ignored(folder: Path) -> list[str]:
-    """Lines of `.doorwardignore`: a path or pattern each; a secret is ignored by its public beginning."""
+def git(folder: Path, *words: str) -> list[str]:
+    """Whoever made the repository does not have a program of his started by our looking at it."""
+    return ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "log.showSignature=false", *words]
+
+
+def git_environment() -> dict[str, str]:
+    """Nor anything fetched: what is not there cannot be looked at."""
+    return {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+
+
+def ignored(path: Path) -> list[str]:
+    """Lines of a folder's `.doorwardignore`, of a file the working directory's: a path or pattern each; a secret is
+    ignored by its public beginning.
+    """
+    folder = path if path.is_dir() else Path()
     try:
         lines = (folder / IGNORE_FILE).read_text("utf-8").splitlines()
     except OSError:
@@ -106,13 +131,15 @@ def of_file(path: Path, skipped: Skipped) -> Iterator[Source]:
     try:
         if path.is_symlink() or not path.is_file():
             return
-        with path.open("rb") as file:
-            beginning = file.read(8)
-            file.seek(0)
+        # Most files are one chunk: they are read once, without a buffer between.
+        with path.open("rb", buffering=0) as file:
+            beginning = file.read(CHUNK)
             if _is_packed(name, beginning):
-                yield from _unpacked(name, file, beginning, skipped, 1)
+                file.seek(0)
+                with io.BufferedReader(file) as packed:
+                    yield from _unpacked(name, packed, beginning, _Unpacking(skipped), 1)
             else:
-                yield Source(name, read_on(file), lambda: path.open("rb"))
+                yield Source(name, chain((beginning,), read_on(file)), lambda: path.open("rb"))
     except OSError as fault:
         skipped.add(name, fault)
 
@@ -121,50 +148,66 @@ def _is_packed(name: str, beginning: bytes) -> bool:
     return beginning.startswith((ZIP, GZIP)) or name.endswith(TAR_NAMES)
 
 
-PACKED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, RuntimeError, NotImplementedError, OSError)
+# What reading may end with; of a packed file also while its contents are looked at.
+UNREADABLE = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError,
+    ValueError, OSError,
+)  # fmt: skip
 
 
-def _unpacked(name: str, file: IO[bytes], beginning: bytes, skipped: Skipped, depth: int) -> Iterator[Source]:
+@dataclass(slots=True)
+class _Unpacking:
+    """One file with all that is packed in it: who packed it to keep us busy is left before long."""
+
+    skipped: Skipped
+    left: int = field(default_factory=lambda: UNPACKED_LIMIT)
+
+    def take(self, chunk: bytes) -> bytes:
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise OSError(errno.EFBIG, "it unpacks to too much")
+        return chunk
+
+    def read_on(self, stream: Any) -> Iterator[bytes]:
+        return map(self.take, read_on(stream))
+
+
+def _unpacked(name: str, file: IO[bytes], beginning: bytes, within: _Unpacking, depth: int) -> Iterator[Source]:
     try:
         if name.endswith(TAR_NAMES):
-            yield from _of_tar(name, file, skipped, depth)
+            yield from _of_tar(name, file, within, depth)
         elif beginning.startswith(ZIP):
-            yield from _of_zip(name, file, skipped, depth)
+            yield from _of_zip(name, file, within, depth)
         else:
-            yield Source(name, read_on(gzip.GzipFile(fileobj=file)))
-    except PACKED as fault:
-        skipped.add(name, fault)
+            yield Source(name, within.read_on(gzip.GzipFile(fileobj=file)))
+    except UNREADABLE as fault:
+        within.skipped.add(name, fault)
 
 
-def _of_zip(name: str, file: IO[bytes], skipped: Skipped, depth: int) -> Iterator[Source]:
+def _of_zip(name: str, file: IO[bytes], within: _Unpacking, depth: int) -> Iterator[Source]:
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             inner = f"{name}!{member.filename}"
             if member.flag_bits & 1:
-                skipped.add(inner, "it is encrypted")
+                within.skipped.add(inner, "it is encrypted")
             elif not member.is_dir():
                 with archive.open(member) as opened:
-                    yield from _member(inner, opened, skipped, depth)
+                    yield from _member(inner, opened, within, depth)
 
 
-def _of_tar(name: str, file: IO[bytes], skipped: Skipped, depth: int) -> Iterator[Source]:
+def _of_tar(name: str, file: IO[bytes], within: _Unpacking, depth: int) -> Iterator[Source]:
     with tarfile.open(fileobj=file, mode="r|*") as archive:
         for member in archive:
             opened = archive.extractfile(member) if member.isfile() else None
             if opened is not None:
-                yield from _member(f"{name}!{member.name}", opened, skipped, depth)
+                yield from _member(f"{name}!{member.name}", opened, within, depth)
 
 
-def _member(name: str, opened: Any, skipped: Skipped, depth: int) -> Iterator[Source]:
+def _member(name: str, opened: Any, within: _Unpacking, depth: int) -> Iterator[Source]:
     """An archive in an archive must be held as a whole to be read, so only small ones are looked into."""
-    beginning = opened.read(CHUNK)
+    beginning = within.take(opened.read(CHUNK))
     if _is_packed(name, beginning) and depth < DEEPEST_ARCHIVE:
-        whole = beginning + opened.read(256 * CHUNK)
-        yield from _unpacked(name, io.BytesIO(whole), beginning, skipped, depth + 1)
+        whole = beginning + within.take(opened.read(256 * CHUNK))
+        yield from _unpacked(name, io.BytesIO(whole), beginning, within, depth + 1)
         return
-    yield Source(name, _followed_by(beginning, opened))
-
-
-def _followed_by(beginning: bytes, opened: Any) -> Iterator[bytes]:
-    yield beginning
-    yield from read_on(opened)
+    yield Source(name, chain((beginning,), within.read_on(opened)))

@@ -209,17 +209,20 @@ def with_text(shown: KeyObject, text: str) -> NewKeyObject:
 
 
 def _fields(facts: Facts, policy: Policy) -> dict[str, Any]:
-    key, api, usage = found(facts.api_key, "api key"), facts.api, facts.usage
-    secret = rotation.current(facts.secrets)
+    key, api, usage, kept = found(facts.api_key, "api key"), facts.api, facts.usage, facts.secrets
+    secret = rotation.current(kept)
+    # What leaked is revoked by itself: until it is rotated, the key is active and has nothing that one should use.
+    leaked = key.state == "active" and secret is None and kept
+    shown = secret or (kept[-1] if kept else None)
     return {
         "id": key.id,
-        "prefix": "" if secret is None else secrets.prefix(secret, policy.brand),
+        "prefix": "" if shown is None else secrets.prefix(shown, policy.brand),
         "account": key.account_id,
         "api": key.api_id if api is None else api.identifier,
         "scope": scopes.text(key.scope),
         "name": key.name,
         "environment": key.environment,
-        "state": key.state,
+        "state": "leaked" if leaked else key.state,
         "expires_at": key.expires_at,
         "metadata": dict(key.metadata),
         "created_at": key.created_at,

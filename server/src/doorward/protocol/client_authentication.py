@@ -101,14 +101,19 @@ def _basic(header: bytes) -> ClientCredentials:
         raise InvalidClient("the basic credentials are malformed", fields=BASIC_CHALLENGE) from None
 
 
-def secret_matches(credentials: ClientCredentials, kept: tuple[Secret, ...], policy: Policy, now: int) -> bool:
-    """Whether a live secret is the presented one; without any the same work is done in vain (T045)."""
+def matching(credentials: ClientCredentials, kept: tuple[Secret, ...], policy: Policy, now: int) -> Secret | None:
+    """The live secret that is the presented one; without any the same work is done in vain (T045)."""
     digest = api_key.digest(credentials.secret)
     live = [secret for secret in kept if secret.is_live(now)]
     if not live:
-        return policy.pepper.matches(digest, None)
-    # A list, not a generator: the first match must not end the work early.
-    return any([policy.pepper.matches(digest, secret) for secret in live])  # noqa: C419
+        policy.pepper.matches(digest, None)
+    # All of them are compared: the first match must not end the work early.
+    found = [secret for secret in live if policy.pepper.matches(digest, secret)]
+    return found[0] if found else None
+
+
+def secret_matches(credentials: ClientCredentials, kept: tuple[Secret, ...], policy: Policy, now: int) -> bool:
+    return matching(credentials, kept, policy, now) is not None
 
 
 def authenticate(credentials: ClientCredentials, facts: ClientFacts | None, policy: Policy, moment: Moment) -> Client:
@@ -181,15 +186,15 @@ def _begun(
 def authenticate_verifier(
     credentials: ClientCredentials, facts: VerifierFacts | None, policy: Policy, moment: Moment
 ) -> VerifierFacts:
-    """The verifier, or the same refusal as for a client."""
+    """The verifier with the secret that it showed, or the same refusal as for a client."""
     kept = () if facts is None else facts.secrets
-    matches = secret_matches(credentials, kept, policy, moment.now)
-    if facts is None or not matches:
+    shown = matching(credentials, kept, policy, moment.now)
+    if facts is None or shown is None:
         raise _failed(credentials)
     if credentials.method == QUERY or facts.verifier.state != "active":
         ended = "secret_in_query" if credentials.method == QUERY else "credential_revoked"
         raise _failed(credentials, ended, CredentialRefused("verifier", facts.verifier.id, ended))
-    return facts
+    return replace(facts, secrets=(shown,))
 
 
 def _failed(credentials: ClientCredentials, ended: str | None = None, *events: CredentialRefused) -> Refusal:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from doorward.protocol import admin_key, api_key, credential, grant, verifier
+from doorward.protocol import admin_key, credential, grant
 from doorward.protocol.admin import Asked, Nothing
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.client import ClientFacts
@@ -19,9 +19,17 @@ from doorward.protocol.credential import ApiKeyFacts, Presented, RefreshTokenFac
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Leak
 from doorward.protocol.events import Event, TokenRevoked, entity_id
-from doorward.protocol.leak_events import ClientSecretRevoked, LeakReported, LeakUpdated
+from doorward.protocol.leak_events import (
+    ApiKeySecretRevoked,
+    ClientSecretRevoked,
+    LeakReported,
+    LeakUpdated,
+    SecretRevoked,
+    VerifierSecretRevoked,
+)
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
+from doorward.protocol.refusal import Refusal
 from doorward.protocol.secret import Secret
 from doorward.protocol.verifier import VerifierFacts
 from doorward_verify import api_key as form
@@ -32,6 +40,15 @@ REVOKED, FLAGGED, IGNORED, DECOY, ENDED = "revoked", "flagged", "ignored", "deco
 TEXT_LIMIT = 16 * 1024
 LOCATION_LIMIT = 500
 LOCATIONS_LIMIT = 20
+
+
+class TooManyReports(Refusal):
+    """RFC 6585 §4: from one address, whatever it reports."""
+
+    status = 429
+    error = "slow_down"
+    default_reason = "too_many_reports"
+
 
 About = ApiKeyFacts | AdminKeyFacts | ClientFacts | VerifierFacts | RefreshTokenFacts | TokenFacts
 
@@ -104,7 +121,7 @@ def classify(text: str, brand: str) -> Presented:
 
 def location(text: str) -> str:
     """Where a stranger says that he found it."""
-    shown = redact(text.strip())[:LOCATION_LIMIT]
+    shown = redact(text[: 4 * LOCATION_LIMIT].strip())[:LOCATION_LIMIT]
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)[:LOCATION_LIMIT]
 
 
@@ -135,7 +152,7 @@ class _Batch:
 
     def end(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            secret_id = event.secret.id if isinstance(event, ClientSecretRevoked) else ""
+            secret_id = event.secret.id if isinstance(event, SecretRevoked) else ""
             self.ended.setdefault((type(event), entity_id(event), secret_id), event)
 
     def told(self) -> tuple[Event, ...]:
@@ -207,11 +224,10 @@ def _api_key(about: Presented, facts: ApiKeyFacts, keys: jwt.Keys, policy: Polic
     if not verdict.exists:
         return None
     key, secret = facts.api_key, facts.secret
-    whole = api_key.Facts(key, (secret,), facts.account, facts.api)
-    ended = api_key.revoke(_NOBODY_ASKED, whole, policy, moment).events
     kind = "api_key" if key.environment == "live" else "test_api_key"
     is_dead = verdict.reason in ("credential_revoked", "credential_expired")
-    return Known(kind, secret.id, key.id, key.account_id, () if is_dead else ended, is_decoy=key.state == "decoy")
+    ends = () if is_dead else (ApiKeySecretRevoked(key, secret.ended(moment.now)),)
+    return Known(kind, secret.id, key.id, key.account_id, ends, is_decoy=key.state == "decoy")
 
 
 def _admin_key(about: Presented, facts: AdminKeyFacts, keys: jwt.Keys, policy: Policy, moment: Moment) -> Known | None:
@@ -228,18 +244,18 @@ def _client(about: Presented, facts: ClientFacts, keys: jwt.Keys, policy: Policy
     if secret is None:
         return None
     client = facts.client
-    ended = ClientSecretRevoked(client, replace(secret, revoked_at=moment.now))
-    ends = (ended,) if secret.is_live(moment.now) else ()
+    ends = (ClientSecretRevoked(client, secret.ended(moment.now)),) if secret.is_live(moment.now) else ()
     return Known("client_secret", secret.id, client.id, client.account_id, ends)
 
 
 def _verifier(about: Presented, facts: VerifierFacts, keys: jwt.Keys, policy: Policy, moment: Moment) -> Known | None:
-    """It ends as a whole: that closes its streams, which a secret of its own would keep open."""
     secret = _matching(about, facts.secrets, policy)
     if secret is None:
         return None
-    ended = verifier.revoke(_NOBODY_ASKED, verifier.Facts(facts), policy, moment).events
-    return Known("verifier_secret", secret.id, facts.verifier.id, None, ended)
+    verifier = facts.verifier
+    lives = verifier.state == "active" and secret.is_live(moment.now)
+    ends = (VerifierSecretRevoked(verifier, secret.ended(moment.now)),) if lives else ()
+    return Known("verifier_secret", secret.id, verifier.id, None, ends)
 
 
 def _matching(about: Presented, kept: tuple[Secret, ...], policy: Policy) -> Secret | None:

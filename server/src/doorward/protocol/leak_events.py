@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from doorward.protocol.entities import JSON, ApiKey, Client, Leak
+from doorward.protocol.entities import JSON, ApiKey, Client, Leak, Verifier
 from doorward.protocol.secret import Secret
 
 
@@ -27,6 +27,24 @@ class LeakUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiKeySecretRevoked:
+    """One secret of an api key; its siblings in rotation go on, and a new one can be made."""
+
+    entity: ClassVar[str] = "api_key"
+    api_key: ApiKey
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierSecretRevoked:
+    """One secret of a verifier, and the streams that it opened."""
+
+    entity: ClassVar[str] = "verifier"
+    verifier: Verifier
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSecretRevoked:
     """One secret of a client, and every token that the client has so far: whoever had the secret may have them."""
 
@@ -44,7 +62,8 @@ class DecoyTried:
 
 
 LeakEvent = LeakReported | LeakUpdated
-OfLeaks = LeakEvent | ClientSecretRevoked | DecoyTried
+SecretRevoked = ApiKeySecretRevoked | ClientSecretRevoked | VerifierSecretRevoked
+OfLeaks = LeakEvent | SecretRevoked | DecoyTried
 
 
 def touched(event: OfLeaks) -> str:
@@ -54,7 +73,9 @@ def touched(event: OfLeaks) -> str:
             return event.leak.id
         case ClientSecretRevoked():
             return event.client.id
-        case DecoyTried():
+        case VerifierSecretRevoked():
+            return event.verifier.id
+        case ApiKeySecretRevoked() | DecoyTried():
             return event.api_key.id
 
 
@@ -70,5 +91,9 @@ def told(event: OfLeaks) -> Mapping[str, JSON]:
             }  # fmt: skip
         case ClientSecretRevoked():
             return {"account": event.client.account_id, "secret": event.secret.id}
+        case ApiKeySecretRevoked():
+            return {"account": event.api_key.account_id, "api": event.api_key.api_id, "secret": event.secret.id}
+        case VerifierSecretRevoked():
+            return {"api": event.verifier.api_id, "secret": event.secret.id}
         case DecoyTried():
             return {"account": event.api_key.account_id, "api": event.api_key.api_id}

@@ -149,6 +149,8 @@ SERVER = (
     Reason(183, "post_logout_uri_unregistered", 400, "invalid_request",
            "The post_logout_redirect_uri is not one that the client registered, or nothing names the client.",
            "Send one of the client's own, letter by letter, with id_token_hint; see `doorward clients show`."),
+    Reason(250, "too_many_reports", 429, "slow_down", "There were too many reports of leaks from this address.",
+           "Wait for the seconds of Retry-After; with an admin key POST /v1/leaks takes a hundred at once."),
     Reason(200, "upstream_unknown", 404, None, "There is no such way to sign in here.",
            "Go to /login, and choose one of those that are shown."),
     Reason(201, "upstream_over", 400, "invalid_request",

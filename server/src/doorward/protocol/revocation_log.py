@@ -65,6 +65,12 @@ def entry(event: e.Event, now: int) -> Entry | None:
         case k.ClientSecretRevoked():
             # What the secret gave is dead; with another one the client gets new tokens.
             return _entry("client", event.client.id, False, now)
+        case k.ApiKeySecretRevoked():
+            # The secret alone: its sibling in rotation need not be asked about again (decision 12). An imported text
+            # does not say which secret it is.
+            if event.secret.legacy is not None:
+                return _entry("api_key", event.api_key.id, True, now, event.api_key.api_id)
+            return _entry("secret", event.secret.id, False, now, event.api_key.api_id)
         case e.AccountUpdated():
             return _entry("account", event.account.id, event.account.state == "active", now)
         case (
@@ -101,7 +107,7 @@ Untold = (
     | a.CodeIssued | a.CodeRedeemed | a.RefreshTokenIssued | a.RefreshTokenRotated
     # A verifier's own end closes its streams; the rest is no credential that a verifier checks.
     | r.ClientSecretRotated | r.ClientOverlapBegun | r.ClientRotationCancelled
-    | r.VerifierSecretRotated | r.VerifierOverlapBegun | r.VerifierRotationCancelled
+    | r.VerifierSecretRotated | r.VerifierOverlapBegun | r.VerifierRotationCancelled | k.VerifierSecretRevoked
     | e.VerifierCreated | e.VerifierRevoked | e.AdminKeyCreated | e.AdminKeyRevoked
     | e.SetupLinkCreated | e.SetupLinkUsed | e.CredentialRefused
     # What a leak ended has an event of its own.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from doorward.protocol.moment import Moment
 from doorward_verify import api_key
@@ -64,6 +64,10 @@ class Secret:
 
     def is_live(self, now: int) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def ended(self, now: int) -> Secret:
+        """It waits for no successor any more."""
+        return replace(self, revoked_at=now, overlap=None)
 
 
 def mint(

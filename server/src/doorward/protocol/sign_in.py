@@ -99,10 +99,10 @@ def attempt(username: str, address: str, credential: str) -> Attempt:
     name = canonical(username)
     local, at, domain = name.partition("@")
     account = f"{local.partition('+')[0]}@{domain}" if at else name
-    return Attempt(account, address, _network(address), credential)
+    return Attempt(account, address, network_of(address), credential)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Of IPv6 a whole /64 belongs to one subscriber."""
     if ":" not in address:
         return address

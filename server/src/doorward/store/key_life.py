@@ -65,8 +65,9 @@ def announce(connection: Connection, days: int, now: int) -> bool:
         raise rows.Stale
     within = and_(_lives(now), api_keys.c.expires_at > begin, api_keys.c.expires_at <= end)
     lasting = api_keys.c.expires_at - api_keys.c.created_at > (days + 1) * DAY
-    for id_ in connection.execute(select(api_keys.c.id).where(within, lasting)).scalars().all():
-        notices.add(connection, f"{id_}/{days}", notices.EXPIRY, now)
+    ending = connection.execute(select(api_keys.c.id).where(within, lasting)).scalars().all()
+    if ending:
+        notices.add(connection, [f"{id_}/{days}" for id_ in ending], notices.EXPIRY, now)
     return bool(end < latest)
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert
 
 from doorward.protocol import leak as protocol
 from doorward.protocol.admin import Asked
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.credential import ApiKeyFacts, Presented, RefreshTokenFacts, TokenFacts
 from doorward.protocol.entities import Leak, RefreshToken
-from doorward.protocol.leak_events import ClientSecretRevoked, DecoyTried, LeakReported, LeakUpdated, OfLeaks
+from doorward.protocol.leak_events import (
+    ApiKeySecretRevoked,
+    ClientSecretRevoked,
+    DecoyTried,
+    LeakReported,
+    LeakUpdated,
+    OfLeaks,
+    SecretRevoked,
+    VerifierSecretRevoked,
+)
 from doorward.protocol.leak_report import ReportLeaks, reports
 from doorward.protocol.secret import Secret
 from doorward.store import (
@@ -26,8 +35,8 @@ from doorward.store import (
     tokens,
     verifiers,
 )
+from doorward.store import secrets as secret_rows
 from doorward.store.memory import Reader
-from doorward.store.rows import Stale
 from doorward.store.tables import leaks, secrets
 from doorward.store.tables import refresh_tokens as refresh_token_table
 from doorward_verify import jwt
@@ -122,23 +131,25 @@ def _owner(read: Reader, secret: Secret | None) -> protocol.About | None:
 _ADD = insert(leaks)
 
 
+def end_all(connection: Connection, events: Sequence[SecretRevoked], now: int) -> None:
+    secret_rows.end(connection, [event.secret.id for event in events], now)
+
+
+def report_all(connection: Connection, events: Sequence[LeakReported], now: int) -> None:
+    connection.execute(_ADD, [rows.row(event.leak) for event in events])
+    notices.add(connection, [event.leak.id for event in events], notices.LEAK, now)
+
+
 def apply(connection: Connection, event: OfLeaks, now: int) -> None:
     match event:
         case LeakReported():
-            connection.execute(_ADD, rows.row(event.leak))
-            notices.add(connection, event.leak.id, notices.LEAK, now)
+            report_all(connection, [event], now)
         case LeakUpdated():
             rows.replace(connection, leaks, event.leak)
-        case ClientSecretRevoked():
-            _revoke_secret(connection, event.secret, now)
+        case ApiKeySecretRevoked() | ClientSecretRevoked() | VerifierSecretRevoked():
+            end_all(connection, [event], now)
         case DecoyTried():
             notices.forget(connection, event.api_key.id, now)
-            notices.add(connection, event.api_key.id, notices.DECOY, now)
+            notices.add(connection, [event.api_key.id], notices.DECOY, now)
         case _:
             assert_never(event)
-
-
-def _revoke_secret(connection: Connection, secret: Secret, now: int) -> None:
-    live = (secrets.c.id == secret.id) & secrets.c.revoked_at.is_(None)
-    if connection.execute(update(secrets).where(live).values(revoked_at=now)).rowcount != 1:
-        raise Stale

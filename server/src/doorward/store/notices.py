@@ -1,14 +1,15 @@
-"""What people must be told: a queue that outlives every process, without an event of its own (laws, 3b).
+"""What people and their webhook must be told: a queue that outlives every process, without an event of its own (3b).
 
-A notice is added in the transaction of what it tells of, claimed before it is sent, and tried again until it was taken.
-It decides nothing, and holds nothing but the id of what it is about.
+A notice is added in the transaction of what it tells of, once for each channel. Each of these is claimed before it is
+sent, and tried again until it was taken. It decides nothing, and holds nothing but the id of what it is about.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.protocol.entities import Account, ApiKey, Leak
@@ -17,17 +18,27 @@ from doorward.store import rows, usage
 from doorward.store.tables import accounts, api_keys, journal, leaks, memberships, notices, users
 
 LEAK, DECOY, EXPIRY = "leak", "decoy", "expiry"
-# A try that hangs is repeated by another worker; the waits grow from a minute to hours, for about three days.
-FIRST_WAIT, LONGEST_WAIT, TRIES = 60, 6 * 3600, 20
+LETTER, WEBHOOK = "letter", "webhook"
+# How long after each try the next one comes; one that hangs is repeated by another worker. Letters for about three
+# days, webhooks for one.
+WAITS: Mapping[str, tuple[int, ...]] = {
+    LETTER: tuple(min(60 << tries, 6 * 3600) for tries in range(19)),
+    WEBHOOK: (10, 300, 1800, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600),
+}
 # The same is not told again for so long: whoever tries a decoy in a loop sends one letter an hour.
 QUIET = 3600
 LIFETIME = 7 * 86_400
+AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
+    """One delivery: `id` and `kind` say what it is about, `at` is when it came to be told."""
+
     id: str
+    channel: str
     kind: str
+    at: int
     tries: int
 
 
@@ -37,10 +48,11 @@ ADD = {
 }
 
 
-def add(connection: Connection, id_: str, kind: str, now: int) -> None:
-    """One that is waiting, or was told a short time ago, is not added again."""
-    row = {"id": id_, "kind": kind, "due_at": now, "tries": 0, "expires_at": now + LIFETIME}
-    connection.execute(ADD[connection.dialect.name], row)
+def add(connection: Connection, ids: Iterable[str], kind: str, now: int) -> None:
+    """Here every notice is fanned out. One that is waiting, or was told a short time ago, is not added again."""
+    row = {"kind": kind, "at": now, "due_at": now, "tries": 0, "expires_at": now + LIFETIME}
+    fanned_out = [{**row, "id": id_, "channel": channel} for id_ in ids for channel in WAITS]
+    connection.execute(ADD[connection.dialect.name], fanned_out)
 
 
 def forget(connection: Connection, id_: str, now: int) -> None:
@@ -49,21 +61,30 @@ def forget(connection: Connection, id_: str, now: int) -> None:
 
 
 def due(connection: Connection, now: int) -> tuple[Notice, ...]:
-    waiting = select(notices.c.id, notices.c.kind, notices.c.tries).where(notices.c.due_at <= now)
-    return tuple(Notice(*found) for found in connection.execute(waiting.order_by(notices.c.due_at).limit(10)))
+    columns = (notices.c[name] for name in ("id", "channel", "kind", "at", "tries"))
+    waiting = select(*columns).where(notices.c.due_at <= now).order_by(notices.c.due_at).limit(AT_ONCE)
+    return tuple(Notice(*found) for found in connection.execute(waiting))
 
 
 def claim(connection: Connection, notice: Notice, now: int) -> bool:
     """Whether it is this worker's to send: of several one is first."""
-    wait = min(FIRST_WAIT << notice.tries, LONGEST_WAIT)
-    next_at = now + wait if notice.tries + 1 < TRIES else None
-    mine = (notices.c.id == notice.id) & (notices.c.tries == notice.tries) & (notices.c.due_at <= now)
+    waits = WAITS[notice.channel]
+    next_at = now + waits[notice.tries] if notice.tries < len(waits) else None
+    mine = _is(notice) & (notices.c.tries == notice.tries) & (notices.c.due_at <= now)
     taken = update(notices).where(mine).values(tries=notice.tries + 1, due_at=next_at)
     return connection.execute(taken).rowcount == 1
 
 
+def is_last(notice: Notice) -> bool:
+    return notice.tries >= len(WAITS[notice.channel])
+
+
 def told(connection: Connection, notice: Notice, now: int) -> None:
-    connection.execute(update(notices).where(notices.c.id == notice.id).values(due_at=None, expires_at=now + QUIET))
+    connection.execute(update(notices).where(_is(notice)).values(due_at=None, expires_at=now + QUIET))
+
+
+def _is(notice: Notice) -> ColumnElement[bool]:
+    return (notices.c.id == notice.id) & (notices.c.channel == notice.channel)
 
 
 @dataclass(frozen=True, slots=True)

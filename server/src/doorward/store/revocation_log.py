@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, or_, select, union
 
 from doorward.protocol.events import Event, VerifierRevoked
 from doorward.protocol.feed import REACH
+from doorward.protocol.leak_events import VerifierSecretRevoked
 from doorward.protocol.moment import Position
 from doorward.protocol.revocation_log import DEAD, Entry, Placed, entry
 from doorward.store import journal
@@ -120,7 +122,9 @@ def _one(found: Row[Any]) -> Placed:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came up to `position`: entries in their order, each with its audience, and the verifiers that were ended."""
+    """What came up to `position`: entries in their order, each with its audience, and what of verifiers was ended:
+    they themselves, or secrets of theirs, by their public ids.
+    """
 
     position: Position
     entries: tuple[tuple[str, Placed], ...]
@@ -151,6 +155,7 @@ def _entries(connection: Connection, after: int, until: int) -> tuple[tuple[str,
 
 
 def _ended(connection: Connection, after: int) -> frozenset[str]:
-    ended = journal_table.c.change & (journal_table.c.type == VerifierRevoked.__name__)
-    query = select(journal_table.c.entity_id).where(journal_table.c.seq > after, ended)
-    return frozenset(connection.execute(query).scalars())
+    types = (VerifierRevoked.__name__, VerifierSecretRevoked.__name__)
+    ended = journal_table.c.change & journal_table.c.type.in_(types)
+    query = select(journal_table.c.entity_id, journal_table.c.data).where(journal_table.c.seq > after, ended)
+    return frozenset(json.loads(data).get("secret", id_) for id_, data in connection.execute(query))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, select, update
@@ -82,6 +83,13 @@ def _exchange(connection: Connection, secret: Secret, retired: tuple[Secret, ...
     for one in retired:
         _write(connection, one, secrets.c.revoked_at.is_(None))
     rows.add(connection, secrets, secret)
+
+
+def end(connection: Connection, ids: Collection[str], now: int) -> None:
+    """Those that leaked: of several who tell of one, one ends it."""
+    live = secrets.c.id.in_(ids) & secrets.c.revoked_at.is_(None)
+    if connection.execute(update(secrets).where(live).values(revoked_at=now, overlap=None)).rowcount != len(ids):
+        raise rows.Stale
 
 
 def _write(connection: Connection, secret: Secret, guard: Any) -> None:

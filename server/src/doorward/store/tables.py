@@ -288,11 +288,11 @@ leaks = Table(
     Column("locations", Lines, nullable=False), _at("created_at"), _at("updated_at", index=True), _version(),
 )  # fmt: skip
 
-# What somebody must be told, and when it is tried next; `id` names what it is about. Told ones stay for a while, so
-# that the same is not told again and again.
+# What somebody must be told by which channel, and when it is tried next; `id` names what it is about. Told ones stay
+# for a while, so that the same is not told again and again.
 notices = Table(
-    "notices", metadata, _id(), _text("kind"), _at("due_at", nullable=True, index=True),
-    Column("tries", Integer, nullable=False), _at("expires_at", index=True),
+    "notices", metadata, _id(), Column("channel", String(20), primary_key=True), _text("kind"), _at("at"),
+    _at("due_at", nullable=True, index=True), Column("tries", Integer, nullable=False), _at("expires_at", index=True),
 )  # fmt: skip
 
 # How far work that follows the time has come, whoever does it: what lies behind `reached` is done.

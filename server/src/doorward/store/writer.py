@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from doorward.protocol.events import Event, entity_id, is_change
 from doorward.protocol.moment import Position
 from doorward.store import journal, revocation_log
-from doorward.store.commit import apply
+from doorward.store.commit import apply_all
 from doorward.store.journal import Context, Head
 from doorward.store.memory import Memory
 from doorward.store.rows import Stale
@@ -162,8 +162,7 @@ def _change(connection: Connection, head: Head, changed: Changed, append: Append
 
 def _written(connection: Connection, head: Head, appends: list[Append]) -> Head:
     for append in appends:
-        for event in append.events:
-            apply(connection, event, append.now)
+        apply_all(connection, append.events, append.now)
     entries = [(event, append.context, append.now) for append in appends for event in append.events]
     return journal.append(connection, head, entries) if entries else head
 

@@ -46,12 +46,16 @@ def events(entries: Sequence[Placed], last: Position) -> tuple[bytes, Position]:
 
 
 class Stream:
-    """One subscriber. `last` is the position of what he was told last, `floor` the least that a heartbeat may say."""
+    """One subscriber. `last` is the position of what he was told last, `floor` the least that a heartbeat may say.
 
-    __slots__ = ("_chunks", "_woken", "beats", "ended", "floor", "last", "verifier")
+    It ends with its verifier, and with the secret that opened it.
+    """
+
+    __slots__ = ("_chunks", "_woken", "beats", "ended", "floor", "hung_on", "last", "verifier")
 
     def __init__(self, verifier: VerifierFacts, last: Position, floor: Position, *, beats: bool) -> None:
         self.verifier, self.last, self.floor, self.beats = verifier, last, floor, beats
+        self.hung_on = {verifier.verifier.id, *(secret.id for secret in verifier.secrets)}
         self.ended = False
         self._chunks: deque[bytes] = deque()
         self._woken = asyncio.Event()
@@ -102,7 +106,7 @@ class FanOut:
             return False
         self._streams[stream.verifier.api.id].add(stream)
         self._metrics.subscribers += 1
-        if self.closed or stream.verifier.verifier.id in self._ended:
+        if self.closed or not self._ended.isdisjoint(stream.hung_on):
             stream.end()
         elif stream.beats:
             self._unheard.append(stream)
@@ -133,7 +137,7 @@ class FanOut:
         self.position = heard.position
         self._ended |= heard.ended
         for stream in self._all():
-            if another_epoch or stream.verifier.verifier.id in heard.ended:
+            if another_epoch or not heard.ended.isdisjoint(stream.hung_on):
                 stream.end()
         if any(placed.entry.kind == "signing_key" for _, placed in heard.entries):
             # It may be the feed's own: the next heartbeat looks which one signs now.

@@ -11,6 +11,7 @@ clock, so that its time tells nothing about what was done.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from doorward.app import LEAKS
 from doorward.exchange import run
 from doorward.protocol import leak
-from doorward.protocol.leak import Outcome, Report
+from doorward.protocol.leak import Outcome, Report, TooManyReports
 from doorward.protocol.refusal import Gone, InvalidRequest, NotFound, TemporarilyUnavailable
+from doorward.protocol.sign_in import network_of
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse
@@ -31,8 +33,11 @@ from doorward.web.runtime import Runtime
 BEAT = 0.25
 # Burning is free for whoever has a secret; a flood of guesses waits for its beat, or is turned away.
 UNDER_WAY_LIMIT = 256
+# Of one address at each worker: so many at once, and then one each so many seconds.
+BURST, INTERVAL = 200, 0.5
+ADDRESS_LIMIT = 10_000
 # Reports that are decided and committed together.
-BATCH = 100
+BATCH = 500
 VERIFY_SCOPE = "leaks:verify"
 Answer = Callable[[Incoming], Awaitable[Reply]]
 
@@ -71,13 +76,35 @@ async def take(incoming: Incoming, reports: tuple[Report, ...]) -> tuple[Outcome
 
 
 @dataclass(slots=True)
+class Addresses:
+    """When each of those who reported lately would be as free as one who never did."""
+
+    free_at: dict[str, float] = field(default_factory=dict)
+
+    def admit(self, address: str, now: float) -> None:
+        """Before anything else is looked at: a refusal tells nothing about what was handed in."""
+        network = network_of(address)
+        free_at = max(self.free_at.pop(network, now), now) + INTERVAL
+        wait = free_at - now - BURST * INTERVAL
+        if wait > 0:
+            self.free_at[network] = free_at - INTERVAL
+            raise TooManyReports("too many reports came from here", fields=(("retry_after", str(math.ceil(wait))),))
+        self.free_at[network] = free_at
+        # Who comes again stands behind those who do not: the first are those that are forgotten.
+        while len(self.free_at) > ADDRESS_LIMIT:
+            del self.free_at[next(iter(self.free_at))]
+
+
+@dataclass(slots=True)
 class Burning:
     """`under_way` counts this worker's. Those of one secret take turns: facts that others change would go stale."""
 
     under_way: int = 0
+    addresses: Addresses = field(default_factory=Addresses)
     turns: tuple[asyncio.Lock, ...] = field(default_factory=lambda: tuple(asyncio.Lock() for _ in range(64)))
 
     async def answer(self, incoming: Incoming) -> Reply:
+        self.addresses.admit(incoming.address, asyncio.get_running_loop().time())
         report = _burnt(await incoming.json(), incoming.runtime.policy.brand)
         if self.under_way >= UNDER_WAY_LIMIT:
             raise TemporarilyUnavailable("too many reports are waiting", reason="overloaded")

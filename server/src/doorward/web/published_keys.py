@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -31,15 +32,25 @@ class PublishedKeys:
     _known: PublicKeys = field(default_factory=dict)
     _read_at: float | None = None
     _tried_at: float | None = None
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def named(self, key_id: str) -> EllipticCurvePublicKey | None:
+        """Raises TemporarilyUnavailable while no list could be read: a report is refused for want of a key alone."""
+        # Who comes while the list is read waits for it, if his key is not on the one before.
+        if self._may_read(key_id) or (self._reading.locked() and key_id not in self._known):
+            async with self._reading:
+                if self._may_read(key_id):
+                    self._tried_at = self.clock()
+                    await self._read()
+        if self._read_at is None:
+            raise TemporarilyUnavailable("the reporter's keys cannot be read now")
+        return self._known.get(key_id)
+
+    def _may_read(self, key_id: str) -> bool:
         now = self.clock()
         is_old = self._read_at is None or now - self._read_at >= LIFETIME
-        may_read = self._tried_at is None or now - self._tried_at >= READ_INTERVAL
-        if (is_old or key_id not in self._known) and may_read:
-            self._tried_at = now
-            await self._read()
-        return self._known.get(key_id)
+        is_due = self._tried_at is None or now - self._tried_at >= READ_INTERVAL
+        return (is_old or key_id not in self._known) and is_due
 
     async def _read(self) -> None:
         """What was known stays where nothing can be read: a report that comes then is as urgent as any."""
@@ -51,8 +62,6 @@ class PublishedKeys:
             self._read_at = self.clock()
         except (FetchFailed, ValueError) as problem:
             log.error("the keys for reports of leaks could not be read: %s", type(problem).__name__)
-            if self._read_at is None:
-                raise TemporarilyUnavailable("the reporter's keys cannot be read now") from None
 
 
 def configured(settings: Settings) -> PublishedKeys | None:

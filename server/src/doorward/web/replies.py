@@ -103,6 +103,8 @@ def _fields(refusal: Refusal, incoming: Incoming) -> Iterable[tuple[bytes, bytes
         yield b"www-authenticate", text.encode()
     if "allow" in fields:
         yield b"allow", fields["allow"].encode()
+    if refusal.status == 429 and "retry_after" in fields:
+        yield b"retry-after", fields["retry_after"].encode()
     if refusal.status == 503:
         yield RETRY_AFTER
 

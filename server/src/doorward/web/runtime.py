@@ -15,7 +15,7 @@ from doorward.settings import Settings
 from doorward.sign import Keyring, Signer
 from doorward.store.store import Store
 from doorward.upstream_settings import upstreams
-from doorward.web import mail, published_keys
+from doorward.web import mail, published_keys, webhook
 from doorward.web.brand import LOGO_TYPES, Brand, sheet
 from doorward.web.fan_out import FanOut
 from doorward.web.limiter import Limiter
@@ -23,6 +23,7 @@ from doorward.web.logos import Logos
 from doorward.web.mail import Mail
 from doorward.web.metrics import Metrics
 from doorward.web.published_keys import PublishedKeys
+from doorward.web.webhook import Webhook
 
 if TYPE_CHECKING:
     from doorward.web.providers import Provider
@@ -50,6 +51,7 @@ class Runtime:
     logos: Logos = field(default_factory=lambda: Logos(Fetch()))
     providers: Mapping[str, Provider] = field(default_factory=dict)
     github_keys: PublishedKeys | None = None
+    webhook: Webhook | None = None
 
     @property
     def policy(self) -> Policy:
@@ -85,7 +87,7 @@ def runtime(store: Store, keyring: Keyring, metrics: Metrics, node: int, setting
         store, signer, metrics, FanOut(store, signer, metrics), node, _limiter(store, metrics, settings), keyring,
         brand=_brand(settings), mail=mail.configured(settings), leaked=_leaked(settings),
         fetch=fetch, logos=Logos(fetch), providers=_providers(settings),
-        github_keys=published_keys.configured(settings),
+        github_keys=published_keys.configured(settings), webhook=webhook.configured(settings),
     )  # fmt: skip
 
 
