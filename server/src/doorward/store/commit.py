@@ -94,31 +94,29 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
         case e.SetupLinkCreated() | e.SetupLinkUsed():
             setup_links.apply(connection, event)
         case _:
-            _apply_of_leaks(connection, event, now)
+            _apply_of_secrets(connection, event, now)
 
 
-def _apply_of_leaks(
-    connection: Connection, event: k.OfLeaks | a.Authorizing | p.OfPeople | u.OfUpstreams, now: int
+def _apply_of_secrets(
+    connection: Connection, event: k.OfLeaks | r.OfSecrets | a.Authorizing | p.OfPeople | u.OfUpstreams, now: int
 ) -> None:
     match event:
         case k.LeakReported() | k.LeakUpdated() | k.DecoyTried():
             leaks.apply(connection, event, now)
         case k.ApiKeySecretRevoked() | k.ClientSecretRevoked() | k.VerifierSecretRevoked():
             leaks.apply(connection, event, now)
-        case _:
-            _apply_further(connection, event, now)
-
-
-def _apply_further(
-    connection: Connection, event: a.Authorizing | p.OfPeople | u.OfUpstreams | r.OfSecrets, now: int
-) -> None:
-    match event:
         case (
             r.ApiKeyRotated() | r.ClientSecretRotated() | r.VerifierSecretRotated()
             | r.ApiKeyOverlapBegun() | r.ClientOverlapBegun() | r.VerifierOverlapBegun()
             | r.ApiKeyRotationCancelled() | r.ClientRotationCancelled() | r.VerifierRotationCancelled()
         ):  # fmt: skip
             secrets.apply(connection, event)
+        case _:
+            _apply_of_people(connection, event, now)
+
+
+def _apply_of_people(connection: Connection, event: a.Authorizing | p.OfPeople | u.OfUpstreams, now: int) -> None:
+    match event:
         case a.GrantTokensRevoked():
             grants.apply(connection, event)
         case a.AuthorizationRequested() | a.AuthorizationDenied():
