@@ -22,11 +22,11 @@ from doorward_verify.starlette import Guard as StarletteGuard
 from doorward_verify.verified import Kind, Verified
 
 BOUND = ["192.0.2.0/24", "2001:db8::/32"]
-INSIDE = ["192.0.2.0", "192.0.2.255", "2001:db8::1", "2001:0DB8:ffff::"]
+INSIDE = ["192.0.2.0", "192.0.2.255", "2001:db8::1", "2001:0DB8:ffff::", "::ffff:192.0.2.7"]
 OUTSIDE = [
     "192.0.3.0",
     "2001:db9::1",
-    "::ffff:192.0.2.7",
+    "::ffff:192.0.3.7",
     "::192.0.2.7",
     "",
     None,

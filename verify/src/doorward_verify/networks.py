@@ -18,11 +18,15 @@ _parsed = lru_cache(maxsize=1024)(ipaddress.ip_network)
 
 
 def contain(networks: Iterable[str], address: str | None) -> bool:
-    """An address that cannot be read, as that of a Unix socket, is in no network. Raises ValueError for no network."""
+    """An address that cannot be read, as that of a Unix socket, is in no network. Raises ValueError for no network.
+
+    A socket that takes both families tells an IPv4 address as `::ffff:192.0.2.7` (RFC 4291 §2.5.5.2).
+    """
     try:
         found = ipaddress.ip_address(address or "")
     except ValueError:
         return False
+    found = getattr(found, "ipv4_mapped", None) or found
     return any(found in _parsed(network) for network in networks)
 
 

@@ -65,23 +65,13 @@ def entry(event: e.Event, now: int) -> Entry | None:
         case k.ClientSecretRevoked():
             # What the secret gave is dead; with another one the client gets new tokens.
             return _entry("client", event.client.id, False, now)
-        case k.ApiKeySecretRevoked():
-            # The secret alone: its sibling in rotation need not be asked about again (decision 12). An imported text
-            # does not say which secret it is.
-            if event.secret.legacy is not None:
-                return _entry("api_key", event.api_key.id, True, now, event.api_key.api_id)
-            return _entry("secret", event.secret.id, False, now, event.api_key.api_id)
         case e.AccountUpdated():
             return _entry("account", event.account.id, event.account.state == "active", now)
         case (
-            e.ApiKeyRevoked() | e.ApiKeyUpdated()
+            e.ApiKeyRevoked() | e.ApiKeyUpdated() | e.ApiKeyExpired() | k.ApiKeySecretRevoked()
             | r.ApiKeyRotated() | r.ApiKeyOverlapBegun() | r.ApiKeyRotationCancelled()
         ):  # fmt: skip
-            # Of a secret that ends earlier than was said, its key is asked about again.
-            key = event.api_key
-            return _entry("api_key", key.id, key.state == "active", now, key.api_id)
-        case e.ApiKeyExpired():
-            return _entry("api_key", event.api_key.id, False, now, event.api_key.api_id)
+            return _of_key(event, now)
         case e.ApiUpdated():
             return _entry("api", event.api.id, True, now, event.api.id)
         case p.UserUpdated():
@@ -95,6 +85,24 @@ def entry(event: e.Event, now: int) -> Entry | None:
         case _:
             _untold(event)
             return None
+
+
+OfKey = (
+    e.ApiKeyRevoked | e.ApiKeyUpdated | e.ApiKeyExpired | k.ApiKeySecretRevoked
+    | r.ApiKeyRotated | r.ApiKeyOverlapBegun | r.ApiKeyRotationCancelled
+)  # fmt: skip
+
+
+def _of_key(event: OfKey, now: int) -> Entry:
+    """Of a secret that ends earlier than was said, its key is asked about again."""
+    key = event.api_key
+    if isinstance(event, e.ApiKeyExpired):
+        return _entry("api_key", key.id, False, now, key.api_id)
+    if isinstance(event, k.ApiKeySecretRevoked) and event.secret.legacy is None:
+        # The secret alone: its sibling in rotation need not be asked about again (decision 12). Only an imported text
+        # does not say which secret it is.
+        return _entry("secret", event.secret.id, False, now, key.api_id)
+    return _entry("api_key", key.id, isinstance(event, k.ApiKeySecretRevoked) or key.state == "active", now, key.api_id)
 
 
 Untold = (
