@@ -216,3 +216,12 @@ def asked(doorward, verifier, text):
 
 def events(doorward, kind="ApiKeyOverlapBegun"):
     return doorward.v1("GET", f"/audit?limit=100&order=desc&type={kind}").json()["items"]
+
+
+def test_who_only_asks_about_the_new_secret_does_not_begin_the_overlap(doorward):
+    old = doorward.a_key()
+    new = doorward.create(f"/keys/{old['id']}/rotate", overlap=3600)
+    for cost, state in ((0, "waiting"), (1, "superseded")):
+        asked = doorward.v1("POST", "/keys/verify", {"key": new["key"], "cost": cost}).json()
+        assert asked["active"] is True
+        assert doorward.v1("GET", f"/keys/{old['id']}").json()["secrets"][0]["state"] == state

@@ -160,9 +160,10 @@ def _checked(body: CheckKey, facts: Facts, policy: Policy, moment: Moment) -> De
     if reason is not None:
         return Decision(Checked(shown, (), used), (CredentialRefused("api_key", key.id, reason), *seen))
     charges = credential.charges(known, body.cost, moment.now)
-    # Who only asks uses nothing.
-    checked = Checked(shown, charges, used if body.cost else None)
-    return Decision(checked, (*credential.first_use(known, moment.now), *seen))
+    if not body.cost:
+        # Who only asks uses nothing.
+        return Decision(Checked(shown, charges), seen)
+    return Decision(Checked(shown, charges, used), (*credential.first_use(known, moment.now), *seen))
 
 
 def _seen(known: ApiKeyFacts, body: CheckKey, moment: Moment) -> tuple[ApiKeySeen, ...]:
