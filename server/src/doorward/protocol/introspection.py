@@ -160,10 +160,10 @@ def _decided(
     if not isinstance(facts.about, ApiKeyFacts):
         return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}), (), uses)
     found = Introspection(True, moment.position, verdict.kind, credential.api_key_claims(facts.about, policy))
-    begun = credential.first_use(facts.about, moment.now)
-    if isinstance(facts.caller, VerifierFacts):
-        found = replace(found, charges=credential.charges(facts.about, request.cost, moment.now))
-    return Decision(found, begun, uses)
+    if not isinstance(facts.caller, VerifierFacts):
+        return Decision(found, (), uses)
+    found = replace(found, charges=credential.charges(facts.about, request.cost, moment.now))
+    return Decision(found, credential.first_use(facts.about, moment.now), uses)
 
 
 def _uses(request: Request, facts: Facts, verdict: Verdict, moment: Moment) -> tuple[Used, ...]:
