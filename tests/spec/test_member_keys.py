@@ -268,3 +268,13 @@ class TestOthersAccounts:
         for said in ("looked at", key["prefix"], api["name"], "invoices:read", "inactive", "test", "not used yet"):
             assert said in page.said, said
         assert "Create a key" not in page.said
+
+    def test_a_key_whose_secret_leaked_says_so_until_it_is_rotated(self, doorward, api, account):
+        _, browser = a_member(doorward, account)
+        text = made(make(browser, api, account))
+        assert "leaked" not in browser.page("/account").said
+        assert doorward.http.post("/leaks/burn", json={"token": text}).status_code == 202
+        assert "leaked" in browser.page("/account").said
+        (key,) = keys_of(doorward, account)
+        doorward.create(f"/keys/{key['id']}/rotate")
+        assert "leaked" not in browser.page("/account").said

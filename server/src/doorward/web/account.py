@@ -54,7 +54,7 @@ DONE = {
     "password": "Your password is changed.",
 }
 # What is worth saying of a key: that it is good is no news.
-STATES = {"inactive": "inactive", "expired": "expired"}
+STATES = {"inactive": "inactive", "expired": "expired", "leaked": "leaked"}
 
 
 def routes(runtime: Runtime) -> list[Route]:
@@ -118,13 +118,19 @@ def _keys(seen: Seen, found: SessionFacts, store: Store) -> dict[str, Any]:
 def _key(held: Held, managed: Set[str], store: Store) -> dict[str, Any]:
     """What may be done with a key, beside what it is."""
     key, now = held.key, store.now()
-    ended = key.expires_at is not None and now >= key.expires_at
     is_managed = key.account_id in managed
     return {
-        "held": held, "managed": is_managed, "state": "expired" if ended else key.state,
+        "held": held, "managed": is_managed, "state": _state(held, now),
         "prefix": "" if held.secret is None else secret.prefix(held.secret, store.policy.brand),
         "rotatable": is_managed and member_keys.may_rotate(key, held.api, now),
     }  # fmt: skip
+
+
+def _state(held: Held, now: int) -> str:
+    """One whose secret leaked is active, and has nothing that one could use until it is rotated."""
+    if held.key.expires_at is not None and now >= held.key.expires_at:
+        return "expired"
+    return "leaked" if held.key.state == "active" and held.secret is None else held.key.state
 
 
 class Seen(NamedTuple):
