@@ -213,9 +213,10 @@ def test_a_second_time_changes_nothing(state: str) -> None:
 
 
 @pytest.mark.parametrize("to", ["active", "inactive"])
-def test_a_revoked_key_stays_revoked(to: str) -> None:
+@pytest.mark.parametrize("state", ["revoked", "decoy"])
+def test_a_revoked_key_stays_revoked_and_a_decoy_never_works(state: str, to: str) -> None:
     with refused("conflict"):
-        turn("revoked", to)
+        turn(state, to)
 
 
 # Clients and verifiers

@@ -194,6 +194,8 @@ def _turned(state: str, asked: Asked[Nothing], facts: Facts, policy: Policy, mom
     key = current(facts.api_key, asked, "api key")
     if key.state == "revoked":
         raise Conflict("the api key was revoked")
+    if key.state == "decoy":
+        raise Conflict("the api key is a decoy, which never works")
     if key.state == state:
         return Decision(show(facts, policy))
     turned = replace(key, state=state, updated_at=moment.now, version=key.version + 1)
