@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from smtplib import SMTPRecipientsRefused
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from tests.protocol.given import NOW, POLICY, a_membership, a_secret, an_api, an_api_key, kept
+from tests.protocol.given import NOW, POLICY, a_membership, a_secret, a_user, an_api, an_api_key, kept
 from tests.store.committing import commit, rows, settled
 from tests.web.test_upkeep import Clocks, opened, opened_many, url
 
 from doorward.protocol import events as e
-from doorward.protocol.people_events import MembershipChanged
+from doorward.protocol.people_events import MembershipChanged, MembershipCreated, UserCreated
 from doorward.protocol.policy import DAY
 from doorward.store.engine import open_engine
 from doorward.store.rows import Stale
@@ -29,12 +30,15 @@ __all__ = ["url"]
 
 @dataclass
 class Letters:
-    """A mail server that may fail at first."""
+    """A mail server that may fail at first, and refuses some addresses with a code."""
 
     fails: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
     sent: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def send(self, to: str, subject: str, text: str) -> None:
+        if to in self.refused:
+            raise SMTPRecipientsRefused({to: (self.refused[to], b"")})
         self.fails -= 1
         if self.fails >= 0:
             raise OSError
@@ -49,7 +53,8 @@ def work_of(store: Store, clocks: Clocks) -> KeyUpkeep:
 
 def notices_of(store: Store, letters: Letters, clocks: Clocks) -> Notices:
     store.now = clocks  # type: ignore[assignment]
-    runtime: Any = SimpleNamespace(store=store, mail=letters, brand=SimpleNamespace(name="Doorward"), policy=POLICY)
+    brand = SimpleNamespace(name="Doorward")
+    runtime: Any = SimpleNamespace(store=store, mail=letters, webhook=None, brand=brand, policy=POLICY)
     return Notices(runtime)
 
 
@@ -63,7 +68,7 @@ async def looked(work: KeyUpkeep) -> None:
 
 async def sent(notices: Notices) -> None:
     for notice in await notices._runtime.store.read(notices._due):
-        await notices._send(notice)
+        await notices.send(notice)
 
 
 def with_key(url: str, *events: e.Event, **key: Any) -> Engine:
@@ -99,6 +104,33 @@ def test_an_owner_gets_one_letter_a_step_from_whichever_worker_and_after_a_resta
     assert "The api key key_1 (billing) of Acme Inc ends within 7 days: at 2027-" in text
     assert "last used: never" in text
     assert "doorward keys show key_1" in text
+
+
+@pytest.mark.parametrize(("code", "tries"), [(550, 1), (450, 2)], ids=["for good", "for now"])
+def test_an_address_that_is_refused_keeps_no_other_owner_from_being_told(url: str, code: int, tries: int) -> None:
+    owners = [
+        MembershipChanged(replace(a_membership(), role="owner", version=2)),
+        UserCreated(a_user(id="user_2", username="grace", canonical="grace", email="grace@example.com")),
+        MembershipCreated(a_membership(id="membership_2", user_id="user_2", role="owner")),
+    ]
+    with_key(url, *owners, expires_at=NOW + 8 * DAY).dispose()
+    letters, clocks = Letters(refused={"ada@example.com": code}), Clocks()
+
+    async def days() -> None:
+        with opened(open_engine(url)) as store:
+            work, queue = work_of(store, clocks), notices_of(store, letters, clocks)
+            await looked(work)
+            clocks.go_on(DAY)
+            await looked(work)
+            for _ in range(3):
+                await sent(queue)
+                clocks.go_on(3600)
+                letters.refused.clear()
+
+    asyncio.run(days())
+    told = [to for to, _, _ in letters.sent]
+    assert told.count("grace@example.com") == tries
+    assert told.count("ada@example.com") == tries - 1
 
 
 RULES = (({"key_lifetime_limit": 90 * DAY}, "too_old"), ({"unused_key_lifetime": 90 * DAY}, "unused"))

@@ -28,6 +28,8 @@ from doorward.store.writer import Unavailable
 from doorward.web.runtime import Runtime
 
 LOOK = 1.0
+# RFC 5321 §4.2.1: from this code on another try is of no use.
+PERMANENT = 500
 log = logging.getLogger("doorward.leaks")
 
 
@@ -92,8 +94,18 @@ class Notices:
         if not found.to:
             log.error("nobody could be told of %s: no owner or administrator has an e-mail address", notice.id)
         letter = self._letter(found)
+        deferred = None
         for address in found.to:
-            await mail.send(address, letter.subject, letter.text)
+            try:
+                await mail.send(address, letter.subject, letter.text)
+            except smtplib.SMTPRecipientsRefused as fault:
+                # Whoever cannot be written to keeps nobody else from being told.
+                if any(code < PERMANENT for code, _ in fault.recipients.values()):
+                    deferred = fault
+                else:
+                    log.error("the letter about %s was refused for one of those who are to be told", notice.id)
+        if deferred is not None:
+            raise deferred
 
     async def _by_webhook(self, notice: Notice, found: About) -> None:
         webhook = self._runtime.webhook
