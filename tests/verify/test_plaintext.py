@@ -158,6 +158,23 @@ def test_behind_a_wsgi_server(plaintext: Plaintext, server: Server) -> None:
     until(lambda: server.reports == [{"token": JWT}, digest(OTHER_KEY), digest(KEY)])
 
 
+def test_long_tokens_beside_a_key_keep_nobody_from_hearing_of_it(plaintext: Plaintext, issuer: Issuer) -> None:
+    sizes: list[int] = []
+    reports: list[dict[str, str]] = []
+
+    def take(question: Question) -> Reply:
+        sizes.append(len(question["json"]))
+        reports.extend(json.loads(question["json"])["reports"])
+        return Reply({}, 202)
+
+    issuer.replies[REPORTS] = take
+    long = [f"eyJ{n}.{'a' * 16_000}.b" for n in range(5)]
+    headers = [*((b"x-forwarded-token", one.encode()) for one in long), (b"x-api-key", KEY.encode())]
+    plaintext.refuse(headers, b"", b"", "192.0.2.7")
+    until(lambda: reports == [*({"token": one} for one in long), digest(KEY)])
+    assert max(sizes) < 64 * 1024
+
+
 def test_an_issuer_that_takes_no_reports_is_asked_for_nothing(verifier: Verifier, issuer: Issuer) -> None:
     plaintext = Plaintext(verifier)
     plaintext.refuse([(b"x-api-key", KEY.encode())], b"", b"", "192.0.2.7")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import threading
@@ -16,6 +17,8 @@ from doorward_verify.errors import Unavailable
 
 LIMIT = 1000
 BATCH = 100
+# The server takes 64 KiB, and a JWT may have 16.
+BATCH_SIZE = 60_000
 PAUSE = 1.0
 # Whoever closes waits so long for the last ones.
 FAREWELL = 1.0
@@ -74,8 +77,15 @@ class PlaintextReports:
                     self._waiting.pop(name, None)
 
     def _next(self) -> dict[str, Report]:
+        """As many as the server takes at once: what it finds too large it drops as a whole."""
         with self._lock:
-            batch = dict(list(self._waiting.items())[:BATCH])
+            batch: dict[str, Report] = {}
+            size = 0
+            for name, report in itertools.islice(self._waiting.items(), BATCH):
+                size += len(json.dumps(report)) + 2
+                if batch and size > BATCH_SIZE:
+                    break
+                batch[name] = report
             if not batch:
                 self._thread = None
             return batch
