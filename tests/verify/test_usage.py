@@ -17,6 +17,7 @@ from tests.verify.issuing import AUDIENCE, ec_key, jwks, token
 from tests.verify.waiting import Clock, until
 
 from doorward_verify import usage
+from doorward_verify.arrival import Arrival
 from doorward_verify.errors import Unavailable
 from doorward_verify.usage import INTERVAL, Batch, Name, Usage
 from doorward_verify.verified import Verified
@@ -341,6 +342,17 @@ class TestAVerifier:
         assert [(one.get("result"), one["address"], one["secret_id"]) for one in told] == [
             ("network_not_allowed", "198.51.100.1", "secret_1"), (None, "192.0.2.7", "secret_1"),
         ]  # fmt: skip
+
+    def test_tells_of_a_key_that_came_in_a_way_which_its_api_does_not_take(
+        self, verifier_of: MakeVerifier, issuer: Told
+    ) -> None:
+        taken = active(position=issuer.head, transports=["header"], secret_id="secret_1")
+        issuer.replies[INTROSPECTION] = lambda _: taken
+        verifier = verifier_of()
+        assert refused(lambda: verifier.check(KEY, arrival=Arrival("query"))) == "transport_not_allowed"
+        verifier.close()
+        told = [one for _, body in issuer.usage for one in body.get("usage", ())]
+        assert [(one.get("result"), one["count"]) for one in told] == [("transport_not_allowed", 1)]
 
     def test_does_not_tell_of_what_it_refused(self, verifier_of: MakeVerifier, issuer: Told) -> None:
         verifier = verifier_of()

@@ -31,7 +31,7 @@ from doorward_verify import (
 from doorward_verify.arrival import AS_BEARER, Arrival, exposures, take
 from doorward_verify.asking import Asking
 from doorward_verify.credential import Presented
-from doorward_verify.errors import DoorwardError, InvalidToken, Misconfigured, Unavailable
+from doorward_verify.errors import DoorwardError, InvalidRequest, InvalidToken, Misconfigured, Unavailable
 from doorward_verify.feed import Line
 from doorward_verify.feed_view import FeedState, FeedView
 from doorward_verify.memory import Known, Memory
@@ -168,7 +168,7 @@ class Verifier:
         usage = self._view.feed.usage
         try:
             self._admit(found, address, arrival)
-        except InvalidToken as refused:
+        except (InvalidRequest, InvalidToken) as refused:
             usage.count(found, address, user_agent, refused.reason)
             raise
         self._tally.good(found)
