@@ -59,6 +59,11 @@ def test_a_key_is_made_as_it_was_asked_for() -> None:
     assert decision.reply.key.startswith("dw_live_")
 
 
+def test_a_key_lives_no_longer_than_its_api_lets() -> None:
+    facts = replace(FACTS, api=replace(OPEN, key_lifetime_limit=DAY))
+    assert member_keys.make(MAKE, facts, POLICY, a_moment()).reply.expires_at == NOW + DAY
+
+
 def named(value: object) -> str:
     """The same in every process: a set has no order of its own."""
     if not isinstance(value, dict):

@@ -248,6 +248,14 @@ class TestHowItLives:
         assert abs(ends[0] - time.time() - 90 * DAY) < DAY
         assert ends[1] == soon
 
+    def test_it_ends_within_what_its_api_lets_keys_live(self, doorward, row):
+        api, late = doorward.an_api(legacy=True, key_lifetime_limit=DAY), int(time.time()) + 2 * DAY
+        ruled = row(api=api["identifier"])
+        kept, refused = imported(doorward, {**ruled, "key": a_text()}, {**ruled, "key": a_text(), "expires_at": late})
+        shown = doorward.v1("GET", f"/keys/{kept['id']}").json()
+        assert shown["expires_at"] == shown["created_at"] + DAY
+        assert (refused["outcome"], refused["field"]) == ("refused", "expires_at")
+
     def test_it_is_revoked_like_any_other(self, doorward, row):
         text = a_text()
         (result,) = imported(doorward, row(key=text))

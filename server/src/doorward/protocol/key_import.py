@@ -185,7 +185,7 @@ def _made(
     if not api.legacy:
         raise invalid("api", "must take imported keys: its setting legacy is off")
     scope, networks = within(row.scope, api), network.texts(row.networks)
-    expires_at, told = _expiry(row, policy, moment), metadata(row.metadata)
+    expires_at, told = _expiry(row, api, policy, moment), metadata(row.metadata)
     account = _account(row, body, facts, batch, moment)
     key = ApiKey(
         moment.id("key"), account.id, api.id, named(row.name or account.name), row.environment, scope, "active",
@@ -207,11 +207,14 @@ def _find_room(prefix: str, batch: _Batch) -> None:
     batch.slow[prefix] += 1
 
 
-def _expiry(row: ImportRow, policy: Policy, moment: Moment) -> int:
+def _expiry(row: ImportRow, api: Api, policy: Policy, moment: Moment) -> int:
+    """Within what the api lets its keys live."""
+    limit = min(LIFETIME_LIMIT, api.key_lifetime_limit or LIFETIME_LIMIT)
     if row.expires_at is None:
-        return moment.now + policy.api_key_lifetime
-    if not moment.now < row.expires_at <= moment.now + LIFETIME_LIMIT:
-        raise invalid("expires_at", f"must be in the next {LIFETIME_LIMIT // DAY} days")
+        return moment.now + min(policy.api_key_lifetime, limit)
+    if not moment.now < row.expires_at <= moment.now + limit:
+        must = f"{limit // DAY} days" if limit % DAY == 0 else f"{limit} seconds"
+        raise invalid("expires_at", f"must be in the next {must}")
     return row.expires_at
 
 

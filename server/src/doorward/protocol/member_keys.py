@@ -123,13 +123,19 @@ def make(request: Make, facts: MakeFacts, policy: Policy, moment: Moment) -> Dec
         raise Conflict("the account has as many keys as it may", reason="keys_too_many")
     key = ApiKey(
         moment.id("key"), account.id, api.id, request.name, request.environment, request.scope, "active",
-        moment.now + request.lifetime, {}, moment.now, moment.now, user_id=user.user.id,
+        moment.now + _lifetime(request, api), {}, moment.now, moment.now, user_id=user.user.id,
     )  # fmt: skip
     text, secret = secrets.mint(
         "", request.environment, key.id, brand=policy.brand, pepper=policy.pepper, moment=moment
     )  # fmt: skip
     shown = api_key.show(api_key.Facts(key, (secret,), account, api), policy)
     return Decision(api_key.with_text(shown, text), (ApiKeySelfMade(key, secret),))
+
+
+def _lifetime(request: Make, api: Api) -> int:
+    """No longer than the rule of the api: it would end by that, whatever the page says."""
+    limit = api.key_lifetime_limit
+    return request.lifetime if limit is None else min(request.lifetime, limit)
 
 
 def _check(request: Make, api: Api) -> None:
