@@ -51,6 +51,17 @@ def test_what_nobody_knows_is_refused_and_soon_not_asked_again(taking: Verifier,
     assert shown(issuer) == [DIGEST, {"token": OLD}]
 
 
+def test_texts_that_keep_the_server_busy_keep_no_other_key_waiting(taking: Verifier, issuer: Issuer) -> None:
+    def busy_with_texts(question: Question) -> Reply:
+        if "token" in question:
+            return Reply({}, 503)
+        return inactive(question) if question["token_sha256"] == DIGEST["token_sha256"] else active()
+
+    issuer.replies[INTROSPECTION] = busy_with_texts
+    assert refused(lambda: taking.check(OLD)) == "server_unreachable"
+    assert taking.check(KEY).key_id == "key_1"
+
+
 def test_the_environment_may_say_so(verifier_of: MakeVerifier, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     issuer.replies[INTROSPECTION] = active
     monkeypatch.setenv("DOORWARD_LEGACY_KEYS", "1")

@@ -114,7 +114,7 @@ class Asking:
                 # Imported by a slow hash, it is known by its digest only after its text was seen once.
                 question["token"] = inquiry.presented.text
                 question.pop("token_sha256", None)
-                answer = self._source.introspect(question, self._line().vouched_at, timeout)
+                answer = self._source.introspect_slowly(question, timeout)
             if known is not None and known.position and answer.position and answer.position < known.position:
                 # A worker that lags behind: what we know is newer than its answer.
                 return known._replace(asked_at=inquiry.asked_at)

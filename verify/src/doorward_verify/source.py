@@ -203,6 +203,12 @@ class Source:
         """
         return self._asking_breaker(lambda: self._introspect(question, timeout), heard_at)
 
+    def introspect_slowly(self, question: Mapping[str, str], timeout: float = TIMEOUT) -> Answer:
+        """The same of a text that the server may have to compare with slow hashes. Whoever makes such texts up keeps
+        the server busy with them alone: that it does not answer here says nothing of other questions.
+        """
+        return self._introspect(question, timeout)
+
     def _introspect(self, question: Mapping[str, str], timeout: float) -> Answer:
         endpoint = self._discovered().introspection_endpoint
         if endpoint is None:
