@@ -6,6 +6,8 @@ import secrets
 
 import pytest
 
+from doorward.web import leaks
+
 PATH = "/v1/keys/self/revoke"
 
 
@@ -108,3 +110,13 @@ def test_an_administrator_ends_a_key_by_its_text(doorward):
     assert doorward.v1("POST", "/revocations", {"token": key["key"]}).json()["changed"] is False
     unknown = "dw_live_" + "0" * 50
     assert doorward.v1("POST", "/revocations", {"token": unknown}).status_code == 404
+
+
+def test_who_tries_one_key_without_end_is_told_when_to_come_again(doorward, monkeypatch):
+    decoy = doorward.a_key(decoy=True)
+    monkeypatch.setattr(leaks, "BURST", 0)
+    reply = ask(doorward, decoy["key"])
+    assert (reply.status_code, reply.json()["reason"]) == (429, "too_many_reports")
+    assert int(reply.headers["retry-after"]) >= 1
+    tried = doorward.v1("GET", f"/audit?type=DecoyTried&entity={decoy['id']}").json()["items"]
+    assert tried == []
