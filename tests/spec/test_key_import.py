@@ -240,6 +240,16 @@ class TestAccounts:
         assert doorward.v1("GET", "/accounts/never-made").status_code == 404
 
 
+class TestAgain:
+    def test_a_bcrypt_hash_is_imported_once_also_after_its_key_was_used(self, doorward, row):
+        text = a_text()[:40]
+        one = row(bcrypt=slow(text), prefix=text[:16])
+        (first,) = imported(doorward, one, entropy=128)
+        assert verify(doorward, text)["active"]
+        (again,) = imported(doorward, one, entropy=128)
+        assert (again["outcome"], again["id"]) == ("duplicate", first["id"])
+
+
 class TestHowItLives:
     def test_it_ends_by_itself(self, doorward, row):
         soon = int(time.time()) + 2 * DAY

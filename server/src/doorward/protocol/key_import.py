@@ -78,11 +78,13 @@ class ImportedObject:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`apis` by what the rows call them, `known` are the owners of secrets by their MACs, `slow` counts by prefix."""
+    """`apis` by what the rows call them, `known` are the owners of secrets by their MACs and ids, `slow` counts by
+    prefix.
+    """
 
     accounts: dict[str, Account] = field(default_factory=dict)
     apis: dict[str, Api] = field(default_factory=dict)
-    known: dict[bytes, str] = field(default_factory=dict)
+    known: dict[bytes | str, str] = field(default_factory=dict)
     slow: dict[str, int] = field(default_factory=dict)
 
 
@@ -93,6 +95,7 @@ class _Kept:
     macs: tuple[bytes, ...] = field(repr=False)
     prefix: str
     bcrypt: str | None = field(repr=False)
+    secret_id: str = ""  # of a bcrypt hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class _Batch:
 
     accounts: dict[str, Account]
     keys: list[ApiKeyCreated]
-    known: dict[bytes, str]
+    known: dict[bytes | str, str]
     slow: Counter[str]
 
 
@@ -136,7 +139,7 @@ def _one(
 ) -> ImportedRowObject:
     try:
         kept = _kept(row, body, policy)
-        there = next((batch.known[mac] for mac in kept.macs if mac in batch.known), None)
+        there = next((batch.known[name] for name in (*kept.macs, kept.secret_id) if name in batch.known), None)
         if there is not None:
             return ImportedRowObject("duplicate", there or None)
         made = _made(row, kept, body, facts, batch, policy, moment)
@@ -158,6 +161,11 @@ def macs(row: ImportRow, body: ImportKeys, policy: Policy) -> tuple[bytes, ...]:
         return ()
 
 
+def secret_ids(body: ImportKeys) -> set[str]:
+    """Under which keys by bcrypt hashes are known also once they were used, when nothing is kept of their hashes."""
+    return {legacy.id_of_bcrypt(row.bcrypt) for row in body.rows if row.bcrypt is not None}
+
+
 def _kept(row: ImportRow, body: ImportKeys, policy: Policy) -> _Kept:
     if sum(one is not None for one in (row.key, row.sha256, row.bcrypt)) != 1:
         raise invalid("key", "or sha256 or bcrypt is needed, and only one of them")
@@ -169,7 +177,7 @@ def _kept(row: ImportRow, body: ImportKeys, policy: Policy) -> _Kept:
         return _Kept(_macs(policy.pepper, legacy.digest_of_hash(row.sha256 or "")), prefix, None)
     # Of more bytes than any digest has: what is shown never leads to this MAC, the hash itself included.
     known = legacy.bcrypt(row.bcrypt)
-    return _Kept(_macs(policy.pepper, b"bcrypt" + known.encode()), prefix, known)
+    return _Kept(_macs(policy.pepper, b"bcrypt" + known.encode()), prefix, known, legacy.id_of_bcrypt(known))
 
 
 def _macs(pepper: Pepper, digest: bytes) -> tuple[bytes, ...]:
@@ -195,8 +203,8 @@ def _made(
         _find_room(kept.prefix, batch)
     batch.accounts.update({} if account.id in facts.accounts else {account.id: account})
     secret = Secret(
-        moment.base62(ID_LENGTH), "", row.environment, key.id, kept.macs[0], policy.pepper.current, moment.now,
-        legacy=kept.prefix, bcrypt=kept.bcrypt,
+        kept.secret_id or moment.base62(ID_LENGTH), "", row.environment, key.id, kept.macs[0], policy.pepper.current,
+        moment.now, legacy=kept.prefix, bcrypt=kept.bcrypt,
     )  # fmt: skip
     return ApiKeyCreated(key, secret)
 

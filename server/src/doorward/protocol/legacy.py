@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -76,6 +77,13 @@ def bcrypt(text: str) -> str:
     if not _BCRYPT.fullmatch(text):
         raise invalid("bcrypt", "must be a bcrypt hash ($2a$, $2b$ or $2y$) of a cost of 4 to 14")
     return text
+
+
+def id_of_bcrypt(text: str) -> str:
+    """The public id of the secret that such a hash is of: always the same, so that it is imported once."""
+    number = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:9], "big")
+    first, second = divmod(number % 62**12, 62**6)
+    return api_key.six_digits(first) + api_key.six_digits(second)
 
 
 def stated(entropy: int | None) -> None:

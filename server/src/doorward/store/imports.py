@@ -27,10 +27,11 @@ def facts(read: Reader, asked: Asked[key_import.ImportKeys]) -> key_import.Facts
     referred = {reference: apis.by_reference(connection, reference) for reference in _sayable(r.api for r in body.rows)}
     opened: dict[str, Api] = {reference: api for reference, api in referred.items() if api is not None}
     macs = {mac for row in body.rows for mac in key_import.macs(row, body, read.policy)}
-    known = rows.find_all(connection, secrets, Secret, macs, by="mac")
+    found = rows.find_all(connection, secrets, Secret, macs, by="mac")
+    found |= rows.find_all(connection, secrets, Secret, key_import.secret_ids(body))
     read.rely(*(f"account/{id_}" for id_ in named), *(f"api/{api.id}" for api in opened.values()))
     slow = _slow(connection, {row.prefix for row in body.rows if row.bcrypt is not None})
-    return key_import.Facts(owners, opened, {mac: secret.owner_id for mac, secret in known.items()}, slow)
+    return key_import.Facts(owners, opened, {name: secret.owner_id for name, secret in found.items()}, slow)
 
 
 def _sayable(words: Iterable[str]) -> set[str]:
