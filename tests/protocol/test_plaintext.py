@@ -24,7 +24,7 @@ from tests.protocol.given import (
 
 from doorward.protocol import leak_events, plaintext
 from doorward.protocol.decision import Decision
-from doorward.protocol.events import AdminKeyRevoked, ApiKeyRevoked
+from doorward.protocol.events import AdminKeyRevoked
 from doorward.protocol.leak import BatchFacts, Facts
 from doorward.protocol.plaintext import BURNS_LIMIT, ORIGIN, PROXY, WINDOW, Arrived, ArrivedFacts, Burnt
 
@@ -51,7 +51,7 @@ def ended(decision: Decision[Burnt]) -> set[type]:
 
 def test_what_our_socket_received_ends() -> None:
     decision = decided(arrived(KEY), a_key())
-    assert (words(decision), ended(decision)) == (["revoked"], {ApiKeyRevoked})
+    assert (words(decision), ended(decision)) == (["revoked"], {leak_events.ApiKeySecretRevoked})
     (told,) = (event for event in decision.events if isinstance(event, leak_events.LeakReported))
     assert (told.leak.origin, told.leak.locations) == ("plaintext", ("plain http from 192.0.2.7",))
 
