@@ -67,7 +67,11 @@ def at(run, tmp_path) -> Run:
 @pytest.fixture(scope="session")
 def acme_directory(tmp_path_factory) -> Path:
     """Made once: most of the time goes into its RSA key."""
-    directory = tmp_path_factory.mktemp("acme") / "data"
+    return prepared(tmp_path_factory.mktemp("acme") / "data")
+
+
+def prepared(directory: Path) -> Path:
+    """With an api and an account."""
     words = ["--scope", "invoices:read=Read your invoices", "--scope", "invoices:write=Create and change invoices"]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         made = ["apis", "create", "https://api.example.com", "--name", "Invoices", *words]

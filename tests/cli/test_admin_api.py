@@ -17,12 +17,14 @@ PROBLEM = {
     "request_id": "req_1zxMiE01j0001bq7Vw3Yp4",
 }
 ACCOUNT = {
-    "id": "acme", "name": "Acme Inc", "state": "active", "metadata": {}, "created_at": 1, "updated_at": 1, "version": 1
+    "id": "acme", "name": "Acme Inc", "state": "active", "metadata": {}, "limits": [], "created_at": 1,
+    "updated_at": 1, "version": 1,
 }  # fmt: skip
 API = {
     "id": "api_1", "identifier": "https://api.example.com", "name": "Invoices", "scopes": {"a": "A"},
     "token_format": "jwt", "token_lifetime": 300, "signing_algorithm": "ES256", "claims": {},
-    "status_list": False, "created_at": 1, "updated_at": 1, "version": 7,
+    "status_list": False, "limits": [], "legacy": False, "self_service": [], "transports": ["bearer"],
+    "browsers": "flag", "created_at": 1, "updated_at": 1, "version": 7,
 }  # fmt: skip
 
 

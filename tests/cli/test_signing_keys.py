@@ -1,5 +1,16 @@
 """`doorward signing-keys` and `doorward revoke --signing-key`: turns of keys, as they are typed."""
 
+from __future__ import annotations
+
+import pytest
+from tests.cli.conftest import prepared
+
+
+@pytest.fixture(scope="module")
+def acme_directory(tmp_path_factory):
+    """Of this file alone: five minutes after it was published, every verifier may know a spare."""
+    return prepared(tmp_path_factory.mktemp("acme") / "data")
+
 
 def states(acme):
     items = acme("signing-keys", "list", "--json").json["items"]

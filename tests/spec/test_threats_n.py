@@ -15,6 +15,7 @@ from tests.deployment import API, command, deployed, free_port
 
 from doorward.app import RESOURCES, ROUTES
 from doorward.protocol.admin import SCOPES
+from doorward.web import key_limits, usage_reports
 
 OAUTH = ("/oauth/token", "/oauth/introspect", "/oauth/revoke")
 PUBLIC = ("/.well-known/oauth-authorization-server", "/.well-known/jwks.json")
@@ -442,7 +443,9 @@ def administered():
     changes = [(route.method, route.path, route.scope) for route in ROUTES]
     lists = [("GET", resource.path, resource.scope) for resource in RESOURCES]
     looks = [("GET", resource.path + "/{id}", resource.scope) for resource in RESOURCES]
-    return [*changes, *lists, *looks, ("GET", "/audit", "audit:read"), ("GET", "/requests/{id}", "requests:read")]
+    others = [("GET", path, look.scope) for path, look in usage_reports.LOOKS.items()]
+    others += [("GET", key_limits.PATH, "keys:read"), ("GET", "/audit", "audit:read")]
+    return [*changes, *lists, *looks, *others, ("GET", "/requests/{id}", "requests:read")]
 
 
 class TestT189EveryRouteByEveryScope:

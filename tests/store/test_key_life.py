@@ -85,7 +85,8 @@ def announce(engine: Engine, days: int, now: int) -> None:
 
 
 def owed(engine: Engine) -> list[str]:
-    return sorted(row["id"] for row in rows(engine, tables.notices))
+    """By letter; each has a webhook message beside it."""
+    return sorted(row["id"] for row in rows(engine, tables.notices) if row["channel"] == notices.LETTER)
 
 
 def test_an_end_is_told_of_once_at_each_step_however_often_it_is_looked(engine: Engine) -> None:
@@ -139,14 +140,14 @@ def test_a_notice_knows_whose_key_it_is_and_a_revoked_one_is_nobodys(engine: Eng
     given(engine, a_key("key_1", expires_at=NOW + DAY))
     used(engine, "key_1", NOW - 5)
     with engine.connect() as connection:
-        about = notices.about(connection, notices.Notice("key_1/7", notices.EXPIRY, 0))
+        about = notices.about(connection, notices.Notice("key_1/7", notices.LETTER, notices.EXPIRY, NOW, 0))
     assert about is not None
     assert about.expiring is not None
     assert (about.expiring.id, about.days, about.owner, about.last_used_at) == ("key_1", 7, "Acme Inc", NOW - 5)
     revoked = replace(a_key("key_1", expires_at=NOW + DAY), state="revoked", version=2)
     assert commit(engine, e.ApiKeyRevoked(revoked)) == ""
     with engine.connect() as connection:
-        assert notices.about(connection, notices.Notice("key_1/7", notices.EXPIRY, 0)) is None
+        assert notices.about(connection, notices.Notice("key_1/7", notices.LETTER, notices.EXPIRY, NOW, 0)) is None
 
 
 # Lists --------------------------------------------------------------------------------------------------------

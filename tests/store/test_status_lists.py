@@ -292,8 +292,8 @@ def test_who_built_a_list_learns_that_something_was_ended_since(engine: Engine, 
 
 
 def test_every_kind_of_entry_that_ends_tokens_ends_listed_ones() -> None:
-    """Those of api keys hit no token, and apis are only ever changed."""
-    assert status_lists.TIES.keys() | status_lists.OF_GRANT.keys() == KINDS - {"api_key", "api"}
+    """Those of api keys and their secrets hit no token, and apis are only ever changed."""
+    assert status_lists.TIES.keys() | status_lists.OF_GRANT.keys() == KINDS - {"api_key", "secret", "api"}
 
 
 # The end of lists ---------------------------------------------------------------------------------------------
