@@ -148,7 +148,7 @@ class TestRotation:
     @pytest.mark.parametrize(
         ("fields", "overlap"),
         [({"scope": scope("read write")}, DAY), ({"scope": frozenset()}, DAY), ({"state": "inactive"}, DAY),
-         ({"state": "decoy"}, DAY), ({"state": "revoked"}, DAY), ({"expires_at": NOW}, DAY), ({}, 1)],
+         ({"state": "revoked"}, DAY), ({"expires_at": NOW}, DAY), ({}, 1)],
         ids=named,
     )  # fmt: skip
     def test_but_nobody_gets_more_by_it_than_he_may_take(self, fields: dict[str, Any], overlap: int) -> None:

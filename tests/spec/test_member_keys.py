@@ -229,10 +229,9 @@ class TestRotating:
         """T166: an administrator's key with more scopes is seen, and can be ended."""
         _, browser = a_member(doorward, account, "owner")
         more = doorward.a_key(account=account, api=api["identifier"], scope="invoices:read invoices:write")
-        decoy = doorward.a_key(account=account, api=api["identifier"], decoy=True)
         ended = doorward.a_key(account=account, api=api["identifier"])
         doorward.v1("POST", f"/keys/{ended['id']}/deactivate")
-        for key in (more, decoy, ended):
+        for key in (more, ended):
             assert f"{ROTATE}?key={key['id']}" not in browser.get("/account").text
             reply = browser.submit("/account", ROTATE, key=key["id"], overlap="1")
             assert (reply.status_code, KEY.findall(reply.text)) == (409, [])
@@ -278,3 +277,10 @@ class TestOthersAccounts:
         (key,) = keys_of(doorward, account)
         doorward.create(f"/keys/{key['id']}/rotate")
         assert "leaked" not in browser.page("/account").said
+
+    def test_a_decoy_is_not_there(self, doorward, api, account):
+        _, browser = a_member(doorward, account)
+        decoy = doorward.a_key(account=account, api=api["identifier"], name="laid out", decoy=True)
+        assert "laid out" not in browser.page("/account").said
+        assert browser.submit("/account", "/account/keys", key=decoy["id"]).status_code == 404
+        assert doorward.v1("GET", f"/keys/{decoy['id']}").json()["state"] == "decoy"

@@ -193,7 +193,7 @@ def end_key(request: EndKey, facts: KeyFacts, policy: Policy, moment: Moment) ->
 
 def _managed(facts: KeyFacts) -> ApiKey:
     key, account, user = facts.known.api_key, facts.known.account, facts.user
-    if key is None or account is None or user is None or not may_manage(user, account):
+    if key is None or account is None or user is None or key.state == "decoy" or not may_manage(user, account):
         raise NotFound("there is no such api key")
     return key
 

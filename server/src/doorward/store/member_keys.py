@@ -31,8 +31,8 @@ def accounts_of(connection: Connection, ids: Iterable[str]) -> tuple[Account, ..
 
 
 def keys_of(connection: Connection, account_ids: Iterable[str], key_id: str | None = None) -> tuple[Held, ...]:
-    """Those that are not revoked, the newest first; or this one of them."""
-    live = key_table.c.account_id.in_(list(account_ids)) & (key_table.c.state != "revoked")
+    """Those that are not revoked, the newest first; or this one of them. Whoever stole a session finds no decoys."""
+    live = key_table.c.account_id.in_(list(account_ids)) & key_table.c.state.not_in(("revoked", "decoy"))
     live = live if key_id is None else live & (key_table.c.id == key_id)
     query = select(key_table).where(live).order_by(key_table.c.created_at.desc(), key_table.c.id).limit(SHOWN)
     found = [ApiKey(**row._mapping) for row in connection.execute(query)]
