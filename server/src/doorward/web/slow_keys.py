@@ -16,7 +16,7 @@ from doorward.protocol.key_check import CheckKey, CheckKeys
 from doorward.protocol.refusal import TemporarilyUnavailable
 from doorward.protocol.rehash import Rehash, Shown
 from doorward.protocol.secret import Secret
-from doorward.store import imports
+from doorward.store import api_keys, imports
 from doorward.web.incoming import Incoming
 from doorward_verify import api_key
 
@@ -36,19 +36,27 @@ def checked(body: object) -> tuple[str, ...]:
 
 async def answered(incoming: Incoming, texts: Iterable[str], answer: Callable[[], Awaitable[Answer]]) -> Answer:
     """The answer, given anew where one of the keys in question is known only now."""
-    first = await answer()
     brand = incoming.runtime.policy.brand
     plain = [api_key.strip_uri_scheme(text) for text in texts]
-    made = [await _make_known(incoming, Shown(text)) for text in plain if api_key.may_be_legacy(text, brand)]
+    shown = [Shown(text) for text in plain if api_key.may_be_legacy(text, brand)]
+    unknown = [one for one in shown if not await _is_known(incoming, one)]
+    first = await answer()
+    made = [await _make_known(incoming, one) for one in unknown]
     return await answer() if any(made) else first
 
 
+async def _is_known(incoming: Incoming, shown: Shown) -> bool:
+    found = await incoming.runtime.store.gather(lambda read, one: api_keys.legacy(read, one.digest), shown)
+    return found.facts is not None
+
+
 async def _make_known(incoming: Incoming, shown: Shown) -> bool:
+    """Also by another one, who showed it at the same time and was first."""
     store = incoming.runtime.store
     gathered = await store.gather(imports.candidates, shown)
     found = await _match(incoming, shown.text, gathered.facts)
     if found is None:
-        return False
+        return await _is_known(incoming, shown)
     request = Rehash(found.id, found.bcrypt or "", shown.digest)
     await run(REHASH, request, store, lambda _: None, incoming.context)
     return True
