@@ -6,7 +6,7 @@ POST /v1/keys/verify/batch     {"keys": [{"key": "dw_live_..."}, ...]}
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from doorward.protocol import credential, exposure, use
@@ -128,9 +128,17 @@ def _named(event: Event) -> tuple[object, ...]:
 
 def counted(checked: Checked, reason: str | None, now: int) -> tuple[Used, ...]:
     """The use of a key that exists, as it ended; the answer may have been decided a while ago."""
-    if checked.used is None:
+    used = checked.used
+    if used is None:
         return ()
-    return (replace(checked.used, last_used_at=now, result=use.ACTIVE if reason is None else use.result(reason)),)
+    ended = use.ACTIVE if reason is None else use.result(reason)
+    # Made anew field by field: `replace` takes three times as long, and this is done for each check.
+    return (
+        Used(
+            used.kind, used.id, used.count, now, ended, used.account_id, used.secret_id, used.is_old, used.address,
+            used.user_agent,
+        ),
+    )  # fmt: skip
 
 
 def bounded(body: CheckKeys) -> None:
