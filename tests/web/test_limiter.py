@@ -164,6 +164,14 @@ def test_without_an_answer_nobody_passes_unless_the_settings_say_so(cells: Cells
     assert (admission.refused, admission.is_counted, len(counted)) == ((), False, 1)
 
 
+def test_who_lends_asks_once_when_nobody_answers_and_lends_nothing(cells: Cells) -> None:
+    cells.failing = True
+    counted: list[None] = []
+    limiter = a_limiter(cells, failed=lambda: counted.append(None))
+    ((admission, spare),) = all_of(limiter.lend([Charge("burst", BURST, 1)], 5))
+    assert (admission.is_counted, spare, len(counted), cells.asked) == (False, 0, 1, 1)
+
+
 def test_after_a_failure_the_next_one_asks_again(cells: Cells) -> None:
     limiter = a_limiter(cells)
     cells.failing = True

@@ -64,8 +64,9 @@ class Limiter:
         spare = min(spare, cap)
         if spare:
             admission = await self.admit([charge._replace(cost=charge.cost + spare) for charge in charges])
-            if not admission.refused and admission.is_counted:
-                return admission, spare
+            if not admission.refused:
+                # Of what nobody could count nothing is lent, and nobody is asked a second time.
+                return admission, spare if admission.is_counted else 0
         return await self.admit(charges), 0
 
     def _at_hand(self, charges: Sequence[Charge]) -> Admission | None:
