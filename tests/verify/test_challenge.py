@@ -137,7 +137,7 @@ def test_the_codes_of_reasons_never_change() -> None:
         "token_bound": 17, "not_yet_valid": 18, "verifier_unconfigured": 19, "verifier_refused": 20,
         "server_unreachable": 21, "plaintext": 22, "insufficient_user_authentication": 23,
         "network_not_allowed": 24, "rate_limited": 25, "quota_exceeded": 26, "limits_uncountable": 27,
-        "transport_not_allowed": 70, "key_in_browser": 71,
+        "assertion_misplaced": 60, "assertion_replayed": 61, "transport_not_allowed": 70, "key_in_browser": 71,
     }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from doorward_verify.errors import InvalidToken, KeyUnknown
 from doorward_verify.scope import MalformedScope, Scope
 from doorward_verify.verified import Verified
 
-__all__ = ["KeyUnknown", "LEEWAY_LIMIT", "TYPES", "names", "verify"]
+__all__ = ["KeyUnknown", "LEEWAY_LIMIT", "TYPES", "names", "verify", "within_its_time"]
 
 TYPES = frozenset({"at+jwt", "application/at+jwt"})
 LEEWAY_LIMIT = 10
@@ -37,7 +37,7 @@ def verify(
     if "cnf" in claims:
         # Fail closed (T080): a bound token without its proof is a stolen one, and we can check no proof.
         raise InvalidToken("the token is bound to a proof", reason="token_bound")
-    return _verified(claims, audience, _within_its_time(claims, now, leeway))
+    return _verified(claims, audience, within_its_time(claims, now, leeway))
 
 
 def names(claim: object, audience: str) -> bool:
@@ -47,7 +47,7 @@ def names(claim: object, audience: str) -> bool:
     return claim == audience
 
 
-def _within_its_time(claims: Mapping[str, Any], now: float, leeway: int) -> int:
+def within_its_time(claims: Mapping[str, Any], now: float, leeway: int) -> int:
     if leeway > LEEWAY_LIMIT:
         raise ValueError("a leeway of more than 10 seconds")
     expires_at, issued_at = claims.get("exp"), claims.get("iat")

@@ -48,7 +48,8 @@ def guarded(app: App, door: Door, needs: Needs) -> App:
         if scope["type"] == "http" and scope["path"] == metadata_path:
             return await Reply(door.metadata_answer)(scope, receive, send)
         keys, receive = await in_body(door, scope, receive)
-        found = await door.acheck(scope["headers"], needs, address(scope), scope.get("query_string", b""), keys)
+        query = scope.get("query_string", b"")
+        found = await door.acheck(scope["headers"], needs, address(scope), query, keys, scope)
         if isinstance(found, Answer):
             return await Reply(found)(scope, receive, send)
         scope[VERIFIED] = found

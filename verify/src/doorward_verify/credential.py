@@ -37,6 +37,7 @@ VARIABLES = (
     (b"authorization", "HTTP_AUTHORIZATION", re.compile(r",[ \t]*(?=[A-Za-z]+ )")),
     (b"x-api-key", "HTTP_X_API_KEY", re.compile(",")),
     (b"user-agent", "HTTP_USER_AGENT", re.compile("(?!)")),
+    (b"x-auth-assertion", "HTTP_X_AUTH_ASSERTION", re.compile(",")),
 )
 
 

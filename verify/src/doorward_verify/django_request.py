@@ -8,14 +8,15 @@ from typing import Any
 from django.http import RawPostDataException
 
 from doorward_verify import body, credential
-from doorward_verify.door import Door, Headers
+from doorward_verify.door import Door
 from doorward_verify.needs import Needs
+from doorward_verify.verifier import Headers
 
 
-def sent(door: Door, request: Any, needs: Needs) -> tuple[Headers, Needs, str | None, bytes, Sequence[str]]:
+def sent(door: Door, request: Any, needs: Needs) -> tuple[Headers, Needs, str | None, bytes, Sequence[str], Any]:
     """What a door looks at."""
     query = request.META.get("QUERY_STRING", "").encode("latin-1", "replace")
-    return credential.fields(request.META), needs, _address(request), query, _in_body(door, request)
+    return credential.fields(request.META), needs, _address(request), query, _in_body(door, request), request.META
 
 
 def _in_body(door: Door, request: Any) -> Sequence[str]:

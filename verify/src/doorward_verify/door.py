@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from doorward_verify import challenge, credential, protected_resource
 from doorward_verify.challenge import Answer
-from doorward_verify.errors import CredentialMissing, DoorwardError, Misconfigured
+from doorward_verify.errors import CredentialMissing, DoorwardError
 from doorward_verify.needs import Needs
 from doorward_verify.verified import Verified
-from doorward_verify.verifier import Verifier
-
-Headers = Iterable[tuple[bytes, bytes]]
+from doorward_verify.verifier import Headers, Request, Verifier
 
 
 class Door:
     """What every Guard is, whatever its framework. With `resource_metadata`, the document that
     protected_resource.resource_metadata makes, every challenge points to it. With `body`, a key may be a member
-    `api_key` of the body too, if the api allows that: of a form or JSON object of at most 64 KiB.
+    `api_key` of the body too, if the api allows that: of a form or JSON object of at most 64 KiB. With `behind`, the
+    name that a gateway's routes have for this service, it takes the gateway's assertions, and no other credential.
     """
 
     def __init__(
-        self, verifier: Verifier, resource_metadata: Mapping[str, Any] | None = None, *, body: bool = False
+        self, verifier: Verifier, resource_metadata: Mapping[str, Any] | None = None, *, body: bool = False,
+        behind: str | None = None,
     ) -> None:  # fmt: skip
-        self.verifier = verifier
-        self.reads_body = body
+        self.verifier, self.reads_body = verifier, body
+        self._behind = None if behind is None else verifier.behind(behind)
         self.resource_metadata = resource_metadata
         resource = None if resource_metadata is None else resource_metadata["resource"]
         self._metadata_url = None if resource is None else protected_resource.metadata_url(resource)
 
     def check(
         self, headers: Headers, needs: Needs, address: str | None = None, query: bytes = b"",
-        in_body: Sequence[str] = (),
+        in_body: Sequence[str] = (), request: Request | None = None,
     ) -> Verified | Answer | None:  # fmt: skip
-        """None where a credential is optional and none was shown. May wait for the server."""
+        """None where a credential is optional and none was shown. May wait for the server.
+
+        `request` is the ASGI scope or the WSGI environment, which tells what a gateway's assertion must be about.
+        """
         try:
+            if self._behind is not None:
+                return self._admit(self.verifier.check_asserted(self._behind, headers, request), needs)
             sent, agent = credential.sent(headers, query, in_body), credential.user_agent(headers)
-            found = self.verifier.check(sent.text, address, needs.cost, agent, arrival=sent.arrival)
-            return self._admit(found, needs)
+            return self._admit(self.verifier.check(sent.text, address, needs.cost, agent, arrival=sent.arrival), needs)
         except DoorwardError as error:
             return self._refuse(error, needs, query)
 
     async def acheck(
         self, headers: Headers, needs: Needs, address: str | None = None, query: bytes = b"",
-        in_body: Sequence[str] = (),
+        in_body: Sequence[str] = (), request: Request | None = None,
     ) -> Verified | Answer | None:  # fmt: skip
         try:
+            if self._behind is not None:
+                return self._admit(await self.verifier.acheck_asserted(self._behind, headers, request), needs)
             sent, agent = credential.sent(headers, query, in_body), credential.user_agent(headers)
             found = await self.verifier.acheck(sent.text, address, needs.cost, agent, arrival=sent.arrival)
             return self._admit(found, needs)
@@ -56,16 +62,11 @@ class Door:
 
     @property
     def metadata_path(self) -> str:
-        return protected_resource.metadata_path(self._published()["resource"])
+        return protected_resource.metadata_path(protected_resource.published(self.resource_metadata)["resource"])
 
     @property
     def metadata_answer(self) -> Answer:
-        return protected_resource.answer(self._published())
-
-    def _published(self) -> Mapping[str, Any]:
-        if self.resource_metadata is None:
-            raise Misconfigured("no resource_metadata was given to this guard")
-        return self.resource_metadata
+        return protected_resource.answer(protected_resource.published(self.resource_metadata))
 
     def _admit(self, caller: Verified, needs: Needs) -> Verified:
         needs.check(caller, self.verifier._clock())

@@ -61,7 +61,8 @@ class Guard(asgi.Guard):
             _bearer: None = Depends(BEARER), _api_key: None = Depends(API_KEY),
         ) -> Verified | None:  # fmt: skip
             scope, keys = connection.scope, await asgi_request.keys_in(self, connection)
-            found = await self.acheck(scope["headers"], needs, asgi_request.address(scope), scope["query_string"], keys)
+            address, query = asgi_request.address(scope), scope["query_string"]
+            found = await self.acheck(scope["headers"], needs, address, query, keys, scope)
             if not isinstance(found, Answer):
                 if credential.in_query(scope["query_string"]):
                     response.headers.update(credential.OF_EXPOSED)

@@ -30,9 +30,8 @@ class Guard(Door):
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
                 query = request.query_string
-                found = self.check(
-                    credential.fields(request.environ), needs, request.remote_addr, query, self._in_body()
-                )  # fmt: skip
+                fields, keys = credential.fields(request.environ), self._in_body()
+                found = self.check(fields, needs, request.remote_addr, query, keys, request.environ)
                 if isinstance(found, Answer):
                     return _response(found)
                 if credential.in_query(query):

@@ -85,6 +85,11 @@ REASONS = (
            "logged on its way: rotate it."),
     Reason(71, "key_in_browser", 400, "invalid_request", "A live key was sent by a browser, whose user can read it.",
            "Keep live keys on servers, and rotate this one; apps in browsers use the code flow with PKCE."),
+    Reason(60, "assertion_misplaced", 401, "invalid_token",
+           "The gateway's assertion was made for another method or URI.",
+           "Let the gateway pass the request on as it came: no rewriting of the path or query behind the check."),
+    Reason(61, "assertion_replayed", 401, "invalid_token", "The gateway's assertion was used before.",
+           "Let the gateway ask about each request, and not try a request again under the same answer."),
 )  # fmt: skip
 
 BY_NAME = {reason.name: reason for reason in REASONS}

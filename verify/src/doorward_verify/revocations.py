@@ -103,6 +103,16 @@ def ties_of_answer(verified: Verified, secret_id: str, answered_at: Position) ->
     return Ties(values, answered_at)
 
 
+def ties_of_assertion(claims: Mapping[str, Any], kid: str) -> Ties:
+    """Of what a gateway let through: the ids of the credential behind it, and the key that signed the assertion."""
+    values = (
+        *(_text(claims.get(name)) for name in ("token", "grant_id", "client_id", "account")), kid,
+        _text(claims.get("key_id")), None, "",
+        *(_text(claims.get(name)) for name in ("sub", "sid", "client_account")),
+    )  # fmt: skip
+    return Ties(values, _issued_at(claims.get("pos")))
+
+
 def _text(claim: object) -> str | None:
     return claim if isinstance(claim, str) else None
 

@@ -41,6 +41,7 @@ log = logging.getLogger("doorward_verify")
 class Endpoints:
     jwks_uri: str
     introspection_endpoint: str | None
+    assertions_jwks_uri: str | None
     feed: FeedEndpoints | None
     read_at: float
     plaintext_endpoint: str | None = None
@@ -62,7 +63,10 @@ class Answer:
 
 
 class Source:
-    """One issuer. `credentials` are the verifier's id and secret, for introspection only."""
+    """One issuer. `credentials` are the verifier's id and secret, for introspection only.
+
+    The keys are those that sign tokens, or what gateways assert.
+    """
 
     def __init__(
         self,
@@ -71,8 +75,10 @@ class Source:
         ca_file: str | None = None,
         credentials: tuple[str, str] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        of_assertions: bool = False,
     ) -> None:
         self.issuer = _checked(issuer)
+        self._of_assertions = of_assertions
         self._authorization = basic(*credentials) if credentials else ""
         self._monotonic = monotonic
         self._outbound = Outbound(ca_file)
@@ -140,11 +146,18 @@ class Source:
 
     def _fetch_keys(self) -> HeldKeys:
         read_at = self._monotonic()
-        response = self._outbound.get(self._discovered().jwks_uri)
+        response = self._outbound.get(self._jwks_uri())
         document = _object(response)
         if not isinstance(document.get("keys"), list):
             raise Unavailable("the key set is malformed")
         return HeldKeys(jwt.keys_from_jwks(document), read_at, _max_age(response.headers))
+
+    def _jwks_uri(self) -> str:
+        endpoints = self._discovered()
+        found = endpoints.assertions_jwks_uri if self._of_assertions else endpoints.jwks_uri
+        if found is None:
+            raise Unavailable("the authorization server signs nothing for gateways")
+        return found
 
     def _discovered(self) -> Endpoints:
         """Addresses seldom change: old metadata is better than none."""
@@ -168,11 +181,12 @@ class Source:
         if document.get("issuer") != self.issuer:
             raise Unavailable("the metadata names another issuer")
         jwks_uri, introspection = document.get("jwks_uri"), document.get("introspection_endpoint")
-        if not isinstance(jwks_uri, str) or not isinstance(introspection, str | None):
+        assertions = document.get("assertions_jwks_uri")
+        if not isinstance(jwks_uri, str) or not all(isinstance(one, str | None) for one in (introspection, assertions)):
             raise Unavailable("the metadata is malformed")
         plaintext = document.get("plaintext_endpoint")
         self._endpoints = Endpoints(
-            jwks_uri, introspection, feed_message.endpoints(document), read_at,
+            jwks_uri, introspection, assertions, feed_message.endpoints(document), read_at,
             plaintext if isinstance(plaintext, str) else None,
         )  # fmt: skip
         return self._endpoints

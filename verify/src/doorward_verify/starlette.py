@@ -33,9 +33,8 @@ class Guard(asgi.Guard):
             async def guarded(*args: Any, **kwargs: Any) -> Any:
                 connection = next(arg for arg in args if isinstance(arg, HTTPConnection))
                 scope, keys = connection.scope, await asgi_request.keys_in(self, connection)
-                found = await self.acheck(
-                    scope["headers"], needs, asgi_request.address(scope), scope["query_string"], keys
-                )
+                address, query = asgi_request.address(scope), scope["query_string"]
+                found = await self.acheck(scope["headers"], needs, address, query, keys, scope)
                 if isinstance(found, Answer):
                     return await _refuse(connection, asgi.Reply(found))
                 connection.state.verified = found

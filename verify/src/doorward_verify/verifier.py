@@ -13,7 +13,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from typing import Any, Literal
 from doorward_verify import (
     access_token,
     api_key,
+    assertion,
     challenge,
     configuration,
     credential,
@@ -30,6 +31,7 @@ from doorward_verify import (
 )
 from doorward_verify.arrival import AS_BEARER, Arrival, exposures, take
 from doorward_verify.asking import Asking
+from doorward_verify.behind import Behind, target
 from doorward_verify.credential import Presented
 from doorward_verify.errors import DoorwardError, InvalidRequest, InvalidToken, Misconfigured, Unavailable
 from doorward_verify.feed import Line
@@ -54,6 +56,9 @@ CHOICES: Mapping[str, Container[object]] = {
     "opaque_tokens": ("doorward", "any"),
     "leeway": range(access_token.LEEWAY_LIMIT + 1),
 }
+
+Headers = Iterable[tuple[bytes, bytes]]
+Request = MutableMapping[str, Any]
 
 log = logging.getLogger("doorward_verify")
 
@@ -128,6 +133,7 @@ class Verifier:
             self._source, memory, policy, view.line, steady, monotonic, lambda: view.feed.usage.is_told
         )
         self._tally = Tally()
+        self._ca_file, self._behind = ca_file, list[Behind]()
 
     def check(
         self, text: str, address: str | None = None, cost: int = 1, user_agent: str | None = None, *,
@@ -191,6 +197,40 @@ class Verifier:
         networks.admit(found, address)
         take(found, arrival)
 
+    def behind(self, service: str) -> Behind:
+        """The part of it that checks what a gateway asserts to this service."""
+        source = Source(self.issuer, ca_file=self._ca_file, monotonic=self._monotonic, of_assertions=True)
+        made = Behind(service, source, self._policy, self._view, self._clock)
+        self._behind.append(made)
+        return made
+
+    def check_asserted(self, behind: Behind, headers: Headers, request: Request | None) -> Verified:
+        """As `check`, of what a gateway asserts. May wait for the server."""
+        try:
+            text, asked = assertion.from_headers(headers), target(request)
+            found = behind.at_hand(text, asked) or behind.waiting(text, asked)
+        except DoorwardError as refused:
+            self._tally.other("asserted", refused.reason)
+            raise
+        return self._counted(found)
+
+    async def acheck_asserted(self, behind: Behind, headers: Headers, request: Request | None) -> Verified:
+        """The same without blocking the loop."""
+        try:
+            text, asked = assertion.from_headers(headers), target(request)
+            found = behind.at_hand(text, asked)
+            if found is None:
+                found = await asyncio.to_thread(behind.waiting, text, asked)
+        except DoorwardError as refused:
+            self._tally.other("asserted", refused.reason)
+            raise
+        return self._counted(found)
+
+    def _counted(self, found: Verified) -> Verified:
+        self._tally.good(found)
+        self._view.feed.usage.count(found)
+        return found
+
     def _at_hand(self, text: str, cost: int) -> Verified | None:
         digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
         known = self._memory.get(digest)
@@ -243,6 +283,8 @@ class Verifier:
         """Ends the feed and the idle connections to the server; who checks after that opens one each time."""
         self._view.close()
         self._source.close()
+        for behind in self._behind:
+            behind.close()
 
     def _stands(self, known: Known) -> bool:
         """Whether an answer may be given again: not once an entry has hit it, and not beyond its time."""
@@ -333,6 +375,8 @@ class Verifier:
         self._memory.renew_lock()
         self._asking.after_fork()
         self._view.after_fork()
+        for behind in self._behind:
+            behind.after_fork()
 
 
 def _refuse_unknown(chosen: Mapping[str, object], max_staleness: float) -> None:

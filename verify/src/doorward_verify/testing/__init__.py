@@ -17,10 +17,11 @@ import pytest
 
 from doorward_verify import Verified, Verifier, configuration
 from doorward_verify.challenge import Answer
-from doorward_verify.door import Door, Headers
+from doorward_verify.door import Door
 from doorward_verify.needs import Needs
 from doorward_verify.testing.clock import Clock
 from doorward_verify.testing.issuer import Issuer, scopes_of
+from doorward_verify.verifier import Headers
 
 __all__ = ["Clock", "Issuer"]
 
