@@ -7,22 +7,26 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser test-outside check lint types layers laws format bench faults lock clean
+.PHONY: help serve test test-browser test-gateways test-outside check lint types layers laws format bench faults lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo "  ARGS=... is handed on by serve, test, test-browser, test-outside, bench, faults and lock"
+	@echo "  ARGS=... is handed on by serve, test, test-browser, test-gateways, test-outside, bench, faults and lock"
 
 serve: .venv/.server ## Start the server on https://localhost:8443 and print the next steps
 	@exec ./doorward serve $(ARGS)
 
 test: .venv/.development tests/node/node_modules ## Run every test
-	@tests/system-packages postgresql chromium faketime
+	@tests/system-packages postgresql chromium faketime nginx caddy haproxy curl
 	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 
 test-browser: .venv/.development tests/node/node_modules ## Run the tests in a browser alone
 	@tests/system-packages chromium
 	.venv/bin/pytest tests/browser tests/stories/test_connected_app.py $(ARGS)
+
+test-gateways: .venv/.development ## Run the gateways in front of a service alone
+	@tests/system-packages nginx caddy haproxy curl
+	.venv/bin/pytest tests/gateways $(ARGS)
 
 test-outside: .venv/.development tests/node/node_modules ## Run the OAuth clients of others alone
 	.venv/bin/pytest tests/outside $(ARGS)

@@ -4,6 +4,7 @@ set -a; . ./invoices.env; set +a        # from: doorward verifiers create --api 
 uvicorn invoices_api:app --port 8000
 """
 
+import os
 from typing import Annotated
 
 from fastapi import FastAPI
@@ -18,7 +19,8 @@ app.add_middleware(
     CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["Authorization"],
     expose_headers=["WWW-Authenticate"],
 )  # fmt: skip
-guard = Guard(Verifier(audience="https://api.example.com"))
+# Behind a gateway (examples/gateways) it takes the gateway's assertions instead of credentials.
+guard = Guard(Verifier(audience="https://api.example.com"), behind=os.environ.get("INVOICES_BEHIND"))
 
 INVOICES = {
     "acme": [{"number": 1, "amount": "120.00"}, {"number": 2, "amount": "75.50"}],

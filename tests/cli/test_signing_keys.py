@@ -22,7 +22,7 @@ def test_the_list_says_what_comes_next_for_each_key(acme):
     assert ran.code == 0
     header, *lines = ran.out.splitlines()
     assert header.split() == ["KID", "PURPOSE", "ALGORITHM", "STATE", "CREATED", "NEXT"]
-    assert len(lines) == 6
+    assert len(lines) == 8
     for line in lines:
         assert ("retired 2" if " active " in line else "ready 2") in line
 

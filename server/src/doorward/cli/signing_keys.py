@@ -13,7 +13,7 @@ from doorward.cli.durations import clock
 from doorward.cli.options import Algorithm, Cursor, Json, Limit, given, noun
 
 app = noun(
-    "Keys that sign tokens and the revocation feed.",
+    "Keys that sign tokens, the feed and what gateways assert.",
     """
 doorward signing-keys list
 doorward signing-keys rotate --algorithm ES256
@@ -26,6 +26,10 @@ doorward revoke --signing-key signing_8sK2vQ0pXw4mTn1Z
 class Purpose(StrEnum):
     token = "token"
     feed = "feed"
+    assertion = "assertion"
+
+
+SIGNED = {"token": "tokens", "feed": "the revocation feed", "assertion": "what gateways assert"}
 
 
 Now = Annotated[
@@ -70,7 +74,7 @@ def _show(rotation: Object, json: bool) -> None:
         output.show_json(rotation)
         return
     for key in rotation["active"]:
-        what = "tokens" if key["purpose"] == Purpose.token else "the revocation feed"
+        what = SIGNED[key["purpose"]]
         output.say(f"{output.printable(key['kid'])} signs {what} ({key['algorithm']}) from now on.")
 
 
