@@ -14,7 +14,8 @@ from typing import Any
 
 import uvicorn
 
-from doorward.web.server import Worker, bind
+from doorward.web.server import Worker
+from doorward.web.sockets import bind
 
 BODY = b'{"status":"ok"}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]

@@ -11,6 +11,8 @@ wrk.body = os.getenv("BENCH_BODY")
 if wrk.body ~= "" then wrk.headers["Content-Type"] = os.getenv("BENCH_CONTENT_TYPE") end
 if os.getenv("BENCH_AUTHORIZATION") ~= "" then wrk.headers["Authorization"] = os.getenv("BENCH_AUTHORIZATION") end
 
+for name, value in (os.getenv("BENCH_HEADERS") or ""):gmatch("([^:\n]+): ([^\n]*)\n") do wrk.headers[name] = value end
+
 function response(code, _, body)
   replies = replies + 1
   if code ~= status or not body:find(member, 1, true) or (fresh and body == last) then

@@ -39,6 +39,7 @@ class Doorward:
     verifiers: dict[str, tuple[str, str]] = field(repr=False)
     api_key: str = field(repr=False)
     limited_key: str = field(repr=False)
+    check_url: str = ""
 
     def make(self, noun: str, **members: Any) -> dict[str, Any]:
         return _ask(f"{self.url}/v1/{noun}", members, self.admin)
@@ -62,15 +63,16 @@ class Doorward:
 
 @contextlib.contextmanager
 def running(data_dir: Path) -> Generator[Doorward]:
-    port = free_port()
+    port, check = free_port(), f"127.0.0.1:{free_port()}"
     url = f"http://127.0.0.1:{port}"
+    (data_dir.parent / "doorward.toml").write_text(f'check_listen = "{check}"\n')
     serve: list[str | Path] = [COMMAND, "--data-dir", data_dir, "serve", "--no-tls", "--issuer", url]
     serve += ["--host", "127.0.0.1", "--port", str(port)]
     with started(serve, data_dir.parent) as child:
         filled = _filled(child, serve, url, data_dir)
     # Started again: the first start has more to load than every later one.
     with started(serve, data_dir.parent) as child:
-        yield replace(filled, child=child)
+        yield replace(filled, child=child, check_url=f"http://{check}")
 
 
 def _filled(child: Child, command: list[str | Path], url: str, data_dir: Path) -> Doorward:
@@ -84,7 +86,8 @@ def _filled(child: Child, command: list[str | Path], url: str, data_dir: Path) -
     scopes = {name: f"Use {name}" for name in SCOPE.split()}
     clients, verifiers = {}, {}
     for name, particulars in APIS.items():
-        make("apis", identifier=audience(name), name=name.lower(), scopes=scopes, **particulars)
+        routes = [{"path": f"/{name}/{{id}}", "methods": ["GET", "POST"], "scope": "invoices:read"}]
+        make("apis", identifier=audience(name), name=name.lower(), scopes=scopes, routes=routes, **particulars)
         client = make("clients", account="acme", name=f"worker {name}", api=audience(name), scope=SCOPE)
         clients[name] = basic(client["client_id"], client["client_secret"])
         verifier = make("verifiers", api=audience(name))
@@ -143,5 +146,18 @@ def requests(doorward: Doorward) -> list[Request]:
         introspect("introspect a key by its digest", "ES256", token_sha256=key_digest),
         check("/v1/keys/verify", doorward.api_key),
         check("/v1/keys/verify, with a rate limit", doorward.limited_key),
+        asked_by_nginx(doorward, "/check/nginx, a key", "GET", doorward.api_key),
+        asked_by_nginx(doorward, "/check/nginx, a JWT", "GET", doorward.token("ES256")),
+        asked_by_nginx(doorward, "/check/nginx, a key that changes something", "POST", doorward.api_key),
         Request("JWKS", child, f"{url}/.well-known/jwks.json", '"kid"', method="GET"),
     ]  # fmt: skip
+
+
+def asked_by_nginx(doorward: Doorward, name: str, method: str, credential: str) -> Request:
+    """What nginx would ask of such a request."""
+    told = (
+        ("X-Original-Method", method), ("X-Original-URL", "https://api.example.com/ES256/7?page=2"),
+        ("X-Real-IP", "192.0.2.1"),
+    )  # fmt: skip
+    url = f"{doorward.check_url}/check/nginx"
+    return Request(name, doorward.child, url, "", method="GET", authorization=f"Bearer {credential}", headers=told)

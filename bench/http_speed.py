@@ -19,7 +19,10 @@ ROUNDS = 9
 SECONDS = 1
 WARM_UP_SECONDS = 1
 BARE = Path(__file__).with_name("bare.py")
-REQUIRED = {"issue a JWT, ES256": 15.0, "/v1/keys/verify": 40.0, "/v1/keys/verify, with a rate limit": 30.0}
+REQUIRED = {
+    "issue a JWT, ES256": 15.0, "/v1/keys/verify": 40.0, "/v1/keys/verify, with a rate limit": 30.0,
+    "/check/nginx, a key": 40.0, "/check/nginx, a JWT": 40.0,
+}  # fmt: skip
 AIMED = {"issue a JWT, ES256": 25.0}
 
 

@@ -33,6 +33,7 @@ class Request:
     authorization: str = field(default="", repr=False)
     status: int = 200
     fresh: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,5 +117,6 @@ def _environment(request: Request) -> dict[str, str]:
         "STATUS": str(request.status),
         "MEMBER": request.member,
         "FRESH": "yes" if request.fresh else "no",
+        "HEADERS": "".join(f"{name}: {value}\n" for name, value in request.headers),
     }
     return {"PATH": os.environ["PATH"], **{f"BENCH_{name}": value for name, value in told.items()}}

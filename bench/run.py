@@ -15,6 +15,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import doorward_server
+import gateway_latency
 import http_speed
 import in_process
 import load
@@ -61,13 +62,16 @@ def measured(told: Generator[None, str]) -> Results:
             os.sched_setaffinity(0, {machine.GENERATOR_CORE})
             told.send("the verifier and Guard")
             verifier = verifier_speed.run(doorward)
+            told.send("through nginx")
+            through = gateway_latency.run(doorward, place)
         told.send("signing and verifying in this process")
         compared = in_process.run()
         told.send("checking keys among a million")
         many = many_keys.run(place)
         told.send("looking for leaks")
         scanned = scanner_speed.run()
-    return Results(described, over_http, compared, verifier, [*starts, *memory(idle, busy), *many, *scanned])
+    found = [*starts, *memory(idle, busy), *many, *scanned, *through]
+    return Results(described, over_http, compared, verifier, found)
 
 
 def memory(idle: float, busy: float) -> list[Figure]:

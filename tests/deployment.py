@@ -68,6 +68,10 @@ class Program:
         return self._process.pid
 
     @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
     def output(self) -> str:
         return "".join(self._lines)
 

@@ -14,6 +14,7 @@ from doorward.protocol import (
     authorization_events,
     events,
     exposure_events,
+    gateway_events,
     key_events,
     leak_events,
     people_events,
@@ -23,7 +24,8 @@ from doorward.protocol import (
 )
 
 MODULES = (
-    events, authorization_events, exposure_events, key_events, leak_events, people_events, rotation_events,
+    events, authorization_events, exposure_events, gateway_events, key_events, leak_events, people_events,
+    rotation_events,
     signing_key_events,
     upstream_events,
 )  # fmt: skip

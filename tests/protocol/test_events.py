@@ -40,6 +40,7 @@ from tests.protocol.given import (
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
 from doorward.protocol import exposure_events as x
+from doorward.protocol import gateway_events as g
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
@@ -68,6 +69,8 @@ LINKED = {"identity": "identity_1", "issuer": "https://login.acme.example", "sub
 NOTICE = {"client_id": "client_1", "user_id": "user_1", "attempts": 0}
 LEFT = {"upstream": "acme", "address": "192.0.2.1"}
 SIGNED_IN = {"session": "session_1", "user": "user_1", "address": "192.0.2.1"}
+READ, LIST, WRITE = ({"path": f"/{name}", "methods": ["GET"]} for name in ("read", "list", "write"))
+REROUTED = {"api": "api_1", "added": [LIST], "removed": [WRITE]}
 INVOICES = {"identifier": "https://api.example.com", "name": "invoices"}
 
 # event, what it touches, what the audit log keeps
@@ -79,6 +82,7 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (e.ApiCreated(an_api()), "api/api_1", INVOICES),
     (e.ApiUpdated(an_api()), "api/api_1", INVOICES),
     (e.ApiDeleted(an_api()), "api/api_1", INVOICES),
+    (g.RoutesChanged(an_api(routes=(READ, LIST)), (READ, WRITE)), "route/all", REROUTED),
     (e.AccountCreated(an_account()), "account/acme", {"name": "Acme Inc", "state": "active"}),
     (e.AccountUpdated(an_account(state="suspended")), "account/acme", {"name": "Acme Inc", "state": "suspended"}),
     (e.ApiKeyCreated(an_api_key(), SECRET), "api_key/key_1",

@@ -43,6 +43,7 @@ def test_the_metadata_names_what_is_served() -> None:
         "revocations_endpoint": "https://auth.example.com/revocations",
         "revocations_stream_endpoint": "https://auth.example.com/revocations/stream",
         "revocations_jwks_uri": "https://auth.example.com/revocations/jwks",
+        "assertions_jwks_uri": "https://auth.example.com/assertions/jwks",
         "usage_endpoint": "https://auth.example.com/usage",
         "plaintext_endpoint": "https://auth.example.com/leaks/plaintext",
         "status_list_aggregation_endpoint": "https://auth.example.com/statuslists",

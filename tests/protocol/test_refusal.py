@@ -31,6 +31,8 @@ WIRE: tuple[tuple[type[Refusal], int, str], ...] = (
     (r.InvalidTarget, 400, "invalid_target"),
     (r.InvalidToken, 401, "invalid_token"),
     (r.InsufficientScope, 403, "insufficient_scope"),
+    (r.RouteRefused, 403, "access_denied"),
+    (r.SlowDown, 429, "slow_down"),
     (r.NotFound, 404, "not_found"),
     (r.NotAcceptable, 406, "not_acceptable"),
     (r.Conflict, 409, "conflict"),

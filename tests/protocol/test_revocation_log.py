@@ -35,6 +35,7 @@ from tests.protocol.given import (
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
 from doorward.protocol import exposure_events as x
+from doorward.protocol import gateway_events as g
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
@@ -94,6 +95,7 @@ TOLD: tuple[tuple[Event, Entry], ...] = (
 SILENT: tuple[Event, ...] = (
     e.ApiCreated(an_api()),
     e.ApiDeleted(an_api()),
+    g.RoutesChanged(an_api()),
     e.AccountCreated(an_account()),
     e.ApiKeyCreated(an_api_key(), kept(KEY, "key_1")),
     x.ApiKeySeen(an_api_key(), "url", NOW),

@@ -15,6 +15,7 @@ from doorward.protocol.entities import SigningKey
 from doorward.protocol.events import Event
 from doorward.protocol.signing_key import (
     ALGORITHMS,
+    ASSERTION,
     FEED,
     TOKEN,
     USES,
@@ -37,7 +38,7 @@ from doorward.protocol.signing_key_events import (
 from doorward_verify.jwt import PRIVATE_MEMBERS
 
 LIFETIME, KNOWN_AFTER, OUTLIVED_AFTER = 30 * 86_400, 300 + 2 * 60, 3600 + 60
-ES256, RS256, OF_FEED = USES
+ES256, RS256, OF_FEED, OF_ASSERTIONS = USES
 
 
 def a_key(use: Use = ES256, state: str = "active", age: int = KNOWN_AFTER, **fields: Any) -> SigningKey:
@@ -75,7 +76,7 @@ def handed_over(use: Use = ES256) -> list[tuple[str, str, str]]:
 
 def test_a_deployment_without_keys_misses_one_that_signs_and_a_spare_for_each_use() -> None:
     assert ALGORITHMS == ("ES256", "RS256")
-    assert USES == ((TOKEN, "ES256"), (TOKEN, "RS256"), (FEED, "ES256"))
+    assert USES == ((TOKEN, "ES256"), (TOKEN, "RS256"), (FEED, "ES256"), (ASSERTION, "ES256"))
     assert missing(()) == tuple((use, state) for use in USES for state in ("active", "pending"))
 
 

@@ -112,7 +112,7 @@ def test_t210_keys_take_their_turns_by_themselves_and_no_token_is_refused(tmp_pa
     with served(tmp_path, "--workers", 2, port=port) as doorward:
         doorward.admin_key = admin_key
         verifier = verifier_of(doorward, api)
-        until(lambda: kid(doorward) == spare and len(keys(doorward, state="pending")) == 3)
+        until(lambda: kid(doorward) == spare and len(keys(doorward, state="pending")) == 4)
         new = doorward.token(client)
         assert kid_of(new) == spare
         for token in (old, new):
@@ -179,7 +179,7 @@ def test_t211_all_that_a_withdrawn_key_signed_is_refused_everywhere(doorward: Do
     assert verifier.check(doorward.token(client))
     assert refuses(verifier, token)
     assert doorward.v1("POST", "/revocations", {"signing_key": stolen}).json()["changed"] is False
-    until(lambda: len(keys(doorward, state="pending")) == 3)
+    until(lambda: len(keys(doorward, state="pending")) == 4)
     verifier.close()
 
 
@@ -244,7 +244,7 @@ def test_t212_a_clock_that_is_an_hour_behind_issues_nothing_older_than_before(tm
 def test_t213_private_halves_are_in_no_answer_and_in_no_row_in_clear(tmp_path: Path) -> None:
     with served(tmp_path) as doorward:
         assert doorward.v1("POST", "/signing-keys/rotate", {"force": True}).status_code == 200
-        until(lambda: len(keys(doorward, state="pending")) == 3)
+        until(lambda: len(keys(doorward, state="pending")) == 4)
         documents = [doorward.v1("GET", "/signing-keys").json()["items"],
                      doorward.http.get("/.well-known/jwks.json").json()["keys"]]  # fmt: skip
         for key in [key.get("public_jwk", key) for document in documents for key in document]:

@@ -12,13 +12,14 @@ import time
 import pytest
 
 from doorward.settings import StartRefused
-from doorward.web.server import bind
+from doorward.web.sockets import bind
 
 PROGRAM = textwrap.dedent(
     """
     import asyncio, os, sys
     from contextlib import asynccontextmanager
     from doorward.web import server, supervisor
+    from doorward.web.sockets import bind
 
     server.HEADER_TIMEOUT = server.BODY_TIMEOUT = 0.5
     server.KEEP_ALIVE, server.GRACE, server.LINGER = 5, 2, 0.2
@@ -48,7 +49,7 @@ PROGRAM = textwrap.dedent(
         print("closed", node, flush=True)
 
     workers, trusted = int(sys.argv[1]), tuple(sys.argv[2:])
-    sockets = server.bind("127.0.0.1", 0)
+    sockets = bind("127.0.0.1", 0)
     port = sockets[0].getsockname()[1]
     worker = server.Worker(running, sockets, behind_proxy=trusted)
     sys.exit(supervisor.run(worker, workers, lambda: print("ready", port, flush=True)))

@@ -108,7 +108,7 @@ def test_of_many_workers_that_look_at_once_one_makes_the_keys_and_every_other_is
     assert sorted(map(repr, found)) == sorted(["None", *map(repr, [Stale()] * 3)])
     assert keys(url) == WHOLE
     engine = open_engine(url)
-    assert [row["type"] for row in rows(engine, journal)] == ["SigningKeyCreated"] * 6
+    assert [row["type"] for row in rows(engine, journal)] == ["SigningKeyCreated"] * 8
     engine.dispose()
 
 

@@ -19,9 +19,12 @@ from doorward.protocol import (
     api,
     api_key,
     client,
+    envoy_check,
     exposure,
     feed,
     first_sign_in,
+    gateway,
+    gateway_check,
     grant,
     identity,
     interaction,
@@ -63,6 +66,7 @@ from doorward.store import (
     authorization_requests,
     clients,
     codes,
+    gateway_checks,
     grants,
     idempotency,
     identities,
@@ -119,6 +123,15 @@ USAGE: Mapping[str, Exchange[Any, Any, Any]] = {
 
 # What else verifiers tell there: keys that were seen where they do not belong.
 EXPOSURES: Exchange[Any, Any, None] = Exchange(exposure.parse, api_keys.exposure_facts, exposure.decide)
+# Hot: what a gateway asks about each request that comes to it, by the family of header fields that tell of it.
+CHECKS: Mapping[str, Exchange[gateway.Request, gateway_check.Facts, gateway_check.Passage]] = {
+    "/check/nginx": Exchange(gateway.of_nginx, gateway_checks.facts, gateway_check.decide),
+    "/check/forward": Exchange(gateway.of_forward, gateway_checks.facts, gateway_check.decide),
+    "/check/envoy": Exchange(gateway.of_envoy, gateway_checks.facts, gateway_check.decide),
+    "/envoy.service.auth.v3.Authorization/Check": Exchange(
+        envoy_check.request, gateway_checks.facts, gateway_check.decide
+    ),
+}
 
 # Of any origin, several at once: what is ours ends.
 LEAKS: Exchange[tuple[leak.Report, ...], leak.BatchFacts, tuple[leak.Outcome, ...]] = Exchange(

@@ -62,7 +62,7 @@ async def run(
             events, uses, answer = decision.events, decision.uses, render(decision.reply)
             write = also(answer)
         except Refusal as refused:
-            refusal, events = refused, refused.events
+            refusal, events, uses = refused, refused.events, refused.uses
         if events or write:
             try:
                 await store.commit(events, gathered, context(refusal), moment.now, write)

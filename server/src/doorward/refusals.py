@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from doorward import gateway_refusals
 from doorward.protocol import webhook
 from doorward.protocol.upstream import BY_EMAIL
 from doorward.settings import PREFIX, Refusal, Settings, decode_secret, is_loopback, pepper_texts
@@ -319,6 +320,7 @@ def _random(text: str) -> bool:
 
 
 CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
+    *gateway_refusals.CHECKS,
     _plaintext,
     _certificate,
     _issuer_behind_proxy,

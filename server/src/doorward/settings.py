@@ -26,6 +26,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from doorward.gateway_settings import GatewaySettings
 from doorward.protocol.leak import KINDS
 from doorward.upstream_settings import UpstreamSettings
 
@@ -239,6 +240,25 @@ class Settings(BaseSettings):
     upstream: dict[Annotated[str, Field(pattern=UPSTREAM_NAME)], UpstreamSettings] = Field(
         default_factory=dict, repr=False, description="Where people have logins already; a table each."
     )
+    gateway: GatewaySettings = Field(
+        default_factory=lambda: GatewaySettings(routes=()),
+        description="Which requests gateways let through; routes are a table each.",
+    )
+    check_listen: str | None = Field(
+        None,
+        pattern=r"^(unix:/.+|[^/\s]+:[0-9]{1,5})$",
+        description="unix:/FILE or a loopback ADDRESS:PORT where gateways ask in plain HTTP; nothing else is served.",
+    )
+    check_grpc_listen: str | None = Field(
+        None,
+        pattern=r"^[^/\s]+:[0-9]{1,5}$",
+        description="A loopback ADDRESS:PORT where Envoy asks by gRPC; wants the extra doorward[envoy].",
+    )
+    check_secret: SecretStr | None = Field(
+        None,
+        description="What gateways elsewhere send as X-Check-Secret, 32 characters at least; none: they cannot ask.",
+    )
+    check_secret_file: Path | None = Field(None, description="A file that holds check_secret.")
     master_key: SecretStr | None = Field(
         None,
         description='Base64url, or {"1": "...", "2": "..."} by version; the same for all nodes. Default: a file.',
@@ -249,7 +269,7 @@ class Settings(BaseSettings):
     )
     pepper_file: Path | None = Field(None, description="A file that holds pepper.")
 
-    def secret(self, name: Literal["master_key", "pepper", "smtp_url", "webhook_secret"]) -> str | None:
+    def secret(self, name: Literal["master_key", "pepper", "smtp_url", "webhook_secret", "check_secret"]) -> str | None:
         value: SecretStr | None = getattr(self, name)
         file: Path | None = getattr(self, f"{name}_file")
         return value.get_secret_value() if value else _contents(file) if file else None
@@ -301,7 +321,7 @@ def _build(flags: Mapping[str, Any], file: Mapping[str, Any], served: Mapping[st
 
 def _name_of(location: tuple[int | str, ...]) -> str:
     """Of a table within, down to its key; of a list, no further than its name."""
-    return ".".join(map(str, location if location[0] == "upstream" else location[:1]))
+    return ".".join(map(str, location if location[0] in ("upstream", "gateway") else location[:1]))
 
 
 def _misread(name: str, message: str) -> Refusal:
@@ -318,7 +338,7 @@ def _misread(name: str, message: str) -> Refusal:
 def _refuse_unknown_environment() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in os.environ:
-        within = name.upper().startswith(f"{PREFIX}UPSTREAM__")
+        within = name.upper().startswith((f"{PREFIX}UPSTREAM__", f"{PREFIX}GATEWAY__"))
         if name.upper().startswith(PREFIX) and name.upper() not in known and not within:
             raise StartRefused(_misread(name.upper().removeprefix(PREFIX).lower(), "there is no such setting"))
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from doorward.protocol.entities import SigningKey
 from doorward.protocol.token import Stamp
-from doorward_verify import jwt
+from doorward_verify import assertion, jwt
 
 ES256 = ec.ECDSA(hashes.SHA256())
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -132,6 +132,11 @@ class Signer:
         """The compact JWS of what the feed says of itself."""
         assert key.purpose == "feed", "each key signs for one purpose"
         return self._whole("feed+jwt", claims, key)
+
+    def assertion(self, claims: Mapping[str, Any], key: SigningKey) -> str:
+        """The compact JWS of what a gateway tells a service of a request."""
+        assert key.purpose == "assertion", "each key signs for one purpose"
+        return self._whole(assertion.TYPE, claims, key)
 
     def status_list(self, claims: Mapping[str, Any], key: SigningKey) -> str:
         """The compact JWS of a status list: whoever knows the keys of tokens can read it."""

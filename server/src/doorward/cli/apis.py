@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from json import loads
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -47,6 +50,10 @@ Signed = Annotated[
     Algorithm | None, typer.Option(metavar="ALGORITHM", help="How JWTs are signed: ES256, or RS256 for old verifiers.")
 ]
 
+Routes = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What gateways let through: a JSON array of routes; - reads standard input."),
+]
 Changes = tuple[dict[str, str] | None, list[str] | None]  # what is added, and what is removed
 Listed = Annotated[
     bool, typer.Option("--status-list", help="JWTs name a bit of a public status list, for verifiers without feed.")
@@ -94,6 +101,7 @@ def create(
     claim: Annotated[
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help=f"A claim of its tokens: {CLAIM}. Repeatable.")
     ] = None,
+    routes: Routes = None,
     rate: Rate = None,
     quota: Quota = None,
     legacy: Legacy = False,
@@ -107,7 +115,7 @@ def create(
         identifier=identifier, name=name, scopes=pairs(scope, "--scope", SCOPE), claims=pairs(claim, "--claim", CLAIM),
         limits=limits(rate, quota), **_tokens(token_format, token_lifetime, signing_algorithm, status_list or None),
         legacy=legacy or None, self_service=_names(self_service),
-        **_keys(transport, browsers), **_rules(unused_key_lifetime, key_lifetime_limit),
+        routes=_routes(routes), **_keys(transport, browsers), **_rules(unused_key_lifetime, key_lifetime_limit),
     )  # fmt: skip
     made = run(context, lambda api: api.create("/apis", body), making=True)
     show_one(f"Created the api {made['name']}", made, json)
@@ -146,6 +154,7 @@ def update(
         list[str] | None, typer.Option(metavar="NAME=SOURCE", help="Add or change a claim. Repeatable.")
     ] = None,
     remove_claim: Removed = None,
+    routes: Routes = None,
     rate: Rate = None,
     quota: Quota = None,
     no_limits: NoLimits = False,
@@ -161,7 +170,7 @@ def update(
     tokens = _tokens(token_format, token_lifetime, signing_algorithm, _said(status_list, no_status_list))
     body = given(
         name=name, limits=limits(rate, quota, no_limits), legacy=_said(legacy, no_legacy),
-        self_service=[] if no_self_service else _names(self_service),
+        self_service=[] if no_self_service else _names(self_service), routes=_routes(routes),
         **tokens, **_keys(transport, browsers), **_rules(unused_key_lifetime, key_lifetime_limit),
     )  # fmt: skip
     scopes, claims = pairs(add_scope, "--add-scope", SCOPE), pairs(add_claim, "--add-claim", CLAIM)
@@ -196,6 +205,18 @@ def _tokens(
         "signing_algorithm": signed,
         "status_list": listed,
     }
+
+
+def _routes(file: Path | None) -> Any:
+    if file is None:
+        return None
+    try:
+        found = loads(sys.stdin.read() if str(file) == "-" else file.read_text("utf-8"))
+    except (OSError, ValueError):
+        raise typer.BadParameter(f"{file} is no JSON file", param_hint="--routes") from None
+    if not isinstance(found, list):
+        raise typer.BadParameter("an array of routes is wanted", param_hint="--routes")
+    return found
 
 
 def _said(on: bool, off: bool) -> bool | None:
@@ -249,6 +270,7 @@ def show_one(title: str, api: Object, json: bool) -> None:
             ("scopes", [f"{name.ljust(width)}  {sentence}" for name, sentence in api["scopes"].items()]),
             ("keys by", " ".join(api["transports"])),
             ("browsers", api["browsers"]),
+            ("routes", [f"{' '.join(one['methods'])} {one['path']}" for one in api["routes"]]),
             ("claims", [f"{name} = {source}" for name, source in api["claims"].items()]),
             ("unused keys end", _rule(api.get("unused_key_lifetime"))),
             ("keys end", _rule(api.get("key_lifetime_limit"))),

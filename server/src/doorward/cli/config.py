@@ -170,6 +170,8 @@ def _shown(settings: Settings, name: str) -> Any:
         return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
     if name == "upstream":
         return {named: one.model_dump(mode="json", exclude_unset=True) for named, one in value.items()}
+    if name == "gateway":
+        return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value

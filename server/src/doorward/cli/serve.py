@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,22 +112,21 @@ def _run(flags: dict[str, object], config: Path | None) -> int:
 
 
 def _start(settings: "Settings", config: Path | None) -> int:
-    from dataclasses import replace
 
     from doorward.data_directory import DataDirectory
     from doorward.settings import listen_address
-    from doorward.web import application, logs, supervisor
-    from doorward.web.server import bind
+    from doorward.web import application, check_listener, logs, supervisor
+    from doorward.web.sockets import bind
 
     logs.configure()
     data = DataDirectory.open(settings)
     tls = _tls(settings, data)
-    sockets = bind(settings.host, settings.port)
+    sockets, others = bind(settings.host, settings.port), check_listener.listen(settings.check_listen)
     plaintext = bind(*listen_address(settings.plaintext_listen)) if settings.plaintext_listen else []
     prepared = application.prepare(settings, data)
     data.remember(settings)
     text = banner(settings, data, _setup_link(settings, data, prepared.setup_token), config)
-    worker = replace(_worker(settings, data, sockets, tls), plaintext=plaintext)
+    worker = replace(_worker(settings, data, sockets, tls), plaintext=plaintext, others=others)
     return supervisor.run(worker, settings.workers, lambda: print(text, flush=True))
 
 
@@ -201,6 +201,8 @@ def banner(settings: "Settings", data: "DataDirectory", link: str | None, config
     if link:
         note = "(the first administrator: works once, for 30 minutes)"
         rows.append(("Set up", [link, note] if "#token=" in link else [f"open the link in {link}", note]))
+    if settings.check_listen:
+        rows.append(("Check", [f"{settings.check_listen}  (for gateways of this machine: doorward gateway config)"]))
     rows.append(("Next", ["in another terminal:", *next_commands(settings, config)]))
     rows.append(("Stop", ["Ctrl-C; what is in flight is finished first"]))
     return _tree(rows)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
+from doorward.protocol import api_routes, route_policy
 from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, limited, named
+from doorward.protocol.api_routes import RouteObject
 from doorward.protocol.consent import OIDC
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Api
-from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated
+from doorward.protocol.events import ApiCreated, ApiDeleted, ApiUpdated, Event
 from doorward.protocol.key_events import LegacyTurned
 from doorward.protocol.limit import ApiLimit
 from doorward.protocol.moment import Moment
@@ -51,6 +53,7 @@ class CreateApi(Strict):
     browsers: Browsers = "flag"
     unused_key_lifetime: int | None = None
     key_lifetime_limit: int | None = None
+    routes: list[RouteObject] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class UpdateApi(Strict):
     browsers: Browsers | None = None
     unused_key_lifetime: int | None = None
     key_lifetime_limit: int | None = None
+    routes: list[RouteObject] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +98,14 @@ class ApiObject:
     browsers: str
     unused_key_lifetime: int | None
     key_lifetime_limit: int | None
+    routes: list[RouteObject] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class CreateFacts:
     same_identifier: Api | None
     same_name: Api | None
+    routes: route_policy.Table = route_policy.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class Facts:
     api: Api | None
     same_name: Api | None = None
     in_use: bool = False
+    routes: route_policy.Table = route_policy.NONE
 
 
 def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: Moment) -> Decision[ApiObject]:
@@ -122,8 +129,12 @@ def create(asked: Asked[CreateApi], facts: CreateFacts, policy: Policy, moment: 
         transports=_transports(body.transports), browsers=body.browsers,
         unused_key_lifetime=body.unused_key_lifetime or None, key_lifetime_limit=body.key_lifetime_limit or None,
         key_policy_at=moment.now,
+        routes=api_routes.kept(body.routes, body.identifier, body.scopes),
     )  # fmt: skip
-    return Decision(show(checked(api, policy)), (ApiCreated(api), *_turned(api, legacy=False)))
+    api_routes.check_free(api, facts.routes)
+    api_routes.check_arrivals(api)
+    events: tuple[Event, ...] = (ApiCreated(api), *_turned(api, legacy=False), *api_routes.changed(api))
+    return Decision(show(checked(api, policy)), events)
 
 
 def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment) -> Decision[ApiObject]:
@@ -141,7 +152,16 @@ def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment
     if any(getattr(api, name) != value for name, value in rules.items()):
         changes |= {**rules, "key_policy_at": moment.now}
     changed = replace(api, **changes, updated_at=moment.now, version=api.version + 1)
-    return Decision(show(checked(changed, policy)), (ApiUpdated(changed), *_turned(changed, legacy=api.legacy)))
+    if asked.body.routes is not None:
+        changed = replace(changed, routes=api_routes.kept(asked.body.routes, api.identifier, changed.scopes))
+        api_routes.check_free(changed, facts.routes)
+    api_routes.check_arrivals(changed)
+    events: tuple[Event, ...] = (
+        ApiUpdated(changed),
+        *_turned(changed, legacy=api.legacy),
+        *api_routes.changed(changed, api),
+    )
+    return Decision(show(checked(changed, policy)), events)
 
 
 def _turned(api: Api, *, legacy: bool) -> tuple[LegacyTurned, ...]:
@@ -153,7 +173,7 @@ def delete(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) 
     api = current(facts.api, asked, "api")
     if facts.in_use:
         raise Conflict("the api still has keys, clients or verifiers")
-    return Decision(None, (ApiDeleted(api),))
+    return Decision(None, (ApiDeleted(api), *api_routes.changed(replace(api, routes=()), api)))
 
 
 _CHANGEABLE = (
@@ -241,5 +261,5 @@ def show(api: Api) -> ApiObject:
         api.signing_algorithm, dict(api.claims), api.status_list, list(api.limits),
         api.created_at, api.updated_at, api.version,
         api.legacy, sorted(api.self_service), list(api.transports), api.browsers,
-        api.unused_key_lifetime, api.key_lifetime_limit,
+        api.unused_key_lifetime, api.key_lifetime_limit, api_routes.shown(api),
     )  # fmt: skip

@@ -39,6 +39,7 @@ class Api:
     unused_key_lifetime: int | None = None
     key_lifetime_limit: int | None = None
     key_policy_at: int | None = None  # when one of these two was last changed
+    routes: tuple[Mapping[str, JSON], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class AdminKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """Signs tokens or the feed (`purpose`); `private_key` is sealed under the master key, opened by `sign.py` alone.
+    """Signs what its `purpose` says; `private_key` is sealed under the master key, opened by `sign.py` alone.
 
     It is empty once nothing signs with the key any more; `created_at` is also when it was first published.
     """

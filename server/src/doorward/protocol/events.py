@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from doorward.protocol import authorization_events as authorization
 from doorward.protocol import exposure_events as exposures
+from doorward.protocol import gateway_events as gateways
 from doorward.protocol import key_events as keys
 from doorward.protocol import leak_events as leaks
 from doorward.protocol import people_events as people
@@ -246,6 +247,7 @@ Event = (
     | upstreams.IdentityEvent
     | leaks.OfLeaks
     | rotation.OfSecrets
+    | gateways.OfGateways
     | keys.OfKeys
     | exposures.OfExposures
     | EverythingRevoked
@@ -339,6 +341,7 @@ FAMILIES: tuple[tuple[Any, ModuleType], ...] = (
     (upstreams.OfUpstreams, upstreams),
     (leaks.OfLeaks, leaks),
     (rotation.OfSecrets, rotation),
+    (gateways.OfGateways, gateways),
     (keys.OfKeys, keys),
     (exposures.OfExposures, exposures),
     (signing_keys.OfSigningKeys, signing_keys),

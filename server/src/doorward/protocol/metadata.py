@@ -54,6 +54,7 @@ def document(issuer: str, grant_types: Iterable[str], endpoints: Iterable[str]) 
         "revocations_endpoint": issuer + "/revocations",
         "revocations_stream_endpoint": issuer + "/revocations/stream",
         "revocations_jwks_uri": issuer + "/revocations/jwks",
+        "assertions_jwks_uri": issuer + "/assertions/jwks",
         "usage_endpoint": issuer + "/usage",
         "plaintext_endpoint": issuer + "/leaks/plaintext",
         "status_list_aggregation_endpoint": issuer + status_list.PATH,

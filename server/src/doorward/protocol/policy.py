@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from doorward.protocol import route_policy
 from doorward.protocol.secret import Pepper
 from doorward.protocol.upstream import Upstream
 
@@ -41,3 +42,4 @@ class Policy:
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
     leaks_flagged: frozenset[str] = frozenset()
     leaks_ignored: frozenset[str] = frozenset()
+    routes: route_policy.Table = route_policy.NONE

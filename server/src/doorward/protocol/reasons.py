@@ -168,6 +168,22 @@ SERVER = (
            "Sign in another way, or sign out there first."),
     Reason(207, "identity_last", 409, None, "It is the only way in that you have.",
            "Choose a password by a link first; see `doorward users reset-password`."),
+    Reason(260, "route_unknown", 403, "access_denied", "No route lets this request through the gateway.",
+           "See `doorward gateway routes test METHOD PATH`, and add a route to doorward.toml or to the api."),
+    Reason(261, "route_method", 403, "access_denied", "The route does not let this method through.",
+           "See `doorward gateway routes test METHOD PATH`, and name the method in the route."),
+    Reason(263, "path_ambiguous", 400, "invalid_request",
+           "The path can be read in more than one way: dot or empty segments, encoded delimiters, parameters.",
+           "Send the path plainly, as it is written in the api's documentation."),
+    Reason(264, "gateway_headers", 400, "invalid_request",
+           "What the gateway tells of the request is missing, repeated, or could have been set by the caller.",
+           "Configure the gateway as `doorward gateway config` prints it; see docs/gateways.md."),
+    Reason(265, "gateway_unauthenticated", 403, "access_denied", "This check is for the deployment's gateways alone.",
+           "Let the gateway ask at `check_listen`, or send `check_secret` as X-Check-Secret."),
+    Reason(266, "route_taken", 409, None, "Another api has a route for the same pattern and method.",
+           "See `doorward gateway routes list`; give one of both another path or host."),
+    Reason(267, "route_impossible", 422, None, "The route asks for something that no gateway can do.",
+           "Let keys come as bearers, in X-API-Key or by Basic where a gateway decides."),
 )  # fmt: skip
 
 REASONS = {reason.name: reason for reason in (*CHECKS, *SERVER)}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from doorward.protocol.events import Event
+from doorward.protocol.use import Used
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a fault
         events: tuple[Event, ...] = (),
         detail: str = "",
         fields: tuple[tuple[str, str], ...] = (),
+        uses: tuple[Used, ...] = (),
     ) -> None:
         super().__init__(description)
         self.description = description
@@ -47,6 +49,7 @@ class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a fault
         self.events = events
         self.detail = detail
         self.fields = fields
+        self.uses = uses
 
 
 class InvalidRequest(Refusal):
@@ -159,6 +162,22 @@ class InsufficientScope(Refusal):
     status = 403
     error = "insufficient_scope"
     default_reason = "insufficient_scope"
+
+
+class RouteRefused(Refusal):
+    """No route lets the request through the gateway; the same for every caller, whatever he shows."""
+
+    status = 403
+    error = "access_denied"
+    default_reason = "route_unknown"
+
+
+class SlowDown(Refusal):
+    """RFC 6585 §4: a good key that was used more often than its limits allow; `fields` tell of them."""
+
+    status = 429
+    error = "slow_down"
+    default_reason = "rate_limited"
 
 
 class NotFound(Refusal):

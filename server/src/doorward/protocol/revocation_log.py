@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
 from doorward.protocol import exposure_events as x
+from doorward.protocol import gateway_events as g
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
@@ -128,6 +129,8 @@ Untold = (
     # Who heard that a session ended changes nothing of that.
     | p.LogoutTokenDelivered | p.LogoutTokenUndelivered
     | u.OfUpstreams
+    # An api says it by an event of its own.
+    | g.OfGateways
     # The api itself is told as changed; a key that is found by another hash is the same key, and a new one is new.
     | y.LegacyTurned | y.ApiKeyRehashed | y.ApiKeySelfMade
 )  # fmt: skip

@@ -28,11 +28,12 @@ from doorward.protocol.signing_key_events import (
 )
 
 Algorithm = Literal["ES256", "RS256"]
-Purpose = Literal["token", "feed"]
+Purpose = Literal["token", "feed", "assertion"]
 ALGORITHMS: tuple[Algorithm, ...] = ("ES256", "RS256")
-# A key of one purpose never speaks for the other: a stolen token-signing key can be withdrawn through the feed.
+# A key of one purpose never speaks for another: a stolen token-signing key can be withdrawn through the feed.
 TOKEN: Purpose = "token"
 FEED: Purpose = "feed"
+ASSERTION: Purpose = "assertion"
 
 
 class Use(NamedTuple):
@@ -40,7 +41,7 @@ class Use(NamedTuple):
     algorithm: Algorithm
 
 
-USES = (*(Use(TOKEN, algorithm) for algorithm in ALGORITHMS), Use(FEED, "ES256"))
+USES = (*(Use(TOKEN, algorithm) for algorithm in ALGORITHMS), Use(FEED, "ES256"), Use(ASSERTION, "ES256"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from doorward.protocol.admin import Asked
 from doorward.protocol.entities import Api
 from doorward.protocol.events import ApiCreated, ApiDeleted, ApiEvent, ApiUpdated
 from doorward.protocol.key_events import LegacyTurned
-from doorward.store import rows
+from doorward.store import routes, rows
 from doorward.store.memory import Reader
 from doorward.store.tables import api_keys, apis, grants, verifiers
 
@@ -36,7 +36,7 @@ def create_facts(read: Reader, asked: Asked[protocol.CreateApi]) -> protocol.Cre
     body, connection = asked.body, read.connection
     read.rely("api/new")
     same = rows.find(connection, apis, Api, body.identifier, by="identifier")
-    return protocol.CreateFacts(same, _by_name(connection, body.name))
+    return protocol.CreateFacts(same, _by_name(connection, body.name), routes.of_apis(read))
 
 
 def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
@@ -46,7 +46,7 @@ def facts(read: Reader, asked: Asked[object]) -> protocol.Facts:
         read.rely(f"api/{api.id}")
     name = getattr(asked.body, "name", None)
     same_name = None if name is None else _by_name(connection, name)
-    return protocol.Facts(api, same_name, api is not None and _in_use(connection, api.id))
+    return protocol.Facts(api, same_name, api is not None and _in_use(connection, api.id), routes.of_apis(read))
 
 
 def _in_use(connection: Connection, api_id: str) -> bool:

@@ -66,3 +66,13 @@ class Limits(TypeDecorator[tuple[Any, ...]]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> tuple[Limit, ...] | None:  # noqa: ARG002
         return None if value is None else tuple(self.kind(**limit) for limit in value)
+
+
+class Objects(TypeDecorator[tuple[Any, ...]]):
+    """A short tuple of JSON objects."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[Any, ...] | None:  # noqa: ARG002
+        return None if value is None else tuple(value)

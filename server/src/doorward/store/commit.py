@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from doorward.protocol import authorization_events as a
 from doorward.protocol import events as e
 from doorward.protocol import exposure_events as x
+from doorward.protocol import gateway_events as g
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
@@ -32,6 +33,7 @@ from doorward.store import (
     logout_deliveries,
     memberships,
     refresh_tokens,
+    routes,
     secrets,
     sessions,
     setup_links,
@@ -69,6 +71,8 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             pass  # the journal row is all there is
         case e.ApiCreated() | e.ApiUpdated() | e.ApiDeleted() | y.LegacyTurned():
             apis.apply(connection, event)
+        case g.RoutesChanged():
+            routes.apply(connection, event)
         case e.AccountCreated() | e.AccountUpdated():
             accounts.apply(connection, event)
         case (

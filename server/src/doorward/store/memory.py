@@ -43,6 +43,8 @@ class Memory:
 
     def __init__(self, position: Position, limit: int = LIMIT) -> None:
         self.position = position
+        # Grows with every change that is heard of: what was decided before it may be decided otherwise now.
+        self.changes = 0
         # What must be done about a change before anything is read that came after it.
         self.heeded: dict[str, Callable[[Connection], None]] = {}
         self._floor = position
@@ -71,6 +73,7 @@ class Memory:
         """The journal was followed up to `position`."""
         with self._lock:
             if position.epoch != self.position.epoch:
+                self.changes += 1
                 self._values.clear()
                 self._keys_by_ref.clear()
             self._forget(changes)
@@ -89,6 +92,7 @@ class Memory:
 
     def _forget(self, changes: Iterable[str]) -> None:
         for ref in changes:
+            self.changes += 1
             for key in list(self._keys_by_ref.get(ref, ())):
                 self._drop(key)
 

@@ -8,7 +8,7 @@ from typing import assert_never
 from sqlalchemy import Connection, select
 
 from doorward.protocol.entities import SigningKey
-from doorward.protocol.signing_key import FEED, TOKEN
+from doorward.protocol.signing_key import ASSERTION, FEED, TOKEN
 from doorward.protocol.signing_key_events import (
     SigningKeyActivated,
     SigningKeyCreated,
@@ -42,6 +42,11 @@ def of_feed(connection: Connection, _: str = "all") -> SigningKeys:
     return _of(connection, FEED)
 
 
+def of_assertions(connection: Connection, _: str = "all") -> SigningKeys:
+    """Those that sign what gateways assert."""
+    return _of(connection, ASSERTION)
+
+
 def _of(connection: Connection, purpose: str) -> SigningKeys:
     keys = tuple(key for key in _all(connection) if key.purpose == purpose and key.state != "removed")
     return SigningKeys(keys, jwt.keys_from_jwks({"keys": [dict(key.public_jwk) for key in keys]}))
@@ -57,8 +62,8 @@ def by_id(connection: Connection, kid: str) -> SigningKey | None:
 
 
 def standing(read: Reader, request: None) -> tuple[SigningKey, ...]:  # noqa: ARG001  the runner's signature
-    """The published keys of both purposes, for whoever looks what is due; from memory as a rule."""
-    found = (read(published, "all"), read(of_feed, "all"))
+    """The published keys of every purpose, for whoever looks what is due; from memory as a rule."""
+    found = (read(published, "all"), read(of_feed, "all"), read(of_assertions, "all"))
     return tuple(key for keys in found if keys for key in keys.keys)
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from doorward.protocol.limit import ApiLimit
-from doorward.store.column_types import Limits, Lines, ScopeText, Words
+from doorward.store.column_types import Limits, Lines, Objects, ScopeText, Words
 
 metadata = MetaData(
     naming_convention={
@@ -67,6 +67,7 @@ apis = Table(
     Column("browsers", Text, nullable=False, server_default="flag"),
     _at("unused_key_lifetime", nullable=True), _at("key_lifetime_limit", nullable=True),
     _at("key_policy_at", nullable=True),
+    Column("routes", Objects, nullable=False, server_default="[]"),
 )  # fmt: skip
 
 # Apis are named in any case.

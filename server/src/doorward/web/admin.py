@@ -30,11 +30,21 @@ from doorward.protocol import administration
 from doorward.protocol.admin import Asked, Caller, Nothing
 from doorward.protocol.administration import Answered, Presented
 from doorward.protocol.explanation import ExplanationObject
+from doorward.protocol.gateway_routes import MatchObject
 from doorward.protocol.refusal import InvalidRequest, MethodNotAllowed, NotFound, Refusal
 from doorward.protocol.usage_report import UsageObject
 from doorward.sign import seal, unseal_with
 from doorward.store import idempotency
-from doorward.web import audit, explanations, key_checks, key_limits, lists, slow_keys, usage_reports
+from doorward.web import (
+    audit,
+    explanations,
+    gateway_routes,
+    key_checks,
+    key_limits,
+    lists,
+    slow_keys,
+    usage_reports,
+)
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.openapi import ERRORS, describe
@@ -62,6 +72,8 @@ def application(runtime: Runtime, local: Caller | None = None) -> FastAPI:
         _add(api, "GET", path, look.endpoint, look.scope, UsageObject)
     _add(api, "GET", "/audit", audit.page, "audit:read", audit.AuditPage)
     _add(api, "GET", "/requests/{id}", explanations.show, "requests:read", ExplanationObject)
+    _add(api, "GET", "/gateway-routes", gateway_routes.page, "apis:read", gateway_routes.GatewayRoutesPage)
+    _add(api, "GET", "/gateway-routes/match", gateway_routes.match, "apis:read", MatchObject)
     describe(api)
     for kind, answer in _FAILURES.items():
         api.add_exception_handler(kind, answer)

@@ -7,7 +7,7 @@ import logging
 import os
 import traceback
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -41,6 +41,7 @@ from doorward.web import (
     consent,
     discovery,
     feed,
+    gateway_checks,
     key_checks,
     leak_partners,
     leaks,
@@ -103,7 +104,9 @@ def prepare(settings: Settings, data: DataDirectory) -> Prepared:
 async def running(settings: Settings, data: DataDirectory, node: int) -> AsyncGenerator[ASGIApp]:
     """A worker's application, served over the network."""
     async with _opened(settings, data, node + 1) as made:
-        yield application(made, settings.issuer)
+        checks = gateway_checks.checks(made, settings)
+        async with _asked_by_envoy(checks, settings):
+            yield application(made, settings, checks)
 
 
 @asynccontextmanager
@@ -176,7 +179,16 @@ def _decide_at_start(
     raise StartRefused(UNREACHABLE)
 
 
-def application(made: Runtime, issuer: str) -> Application:
+def _asked_by_envoy(checks: gateway_checks.Checks, settings: Settings) -> AbstractAsyncContextManager[None]:
+    """gRPC is imported where somebody listens for it."""
+    if settings.check_grpc_listen is None:
+        return nullcontext()
+    from doorward.web import envoy_listener
+
+    return envoy_listener.listening(checks, settings.check_grpc_listen)
+
+
+def application(made: Runtime, settings: Settings, checks: gateway_checks.Checks) -> Application:
     """What answers a request: found by its exact path, or by Starlette, or not at all."""
     hot = {
         **oauth.applications(made),
@@ -192,10 +204,15 @@ def application(made: Runtime, issuer: str) -> Application:
         **leak_partners.applications(made),
         **plaintext.applications(made),
     }
-    routes = [*pages.routes(made), *_people(made), status_lists.mount(made), Mount("/v1", admin.application(made))]
+    routes = [
+        *pages.routes(made),
+        *_people(made),
+        status_lists.mount(made),
+        Mount("/v1", admin.application(made)),
+    ]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
-    extra = [] if _is_local(issuer) else [STRICT_TRANSPORT]
-    return Application(hot, _identified(rest, made), made, extra, Plaintext(made))
+    extra = [] if _is_local(settings.issuer) else [STRICT_TRANSPORT]
+    return Application(hot, _identified(rest, made), checks, made, extra, Plaintext(made))
 
 
 def _people(made: Runtime) -> list[Route]:
@@ -221,6 +238,7 @@ class Application:
 
     hot: dict[str, ASGIApp]
     rest: ASGIApp
+    checks: ASGIApp
     made: Runtime
     extra: Headers
     plaintext: Plaintext
@@ -231,11 +249,17 @@ class Application:
             await self.plaintext.refuse_hop(Incoming(scope, receive, self.made), outgoing)
             return
         try:
-            await self.hot.get(scope["path"], self.rest)(scope, receive, outgoing)
+            await self._answering(scope)(scope, receive, outgoing)
         except Exception as fault:
             # Where /v1 has answered it already, under an id that the log must name too.
             incoming = scope.get(admin.INCOMING) or Incoming(scope, receive, self.made)
             await _fail(fault, incoming, outgoing)
+
+    def _answering(self, scope: Scope) -> ASGIApp:
+        path: str = scope["path"]
+        if gateway_checks.AT_LISTENER in scope or path.startswith(gateway_checks.PREFIX):
+            return self.checks
+        return self.hot.get(path, self.rest)
 
     def end_streams(self) -> None:
         """The server is about to end, and waits for every answer."""

@@ -37,11 +37,16 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
         gathered = await runtime.store.gather(_published, signing_keys.of_feed)
         return compact({"keys": gathered.facts})
 
+    async def assertion_jwks() -> bytes:
+        gathered = await runtime.store.gather(_published, signing_keys.of_assertions)
+        return compact({"keys": gathered.facts})
+
     return {
         "/.well-known/oauth-authorization-server": _public(runtime, server_metadata),
         "/.well-known/openid-configuration": _public(runtime, server_metadata),
         "/.well-known/jwks.json": _public(runtime, jwks),
         "/revocations/jwks": _public(runtime, feed_jwks),
+        "/assertions/jwks": _public(runtime, assertion_jwks),
     }
 
 

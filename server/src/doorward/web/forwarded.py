@@ -36,6 +36,10 @@ def caller(headers: Iterable[tuple[bytes, bytes]], believed: Sequence[Network]) 
     return None
 
 
+def network(text: str) -> Network:
+    return ipaddress.ip_network(text)
+
+
 def read(entry: str) -> Address | None:
     """One address has one spelling: no port, no zone, and no IPv4 address in the clothes of IPv6."""
     found = BRACKETED.fullmatch(entry) or DOTTED.fullmatch(entry)

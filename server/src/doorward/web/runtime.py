@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from doorward import gateway_settings
 from doorward.fetch import Fetch
 from doorward.passwords import Passwords, SlowKeys
 from doorward.protocol import password
@@ -77,6 +78,7 @@ def policy(settings: Settings, peppers: Mapping[int, bytes], pepper_version: int
         upstreams=upstreams(settings.upstream),
         leaks_flagged=frozenset(settings.leaks_flagged),
         leaks_ignored=frozenset(settings.leaks_ignored),
+        routes=gateway_settings.table(settings.gateway.routes),
     )
 
 

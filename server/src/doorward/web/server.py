@@ -1,4 +1,4 @@
-"""The server: its sockets, its limits on what a connection may do, and one worker's run (RFC 9112).
+"""The server: its limits on what a connection may do, and one worker's run (RFC 9112).
 
 uvicorn does HTTP; this adds the limits that an open network needs: 16 KiB of headers (431), 10 s for them,
 10 s for a body (408), 30 s for a client that does not read, and whose X-Forwarded-Proto and -For are believed.
@@ -6,7 +6,6 @@ uvicorn does HTTP; this adds the limits that an open network needs: 16 KiB of he
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import json
 import logging
@@ -18,6 +17,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any, cast
 
 import httptools
@@ -26,9 +26,10 @@ import uvloop
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from doorward.settings import Refusal, StartRefused, address_of
+from doorward.settings import address_of
 from doorward.web import forwarded
 from doorward.web.forwarded import Network
+from doorward.web.sockets import BACKLOG
 
 HEADER_LIMIT = 16 * 1024
 HEADER_TIMEOUT = 10.0
@@ -38,66 +39,15 @@ KEEP_ALIVE = 65
 HANDSHAKE_TIMEOUT = 10.0
 GRACE = 8
 LINGER = 1.0
-BACKLOG = 2048
 # Set in the scope when a believed proxy says that some hop was plain HTTP; a missing header is no evidence.
 IN_THE_CLEAR = "doorward.in_the_clear"
+# The target of the request line, byte for byte: what is parsed of it is without a fragment.
+TARGET = "doorward.target"
 UNTRUSTED = "a forwarding header came from this machine, and --behind-proxy does not name it"
 
 Application = AbstractAsyncContextManager[ASGIApp]
+Listener = tuple[socket.socket, "type[LimitedProtocol]"]
 log = logging.getLogger("doorward.server")
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """One listening socket per address; localhost is 127.0.0.1 and, where there is IPv6, ::1."""
-    addresses = ["127.0.0.1", "::1"] if host.lower() == "localhost" else _resolve(host)
-    sockets: list[socket.socket] = []
-    for address in addresses:
-        try:
-            sockets.append(_listen(address, port))
-        except OSError as error:
-            if address == "::1" and sockets and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                continue
-            for sock in sockets:
-                sock.close()
-            raise StartRefused(_no_listener(address, port, error)) from None
-    return sockets
-
-
-def _resolve(host: str) -> list[str]:
-    if address_of(host) is not None:
-        return [host.strip("[]")]
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise StartRefused(_no_listener(host, 0, error)) from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def _no_listener(host: str, port: int, error: OSError) -> Refusal:
-    ways = (
-        "stop the program that listens there, if there is one",
-        "choose another port with --port",
-        "choose an address of this machine with --host",
-    )
-    return Refusal(f"{host} port {port} cannot be listened on: {(error.strerror or 'unknown').lower()}", ways)
-
-
-def _listen(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted connections inherit it; without it a small answer waits 40 ms for an acknowledgement.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 class Phase(Enum):
@@ -184,6 +134,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(400, "invalid_request", UNTRUSTED)
             return
         self._phase = Phase.BODY
+        self.scope[TARGET] = self.url  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -291,6 +242,7 @@ class Server(uvicorn.Server):
     plaintext: tuple[Sequence[socket.socket], Callable[..., Callable[[], asyncio.Protocol]] | None] = ((), None)
     on_ready: Callable[[], None] | None = None
     on_shutdown: Callable[[], None] | None = None
+    others: Sequence[Listener] = ()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.on_shutdown is not None:
@@ -318,13 +270,19 @@ class Server(uvicorn.Server):
         if plain and connections is not None:
             connect = connections(self.server_state)
             self.servers += [await loop.create_server(connect, sock=sock, backlog=BACKLOG) for sock in plain]
+        self.servers += [await self._open(*other) for other in self.others]
         self.started = True
         await self.on_tick(0)
         if self.on_ready is not None:
             self.on_ready()
 
-    def _connection(self) -> asyncio.Protocol:
-        make = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
+    async def _open(self, sock: socket.socket, protocol: type[LimitedProtocol]) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        return await listen(partial(self._connection, protocol), sock=sock, backlog=BACKLOG)
+
+    def _connection(self, protocol: type[Any] | None = None) -> asyncio.Protocol:
+        make = cast(Callable[..., asyncio.Protocol], protocol or self.config.http_protocol_class)
         return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextlib.contextmanager
@@ -349,6 +307,7 @@ class Worker:
     behind_proxy: Sequence[str] = ()
     beside: Callable[[], Coroutine[None, None, None]] | None = field(default=None)
     plaintext: Sequence[socket.socket] = ()
+    others: Sequence[Listener] = ()
 
     def run(self, node: int, on_ready: Callable[[], None], parent: int | None = None) -> None:
         """Until SIGINT or SIGTERM, or until the supervisor's end of `parent` closes."""
@@ -358,7 +317,7 @@ class Worker:
     async def _work(self, node: int, on_ready: Callable[[], None], parent: int | None) -> None:
         async with self.application(node) as application:
             server = Server(_config(application, self.tls, self.behind_proxy))
-            server.on_ready = on_ready
+            server.on_ready, server.others = on_ready, self.others
             server.plaintext = self.plaintext, getattr(getattr(application, "plaintext", None), "connections", None)
             # Answers that do not end by themselves would be waited for in vain.
             server.on_shutdown = getattr(application, "end_streams", None)

@@ -1,0 +1,226 @@
+"""`/check/*`: what gateways ask about each request; a path for each family of header fields (decision 31).
+
+nginx     GET /check/nginx            x-original-method: GET    x-original-url: https://api.example.com/invoices/7
+Caddy     GET /check/forward          x-forwarded-method: GET   x-forwarded-uri: /invoices/7   -proto, -host
+Envoy     GET /check/envoy/invoices/7
+
+200 with an empty body lets the request through, and nothing else does. Every identity field is always there.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from urllib.parse import quote
+
+from starlette.types import Receive, Scope, Send
+
+from doorward.app import CHECKS
+from doorward.exchange import run
+from doorward.protocol import gateway, gateway_check
+from doorward.protocol.gateway import Request
+from doorward.protocol.gateway_check import Passage
+from doorward.protocol.reasons import REASONS
+from doorward.protocol.refusal import InsufficientScope, InvalidToken, NotFound, Refusal, RouteRefused, SlowDown
+from doorward.settings import Settings
+from doorward.web import forwarded
+from doorward.web.forwarded import Network
+from doorward.web.incoming import Incoming
+from doorward.web.refused import REFUSED, refuse
+from doorward.web.replies import JSON, NO_STORE, RETRY_AFTER, Headers, Reply, compact, docs_link, send_reply
+from doorward.web.runtime import Runtime
+from doorward.web.server import TARGET
+from doorward_verify import challenge
+from doorward_verify.errors import RateLimited
+
+NGINX, FORWARD, ENVOY, GRPC = CHECKS
+PREFIX = "/check/"
+# Set in the scope of what came by a listener that gateways alone can reach (web/check_listener.py).
+AT_LISTENER = "doorward.at_check_listener"
+# nginx takes 401 and 403 for a no, and everything else for a failure of ours.
+OF_NGINX = {400: 403, 429: 403}
+STRIPPED = (b"x-envoy-auth-headers-to-remove", b"authorization,x-api-key,x-check-secret")
+# By which the generated configurations know an answer of ours from anybody's 200.
+VOUCHED = (b"x-auth-status", b"200")
+VALUE_LIMIT = 2048
+KEPT_LIMIT = 4096
+
+Ask = Callable[[Incoming], Request]
+
+
+Question = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was decided when so many `changes` had been heard of. What changes something is asserted anew each time."""
+
+    passage: Passage
+    reply: Reply | None
+    changes: int
+    ends_at: int
+
+
+def _question(request: Request) -> Question:
+    """All that a decision depends on beside the facts; of the credential the digest."""
+    return (
+        request.method, request.host, request.target, request.is_plaintext, request.address, request.transport,
+        request.flaw, request.wanted_method, sha256(request.credential.encode("utf-8", "surrogatepass")).digest(),
+    )  # fmt: skip
+
+
+class Checks:
+    """`believed` are proxies that stand before the gateways: whom they name is the caller."""
+
+    def __init__(self, runtime: Runtime, secret: str | None, believed: tuple[Network, ...]) -> None:
+        self.runtime, self._believed = runtime, believed
+        self._secret = None if secret is None else secret.encode()
+        self._kept: dict[Question, Kept] = {}
+        self._asks: dict[str, Ask] = {NGINX: self._of_nginx, FORWARD: self._of_forward, ENVOY: self._of_envoy}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Everything below /check, at any listener."""
+        incoming = Incoming(scope, receive, self.runtime)
+        family = ENVOY if incoming.path.startswith(f"{ENVOY}/") else incoming.path
+        try:
+            self._admit(incoming)
+            if family not in self._asks:
+                raise NotFound("nothing answers at this path", reason="path_unknown")
+            reply = await self.decided(family, self._asks[family](incoming), incoming)
+        except REFUSED as fault:
+            reply = refuse(fault, incoming, _nginx_denied if family == NGINX else denied)
+        self.runtime.metrics.answered("/check", reply.status)
+        await send_reply(send, reply, incoming)
+
+    def _admit(self, incoming: Incoming) -> None:
+        """An address never authenticates (decision 15): a listener of their own does, or the secret."""
+        if incoming.scope.get(AT_LISTENER):
+            return
+        if self._secret is None:
+            raise NotFound("nothing answers at this path", reason="path_unknown")
+        shown = incoming.all(gateway.SECRET)
+        if len(shown) != 1 or not hmac.compare_digest(shown[0], self._secret):
+            raise RouteRefused("this check is for gateways", reason="gateway_unauthenticated")
+
+    async def decided(self, family: str, request: Request, incoming: Incoming) -> Reply:
+        """Raises what a refusal is made of."""
+        store, question = self.runtime.store, _question(request)
+        changes = store.memory.changes
+        kept = self._kept.get(question)
+        if kept is not None and kept.changes == changes and store.is_fresh and store.now() < kept.ends_at:
+            return await self._limited(kept.passage, kept.reply or self._reply(replace(kept.passage, now=store.now())))
+
+        def render(passage: Passage) -> tuple[Passage, Reply]:
+            reply = self._reply(passage)
+            if len(self._kept) >= KEPT_LIMIT:
+                self._kept.clear()
+            self._kept[question] = Kept(passage, reply if passage.is_safe else None, changes, passage.answer_ends_at)
+            return passage, reply
+
+        return await self._limited(*await run(CHECKS[family], request, store, render, incoming.context))
+
+    async def _limited(self, passage: Passage, reply: Reply) -> Reply:
+        """A good key takes of its limits, once it is known to be good; one that was used too often may not pass now."""
+        if passage.verdict is None:
+            return reply
+        now = self.runtime.store.now()
+        admission = await self.runtime.limiter.admit(passage.charges(now))
+        self.runtime.metrics.checked(passage.verdict.kind, admission.reason or "active")
+        self.runtime.store.count(passage.uses(admission.reason, now))
+        if not admission.states:
+            return reply
+        told = RateLimited(admission.reason or "", tuple(map(asdict, admission.states)), admission.retry_after, 1)
+        fields = tuple(challenge.rate_limit(told))
+        if admission.reason is not None:
+            raise SlowDown(told.description, reason=admission.reason, fields=fields)
+        headers = [(name.encode(), value.encode()) for name, value in fields if name != "retry-after"]
+        return Reply(reply.status, reply.body, [*reply.headers, *headers])
+
+    def _reply(self, passage: Passage) -> Reply:
+        told = [(name.encode(), printable(value)) for name, value in gateway_check.identity(passage).items()]
+        return Reply(200, b"", [NO_STORE, STRIPPED, VOUCHED, *told, (b"x-auth-assertion", self._assertion(passage))])
+
+    def _assertion(self, passage: Passage) -> bytes:
+        """Nothing is asserted of nobody."""
+        if passage.verdict is None or passage.signing_key is None:
+            return b""
+        claims = gateway_check.assertion(passage, self.runtime.policy.issuer, secrets.token_urlsafe(16))
+        return self.runtime.signer.assertion(claims, passage.signing_key).encode()
+
+    def _of_nginx(self, incoming: Incoming) -> Request:
+        return CHECKS[NGINX].parse(incoming.headers, self.runtime.policy.brand)
+
+    def _of_forward(self, incoming: Incoming) -> Request:
+        address = forwarded.caller(incoming.headers, self._believed) or ""
+        return CHECKS[FORWARD].parse(incoming.headers, self.runtime.policy.brand, address)
+
+    def _of_envoy(self, incoming: Incoming) -> Request:
+        address = forwarded.caller(incoming.headers, self._believed) or ""
+        target = _target(incoming.scope)
+        if not target.startswith(b"/check/envoy/"):
+            raise gateway.refused("the path does not begin as it was configured")
+        target = target[len(ENVOY) :]
+        return CHECKS[ENVOY].parse(incoming.headers, self.runtime.policy.brand, address, incoming.method, target)
+
+
+def checks(runtime: Runtime, settings: Settings) -> Checks:
+    believed = tuple(forwarded.network(one) for one in settings.behind_proxy)
+    return Checks(runtime, settings.secret("check_secret"), believed)
+
+
+def _target(scope: Scope) -> bytes:
+    raw: bytes = scope.get(TARGET) or scope["raw_path"]
+    query: bytes = b"" if TARGET in scope else scope["query_string"]
+    return raw + b"?" + query if query else raw
+
+
+def printable(value: str) -> bytes:
+    """One line of plain ASCII of bounded length; everything else is percent-encoded (T176)."""
+    if not value.isascii() or not value.isprintable():
+        value = quote(value, safe=" !#$&'()*+,/:;=?@[]~|")
+    return value[:VALUE_LIMIT].encode("ascii")
+
+
+def denied(refusal: Refusal, incoming: Incoming) -> Reply:
+    """As a service of its own would refuse; who has proved nothing gets one answer (T070)."""
+    uniform = refusal.reason in challenge.UNPROVEN
+    reason = REASONS["credential_unknown" if uniform else refusal.reason]
+    description = challenge.UNIFORM if uniform else refusal.description
+    body = {
+        "error": reason.error or reason.name, "error_description": description, "reason": reason.name,
+        "request_id": incoming.identify(refusal), "docs": docs_link(incoming.runtime.policy.issuer, reason.name),
+    }  # fmt: skip
+    told: Headers = [
+        JSON, NO_STORE, (b"x-auth-status", str(refusal.status).encode()), (b"x-auth-problem", reason.name.encode())
+    ]  # fmt: skip
+    return Reply(refusal.status, compact(body), [*told, *_challenges(refusal, description, incoming), *_wait(refusal)])
+
+
+def _nginx_denied(refusal: Refusal, incoming: Incoming) -> Reply:
+    """What its error_page can make of it again stands in X-Auth-Status."""
+    reply = denied(refusal, incoming)
+    return Reply(OF_NGINX.get(reply.status, reply.status), reply.body, reply.headers)
+
+
+def _challenges(refusal: Refusal, description: str, incoming: Incoming) -> Headers:
+    """RFC 6750 §3: who sent no credential is told none of the error codes."""
+    if not isinstance(refusal, (InvalidToken, InsufficientScope)):
+        return []
+    fields = dict(refusal.fields)
+    realm = challenge.quoted(fields.get("realm") or incoming.runtime.policy.issuer)
+    bearer = f"Bearer realm={realm}"
+    if refusal.reason != "credential_missing":
+        bearer += f', error="{refusal.error}", error_description={challenge.quoted(description)}'
+    if fields.get("scope"):
+        bearer += f", scope={challenge.quoted(fields['scope'])}"
+    challenges = [bearer] if refusal.status == 403 else [bearer, f'ApiKey realm={realm}, header="X-API-Key"']
+    return [(b"www-authenticate", text.encode()) for text in challenges]
+
+
+def _wait(refusal: Refusal) -> Headers:
+    if isinstance(refusal, SlowDown):
+        return [(name.encode(), value.encode()) for name, value in refusal.fields]
+    return [RETRY_AFTER] if refusal.status == 503 else []
