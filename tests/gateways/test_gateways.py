@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from tests.deployment import running
 from tests.gateways import proxies
 from tests.gateways.conftest import API, Site, Standing
 from tests.gateways.relay import ANSWERS
+from tests.verify.waiting import until
 
 from doorward.cli.gateway_attacks import H2C, WEBSOCKET, Patient, bearer, request
 from doorward.cli.gateway_wire import Door, Echo, send
+from doorward_verify import api_key
 
 # Traefik waits for half a minute, and has no setting for it: a yes that comes late is a yes to it.
 PARTS = [(name, part) for part in ANSWERS for name in proxies.REAL if (name, part) != ("traefik", "late")]
@@ -128,17 +130,58 @@ def test_what_is_refused_says_why(gateway: Standing, curl: Curl) -> None:
 
 def test_plain_http_gets_one_answer_whatever_it_carries(gateway: Standing, curl: Curl) -> None:
     url, site = gateway.plan.plaintext_url, gateway.site
-    answers = {
-        (status, body)
-        for status, head, body in (
-            curl("/invoices", url=url, key=site.key),
-            curl("/doctor", url=url),
-            curl("/", url=url),
-        )
-        if "location:" not in head
+    sent = (
+        curl("/invoices", url=url, key=site.ended),
+        curl("/../invoices", "--data", "x" * 100_000, url=url),
+        curl("/check/plaintext", "-X", "BREW", url=url),
+        curl("/", "-H", "X-Forwarded-Proto: https", "-H", "X-Check-Secret: x", url=url),
+    )
+    assert {(status, body) for status, _, body in sent} == {(403, sent[0][2])}
+    assert not any("location:" in head or "x-auth-" in head for _, head, _ in sent)
+
+
+def test_a_key_that_came_in_the_clear_has_ended(gateway: Standing, curl: Curl) -> None:
+    site, source = gateway.site, f"127.0.9.{proxies.REAL.index(gateway.name) + 1}"
+    in_the_clear: dict[str, Callable[[str], tuple[str, list[str]]]] = {
+        "a header": lambda key: ("/invoices", ["-H", f"Authorization: Bearer {key}"]),
+        "a twin": lambda key: ("/invoices", ["-H", f"X_API_Key: {key}"]),
+        "the query": lambda key: (f"/?page=1&api_key={key}", ["--data", "x" * 100_000]),
+        "the path": lambda key: (f"/hooks/{key}", ["-X", "DELETE"]),
     }
-    assert len(answers) == 1
-    assert {status for status, _ in answers} == {403}
+    with Echo("127.0.0.1", gateway.plan.upstream):
+        for where, shown in in_the_clear.items():
+            key = site.a_key()
+            assert curl("/invoices", key=key["key"])[0] == 200
+            path, words = shown(key["key"])
+            status, _, body = curl(path, *words, "--interface", source, url=gateway.plan.plaintext_url)
+            assert (status, key["key"] in body) == (403, False), where
+            until(lambda key=key: curl("/invoices", key=key["key"])[0] == 401)
+            leak = site.doorward.v1("GET", f"/leaks/leak_{api_key.parse(key['key']).id}").json()
+            assert (leak["origin"], leak["outcome"]) == ("plaintext", "revoked")
+            assert leak["locations"] == [f"plain http from {source}"]
+
+
+def test_what_a_client_says_of_its_way_ends_no_key(gateway: Standing, curl: Curl) -> None:
+    """Over TLS it may say that it came in the clear, in all the words that there are."""
+    key = gateway.site.a_key()["key"]
+    lies = ["X-Forwarded-Proto: http", "X_Forwarded_Proto: http", "Forwarded: proto=http", "X-Original-URL: http://a/"]
+    with Echo("127.0.0.1", gateway.plan.upstream):
+        for path in ("/invoices", "/check/plaintext", "/../plaintext", "/invoices/../../check/plaintext"):
+            for lie in lies:
+                curl(path, "--http1.1", "-H", lie, key=key)
+        assert curl("/invoices", key=key)[0] == 200
+
+
+def test_plain_http_gets_the_same_answer_where_doorward_does_not_answer_as_itself(
+    gateway: Standing, curl: Curl
+) -> None:  # fmt: skip
+    url = gateway.plan.plaintext_url
+    answers = [curl("/invoices", url=url, key=gateway.site.ended)]
+    for part in ANSWERS:
+        with gateway.site.relay.playing(part):
+            answers.append(curl("/invoices", url=url, key=gateway.site.ended))
+    assert {(status, body) for status, _, body in answers} == {(403, answers[0][2])}
+    assert not any("x-auth-" in head for _, head, _ in answers)
 
 
 @pytest.mark.parametrize(("gateway", "part"), PARTS, indirect=["gateway"])
@@ -169,7 +212,7 @@ def test_what_came_is_logged_without_its_secrets(gateway: Standing, curl: Curl) 
     """After all that was done before, and with a secret in a URL."""
     site = gateway.site
     curl(f"/invoices?api_key={site.writer}", key=site.key)
-    curl("/invoices?page=a-query", url=gateway.plan.plaintext_url, key=site.key)
+    curl("/invoices?page=a-query", url=gateway.plan.plaintext_url, key=site.ended)
     with site.relay.playing("down"):
         curl(f"/invoices?api_key={site.writer}", key=site.key)
     files = [file.read_text(errors="replace") for file in gateway.plan.directory.glob("*.log")]

@@ -147,7 +147,7 @@ class TestTheOneAnswer:
 
 class TestWhatArrivedThereEnds:
     @pytest.mark.parametrize(
-        "way", ["bearer", "header", "basic", "query", "form", "json", "anywhere", "uri scheme", "chunked"]
+        "way", ["bearer", "header", "basic", "query", "path", "form", "json", "anywhere", "uri scheme", "chunked"]
     )
     def test_an_api_key_however_it_was_sent(self, plain: Plain, source: str, way: str) -> None:
         doorward = plain.doorward
@@ -158,6 +158,7 @@ class TestWhatArrivedThereEnds:
             "header": {"x_api_key": text},
             "basic": {"authorization": basic(f"{text}:")},
             "query": {"path": f"/invoices?api_key={text}&a=1"},
+            "path": {"path": f"/hooks/{text}/a"},
             "form": {"method": "POST", "body": f"api_key={text}&amount=7".encode(), "content_type": FORM},
             "json": {"method": "POST", "body": json.dumps({"api_key": text}).encode(), "content_type": JSON},
             "anywhere": {"x_my_own": f'"{text}"', "cookie": "a=b"},

@@ -92,10 +92,11 @@ def refused(answered: tuple[int, dict[str, str], Any]) -> bool:
     [
         f"GET /invoices HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {KEY}\r\n\r\n",
         f"GET /invoices?api_key={KEY} HTTP/1.0\r\n\r\n",
+        f"GET /hooks/{KEY} HTTP/1.1\r\n\r\n",
         f"BREW /invoices HTTP/1.1\r\nx-api-key: {KEY}\r\n\r\n",
         f"POST / HTTP/1.1\r\ncontent-length: {len(KEY) + 8}\r\n\r\napi_key={KEY}",
     ],
-    ids=["bearer", "query", "unknown method", "body"],
+    ids=["bearer", "query", "path", "unknown method", "body"],
 )
 def test_a_key_is_refused_and_reported_by_its_digest(listener: Listener, server: Server, raw: str) -> None:
     assert refused(say(listener.port, raw.encode()))

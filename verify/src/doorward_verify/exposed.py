@@ -22,10 +22,10 @@ _JWT = re.compile(rb"(?<![0-9A-Za-z_.-])eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A
 _BASIC = re.compile(rb"\s*basic +([0-9A-Za-z+/]+={0,2})\s*", re.IGNORECASE)
 
 
-def texts(headers: Iterable[tuple[bytes, bytes]], query: bytes, body: bytes, brand: str) -> tuple[str, ...]:
+def texts(headers: Iterable[tuple[bytes, bytes]], target: bytes, body: bytes, brand: str) -> tuple[str, ...]:
     """Each once, and no more than a few; what is no secret of this brand is nobody's business."""
     found: dict[str, None] = {}
-    for part in (*(plain for _, value in headers for plain in _plain(value)), query, body):
+    for part in (*(plain for _, value in headers for plain in _plain(value)), target, body):
         for text in _in(part, brand):
             found[text] = None
             if len(found) == COUNT_LIMIT:

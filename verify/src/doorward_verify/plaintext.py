@@ -44,9 +44,9 @@ class Plaintext:
         self._reports = PlaintextReports(verifier._source.report)
         self._limit = AddressLimit(ADDRESS_LIMIT)
 
-    def refuse(self, headers: Headers, query: bytes, body: bytes, address: str) -> Answer:
+    def refuse(self, headers: Headers, target: bytes, body: bytes, address: str) -> Answer:
         """The one answer. What is to be reported of the request is reported in the background."""
-        texts = exposed.texts(headers, query, body, self._verifier._policy.brand)
+        texts = exposed.texts(headers, target, body, self._verifier._policy.brand)
         if texts and self._limit.allows(address, time.monotonic()):
             self._reports.add(texts)
         answer = self._verifier.answer(InTheClear("plain http is not served"))
@@ -58,7 +58,7 @@ class Plaintext:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:  # fmt: skip
         if scope["type"] == "websocket":
-            self.refuse(scope["headers"], scope["query_string"], b"", _address(scope))
+            self.refuse(scope["headers"], _target(scope), b"", _address(scope))
             await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return
@@ -66,7 +66,7 @@ class Plaintext:
         while more and len(body) < BODY_LIMIT:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
-        answer = self.refuse(scope["headers"], scope["query_string"], body, _address(scope))
+        answer = self.refuse(scope["headers"], _target(scope), body, _address(scope))
         headers = [(name.encode(), value.encode()) for name, value in _fields(answer)]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(answer.body).encode()})
@@ -76,8 +76,8 @@ class Plaintext:
         body = environ["wsgi.input"].read(min(int(length[:9]), BODY_LIMIT)) if length.isdecimal() else b""
         fields = ((name, str(value).encode("latin-1", "replace")) for name, value in environ.items())
         headers = [(name.encode(), value) for name, value in fields if name.startswith("HTTP_")]
-        query = str(environ.get("QUERY_STRING", "")).encode("latin-1", "replace")
-        answer = self.refuse(headers, query, body, str(environ.get("REMOTE_ADDR", "")))
+        target = f"{environ.get('PATH_INFO', '')}?{environ.get('QUERY_STRING', '')}".encode("latin-1", "replace")
+        answer = self.refuse(headers, target, body, str(environ.get("REMOTE_ADDR", "")))
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", _fields(answer))
         return [json.dumps(answer.body).encode()]
 
@@ -145,9 +145,9 @@ class _Refusing(BaseHTTPRequestHandler):
         if length.isdecimal():
             with suppress(OSError):
                 body = self.rfile.read(min(int(length[:9]), BODY_LIMIT))
-        query = self.path.partition("?")[2].encode("latin-1", "replace")
+        target = self.path.encode("latin-1", "replace")
         headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in self.headers.items()]
-        self._say(self.server.plaintext.refuse(headers, query, body, self.client_address[0]))
+        self._say(self.server.plaintext.refuse(headers, target, body, self.client_address[0]))
 
     def send_error(self, *_: Any) -> None:
         # What could not be read would be answered as HTTP/0.9 was, without a status.
@@ -169,6 +169,12 @@ class _Refusing(BaseHTTPRequestHandler):
 
 def _fields(answer: Answer) -> list[tuple[str, str]]:
     return [*answer.headers, ("content-length", str(len(json.dumps(answer.body))))]
+
+
+def _target(scope: Mapping[str, Any]) -> bytes:
+    path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+    query: bytes = scope["query_string"]
+    return path + b"?" + query
 
 
 def _address(scope: Mapping[str, Any]) -> str:

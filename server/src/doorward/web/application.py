@@ -212,7 +212,7 @@ def application(made: Runtime, settings: Settings, checks: gateway_checks.Checks
     ]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
     extra = [] if _is_local(settings.issuer) else [STRICT_TRANSPORT]
-    return Application(hot, _identified(rest, made), checks, made, extra, Plaintext(made))
+    return Application(hot, _identified(rest, made), checks, made, extra)
 
 
 def _people(made: Runtime) -> list[Route]:
@@ -238,14 +238,19 @@ class Application:
 
     hot: dict[str, ASGIApp]
     rest: ASGIApp
-    checks: ASGIApp
+    checks: gateway_checks.Checks
     made: Runtime
     extra: Headers
-    plaintext: Plaintext
+
+    @property
+    def plaintext(self) -> Plaintext:
+        """What answers at the port, and what of it gateways hand on."""
+        return self.checks.plaintext
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         outgoing = Outgoing(send, self.extra if scope["scheme"] == "https" else [])
-        if scope.get(IN_THE_CLEAR):
+        # There the field tells of the request that the gateway hands on, which came in the clear for sure.
+        if scope.get(IN_THE_CLEAR) and not scope["path"].startswith(gateway_checks.CLEAR):
             await self.plaintext.refuse_hop(Incoming(scope, receive, self.made), outgoing)
             return
         try:

@@ -3,6 +3,7 @@
 nginx     GET /check/nginx            x-original-method: GET    x-original-url: https://api.example.com/invoices/7
 Caddy     GET /check/forward          x-forwarded-method: GET   x-forwarded-uri: /invoices/7   -proto, -host
 Envoy     GET /check/envoy/invoices/7
+all       GET /check/plaintext      x-forwarded-uri: /invoices/7, and the rest of what came to their plaintext port
 
 200 with an empty body lets the request through, and nothing else does. Every identity field is always there.
 """
@@ -29,15 +30,18 @@ from doorward.settings import Settings
 from doorward.web import forwarded
 from doorward.web.forwarded import Network
 from doorward.web.incoming import Incoming
+from doorward.web.plaintext import Plaintext
 from doorward.web.refused import REFUSED, refuse
 from doorward.web.replies import JSON, NO_STORE, RETRY_AFTER, Headers, Reply, compact, docs_link, send_reply
 from doorward.web.runtime import Runtime
-from doorward.web.server import TARGET
+from doorward.web.server import target
 from doorward_verify import challenge
 from doorward_verify.errors import RateLimited
 
 NGINX, FORWARD, ENVOY, GRPC = CHECKS
 PREFIX = "/check/"
+# Envoy puts the path behind it that was asked for.
+CLEAR = "/check/plaintext"
 # Set in the scope of what came by a listener that gateways alone can reach (web/check_listener.py).
 AT_LISTENER = "doorward.at_check_listener"
 # nginx takes 401 and 403 for a no, and everything else for a failure of ours.
@@ -75,8 +79,10 @@ def _question(request: Request) -> Question:
 class Checks:
     """`believed` are proxies that stand before the gateways: whom they name is the caller."""
 
-    def __init__(self, runtime: Runtime, secret: str | None, believed: tuple[Network, ...]) -> None:
-        self.runtime, self._believed = runtime, believed
+    def __init__(
+        self, runtime: Runtime, plaintext: Plaintext, secret: str | None, believed: tuple[Network, ...]
+    ) -> None:
+        self.runtime, self.plaintext, self._believed = runtime, plaintext, believed
         self._secret = None if secret is None else secret.encode()
         self._kept: dict[Question, Kept] = {}
         self._asks: dict[str, Ask] = {NGINX: self._of_nginx, FORWARD: self._of_forward, ENVOY: self._of_envoy}
@@ -87,6 +93,9 @@ class Checks:
         family = ENVOY if incoming.path.startswith(f"{ENVOY}/") else incoming.path
         try:
             self._admit(incoming)
+            if incoming.path.startswith(CLEAR):
+                await self.plaintext.refuse_at_gateway(incoming, send, self._believed)
+                return
             if family not in self._asks:
                 raise NotFound("nothing answers at this path", reason="path_unknown")
             reply = await self.decided(family, self._asks[family](incoming), incoming)
@@ -159,22 +168,16 @@ class Checks:
 
     def _of_envoy(self, incoming: Incoming) -> Request:
         address = forwarded.caller(incoming.headers, self._believed) or ""
-        target = _target(incoming.scope)
-        if not target.startswith(b"/check/envoy/"):
+        asked = target(incoming.scope)
+        if not asked.startswith(b"/check/envoy/"):
             raise gateway.refused("the path does not begin as it was configured")
-        target = target[len(ENVOY) :]
-        return CHECKS[ENVOY].parse(incoming.headers, self.runtime.policy.brand, address, incoming.method, target)
+        asked = asked[len(ENVOY) :]
+        return CHECKS[ENVOY].parse(incoming.headers, self.runtime.policy.brand, address, incoming.method, asked)
 
 
 def checks(runtime: Runtime, settings: Settings) -> Checks:
     believed = tuple(forwarded.network(one) for one in settings.behind_proxy)
-    return Checks(runtime, settings.secret("check_secret"), believed)
-
-
-def _target(scope: Scope) -> bytes:
-    raw: bytes = scope.get(TARGET) or scope["raw_path"]
-    query: bytes = b"" if TARGET in scope else scope["query_string"]
-    return raw + b"?" + query if query else raw
+    return Checks(runtime, Plaintext(runtime), settings.secret("check_secret"), believed)
 
 
 def printable(value: str) -> bytes:

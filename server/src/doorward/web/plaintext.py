@@ -3,8 +3,8 @@
 POST http://auth.example.com/oauth/token            403, at the next beat of a slow clock if it held a credential
 GET  http://auth.example.com/login                  308 to https://
 
-Behind the same refusal: a request of which a believed proxy says that a hop was plain HTTP, whose credentials are
-flagged alone; and the reports of verifiers about the plaintext ports of their apis.
+Behind the same refusal: what a gateway's own plaintext port received; a request of which a believed proxy says that a
+hop was plain HTTP, whose credentials are flagged alone; and the reports of verifiers about the ports of their apis.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from doorward.app import PLAINTEXT
 from doorward.exchange import run
 from doorward.protocol.plaintext import ORIGIN, PROXY, Arrived, Burnt, arrived
 from doorward.protocol.refusal import InTheClear, Refusal
+from doorward.web import forwarded
+from doorward.web.forwarded import Network
 from doorward.web.incoming import Incoming
 from doorward.web.leaks import UNDER_WAY_LIMIT, answering, beat
 from doorward.web.refused import refuse
 from doorward.web.replies import JSON, NO_STORE, Reply, send_reply
 from doorward.web.runtime import Runtime
-from doorward.web.server import LimitedProtocol
+from doorward.web.server import LimitedProtocol, target
 from doorward_verify import exposed
 from doorward_verify.address_limit import AddressLimit
 
@@ -78,18 +80,28 @@ class Plaintext:
         """What answers at the port. Nothing that was sent there decides which answer it is, but the name of a page."""
         incoming = Incoming(scope, receive, self.runtime, ORIGIN)
         body = await _body(incoming)
-        texts = exposed.texts(incoming.headers, scope["query_string"], body, self.runtime.policy.brand)
+        texts = self._texts(incoming, body)
         if not texts and incoming.method in ("GET", "HEAD") and incoming.path in PAGES:
             location = (b"location", (self.runtime.policy.issuer + incoming.path).encode())
             await send_reply(send, Reply(308, b"", [location, NO_STORE, CLOSE]), incoming)
             return
         await self._refuse(incoming, send, texts, ORIGIN)
 
+    async def refuse_at_gateway(self, incoming: Incoming, send: Send, believed: tuple[Network, ...]) -> None:
+        """One that has shown that it is one vouches that its plaintext port received this; it shows no body."""
+        incoming.actor = ORIGIN
+        # Where all that it names are believed proxies, the last one stands for who asked it.
+        caller = forwarded.caller(incoming.headers, believed) or forwarded.caller(incoming.headers, ())
+        incoming.scope["client"] = (caller or "", 0)
+        await self._refuse(incoming, send, self._texts(incoming), ORIGIN)
+
     async def refuse_hop(self, incoming: Incoming, send: Send) -> None:
         """A believed proxy says that some hop was plain HTTP. Its word is no proof; the body is not even read."""
         incoming.actor = PROXY
-        texts = exposed.texts(incoming.headers, incoming.scope["query_string"], b"", self.runtime.policy.brand)
-        await self._refuse(incoming, send, texts, PROXY)
+        await self._refuse(incoming, send, self._texts(incoming), PROXY)
+
+    def _texts(self, incoming: Incoming, body: bytes = b"") -> tuple[str, ...]:
+        return exposed.texts(incoming.headers, target(incoming.scope), body, self.runtime.policy.brand)
 
     async def _refuse(self, incoming: Incoming, send: Send, texts: tuple[str, ...], origin: str) -> None:
         if texts:

@@ -23,7 +23,7 @@ from typing import Any, cast
 import httptools
 import uvicorn
 import uvloop
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from doorward.settings import address_of
@@ -48,6 +48,13 @@ UNTRUSTED = "a forwarding header came from this machine, and --behind-proxy does
 Application = AbstractAsyncContextManager[ASGIApp]
 Listener = tuple[socket.socket, "type[LimitedProtocol]"]
 log = logging.getLogger("doorward.server")
+
+
+def target(scope: Scope) -> bytes:
+    """With its query; where no connection of ours read it, of its parts."""
+    raw: bytes = scope.get(TARGET) or scope["raw_path"]
+    query: bytes = b"" if TARGET in scope else scope["query_string"]
+    return raw + b"?" + query if query else raw
 
 
 class Phase(Enum):

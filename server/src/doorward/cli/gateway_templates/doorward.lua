@@ -1,9 +1,13 @@
 -- Asks Doorward about a request, for HAProxy 2.6 or newer: see haproxy.cfg, which refuses whatever this did not allow.
 
-local URL = "http://{{ wanted.check.host ~ ":" ~ wanted.check.port if wanted.check.host else "localhost" }}/check/forward"
+local URL = "http://{{ wanted.check.host ~ ":" ~ wanted.check.port if wanted.check.host else "localhost" }}/check/"
 local SOCKET = {{ '"unix@' ~ wanted.check.socket ~ '"' if wanted.check.socket else "nil" }}
 -- Milliseconds; it is tried again three times.
 local TIMEOUT = 500
+{% if wanted.plaintext %}
+-- It takes its time over what arrived in the clear.
+local TIMEOUT_IN_THE_CLEAR = 1000
+{% endif %}
 
 -- What Doorward says of the caller; always all of it, so that nothing of a client's own is left.
 local IDENTITY = {
@@ -62,7 +66,7 @@ local function refuse(txn, answer)
 end
 
 core.register_action("doorward_check", { "http-req" }, function(txn)
-    local answer = core.httpclient():get({ url = URL, dst = SOCKET, headers = asked(txn), timeout = TIMEOUT })
+    local answer = core.httpclient():get({ url = URL .. "forward", dst = SOCKET, headers = asked(txn), timeout = TIMEOUT })
     -- Only an answer that says so itself opens; a status of 200 alone may be anybody's.
     if answer.status == 200 and first(answer, "X-Auth-Status") == "200" then
         for _, name in ipairs(IDENTITY) do
@@ -77,3 +81,11 @@ core.register_action("doorward_check", { "http-req" }, function(txn)
         refuse(txn, answer)
     end
 end)
+{% if wanted.plaintext %}
+
+-- What it answers is not even looked at: the frontend has one answer.
+core.register_action("doorward_plaintext", { "http-req" }, function(txn)
+    local url, headers = URL .. "plaintext", asked(txn)
+    core.httpclient():get({ url = url, dst = SOCKET, headers = headers, timeout = TIMEOUT_IN_THE_CLEAR })
+end)
+{% endif %}
