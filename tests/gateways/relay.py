@@ -33,6 +33,7 @@ class Relay:
         self._listening = _listening(path)
         self.url = f"unix:{path}" if path else f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self._plays: str | None = None
+        self._pause = 0.0
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -57,6 +58,17 @@ class Relay:
             self._plays = None
             self._break_off()
 
+    @contextlib.contextmanager
+    def pausing(self, seconds: float) -> Iterator[None]:
+        """Before anything of a connection is handed on."""
+        self._pause = seconds
+        self._break_off()
+        try:
+            yield
+        finally:
+            self._pause = 0.0
+            self._break_off()
+
     def _break_off(self) -> None:
         """What a gateway keeps open is of the part before."""
         with self._lock:
@@ -77,6 +89,7 @@ class Relay:
                 self._open.append(connection)
             part = self._plays
             if part is None:
+                time.sleep(self._pause)
                 with socket.create_connection(("127.0.0.1", self._target)) as onward:
                     for one in (connection, onward):
                         if one.family != socket.AF_UNIX:

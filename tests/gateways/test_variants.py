@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from dataclasses import replace
@@ -141,3 +142,18 @@ class _Strict(yaml.SafeLoader):
 
 def strictly(text: str) -> list[Any]:
     return list(yaml.load_all(text, _Strict))
+
+
+def test_haproxy_refuses_where_its_buffer_has_no_room_for_who_it_is(site: Site, tmp_path: Path) -> None:
+    """What it cannot add it leaves out without a word, so that Lua looks whether all of it is there."""
+
+    def cramped(name: str, text: str) -> str:
+        return re.sub(r"tune\.(bufsize|maxrewrite) \d+", "", text) if name == "haproxy.cfg" else text
+
+    plan = site.plan(tmp_path / "haproxy")
+    patient, body = Patient("localhost", "/invoices", site.writer), "x" * 60_000
+    with proxies.standing("haproxy", plan, cramped), Echo("127.0.0.1", plan.upstream) as echo, site.relay.pausing(0.2):
+        door = Door("localhost", plan.listen, proxies.trust(plan))
+        assert send(door, request(patient, "POST", None, bearer(site.writer), body=body)).status == 503
+        assert send(door, request(patient, "POST", None, bearer(site.writer), body="x")).status == 200
+        assert [len(seen.values("x-auth-assertion")) for seen in echo.taken()] == [1]

@@ -65,18 +65,32 @@ local function refuse(txn, answer)
     txn:done(reply)
 end
 
+-- All of it or nothing: a field that finds no room in the buffer is left out without a word.
+local function tell(txn, answer)
+    for _, name in ipairs(IDENTITY) do
+        local value = first(answer, name)
+        txn.http:req_del_header(name)
+        if value and value ~= "" then
+            txn.http:req_set_header(name, value)
+        end
+    end
+    local headers = txn.http:req_get_headers()
+    for _, name in ipairs(IDENTITY) do
+        local value, set = first(answer, name), headers[name:lower()]
+        if value and value ~= "" and not (set and set[0] == value) then
+            return false
+        end
+    end
+    return true
+end
+
 core.register_action("doorward_check", { "http-req" }, function(txn)
     local answer = core.httpclient():get({ url = URL .. "forward", dst = SOCKET, headers = asked(txn), timeout = TIMEOUT })
     -- Only an answer that says so itself opens; a status of 200 alone may be anybody's.
     if answer.status == 200 and first(answer, "X-Auth-Status") == "200" then
-        for _, name in ipairs(IDENTITY) do
-            local value = first(answer, name)
-            txn.http:req_del_header(name)
-            if value and value ~= "" then
-                txn.http:req_set_header(name, value)
-            end
+        if tell(txn, answer) then
+            txn:set_var("txn.doorward_allowed", true)
         end
-        txn:set_var("txn.doorward_allowed", true)
     elseif answer.status >= 400 and answer.status < 500 then
         refuse(txn, answer)
     end
