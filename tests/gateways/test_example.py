@@ -1,4 +1,4 @@
-"""`examples/gateways`: one command, and the example API is behind a gateway; the other gateways differ by a line."""
+"""`examples/gateways`: one command, and the example API is behind a gateway; a revoked key is refused there."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.deployment import running
+from tests.gateways import proxies
+from tests.verify.waiting import until
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "gateways" / "behind.py"
 
 
-PORT = 21440
-
-
-def test_one_command_puts_the_api_behind_a_gateway() -> None:
-    with running([sys.executable, str(SCRIPT), "nginx", "--port", str(PORT)], "Ctrl-C ends") as program:
+@pytest.mark.parametrize(("gateway", "port"), [(name, 21440 + 10 * place) for place, name in enumerate(proxies.REAL)])
+def test_one_command_puts_the_api_behind_a_gateway(gateway: str, port: int) -> None:
+    with running([sys.executable, str(SCRIPT), gateway, "--port", str(port)], "Ctrl-C ends") as program:
         said = program.output
         (key,) = re.findall(r"Bearer (\S+)'", said)
         trust = ssl.create_default_context(cafile=re.findall(r"--cacert (\S+)", said)[0])
@@ -36,11 +37,10 @@ def test_one_command_puts_the_api_behind_a_gateway() -> None:
                 with refused:
                     return refused.code, json.load(refused)
 
-        status, got = ask(PORT)
+        status, got = ask(port)
         assert (status, got["account"], len(got["invoices"])) == (200, "acme", 2)
-        # Past the gateway, or in the clear, the same key opens nothing.
-        assert ask(PORT + 2, "http")[0] == 401
-        assert ask(PORT + 1, "http")[0] == 403
+        # Past the gateway the same key opens nothing: it was an assertion that did.
+        assert ask(port + 2, "http")[0] == 401
         (revoke,) = re.findall(r"^  (\S+doorward .* keys revoke \S+)$", said, re.MULTILINE)
         subprocess.run(revoke.split(), check=True, capture_output=True)
-        assert ask(PORT)[0] == 401
+        until(lambda: ask(port)[0] == 401)
