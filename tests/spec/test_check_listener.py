@@ -90,6 +90,16 @@ def test_of_envoy_the_path_is_read_as_it_came_byte_for_byte(gated, target, statu
     assert ("x-auth-subject" in head) == (status == 200)
 
 
+def test_what_stands_behind_a_body_is_no_header_field(gated):
+    trailers = ["", "1", "x", "0", *told(bearer(gated.key["key"]))]
+    with dialled(gated.where) as sock:
+        sock.settimeout(20)
+        lines = [f"GET /check/envoy/m{CHECKED} HTTP/1.1", "host: api.example.com", "transfer-encoding: chunked"]
+        sock.sendall("\r\n".join([*lines, "connection: close", *trailers, "", ""]).encode())
+        reply = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert reply.startswith(b"HTTP/1.1 401 "), reply
+
+
 def test_the_path_of_the_question_itself_has_one_spelling(gated):
     for path in (
         "/check/%65nvoy/m/static/x",

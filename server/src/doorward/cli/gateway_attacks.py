@@ -50,6 +50,7 @@ FIXES = {
     "cache": "cache no answer of Doorward, or by credential, method and whole URI, for seconds",
     "check": "make the location that asks Doorward internal, and give /check/* no other way in",
     "framing": "refuse requests with two lengths or a broken framing",
+    "trailer": "drop the trailers of a chunked body, or refuse such bodies",
     "upgrade": "let no protocol through but WebSocket, and ask about it like about any request",
     "trace": "refuse TRACE and CONNECT",
 }  # fmt: skip
@@ -240,6 +241,12 @@ def _identity(patient: Patient) -> Iterator[Case]:
     yield Case(
         "X-Auth-Subject with a space before its colon", (raw,), FIXES["identity"], may_pass=True, needs_echo=True
     )
+    trailers = "".join(f"{spelt}: {SPOOF}\r\n" for spelt in _spellings("X-Auth-Subject"))
+    raw = request(
+        patient, "GET", None, bearer(patient.key), ("Transfer-Encoding", "chunked"), ("Trailer", "X-Auth-Subject"),
+        body=f"1\r\nx\r\n0\r\n{trailers}\r\n",
+    )  # fmt: skip
+    yield Case("X-Auth-Subject behind the body", (raw,), FIXES["trailer"], may_pass=True, needs_echo=True)
 
 
 def _spellings(name: str) -> list[str]:

@@ -10,7 +10,8 @@ import select
 import socket
 import ssl
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import IO, Self
 
@@ -160,20 +161,22 @@ def _read(reader: IO[bytes]) -> Seen | None:
     if not line.strip():
         return None
     method, _, rest = line.decode("latin-1").rstrip("\r\n").partition(" ")
-    headers = []
-    while (field_ := reader.readline(SIZE_LIMIT)) not in (b"\r\n", b"\n", b""):
-        name, _, value = field_.decode("latin-1").rstrip("\r\n").partition(":")
-        headers.append((name, value.strip()))
-    seen = Seen(method, rest.rpartition(" ")[0], tuple(headers))
-    _skip_body(reader, seen)
-    return seen
+    seen = Seen(method, rest.rpartition(" ")[0], tuple(_fields(reader)))
+    return replace(seen, headers=(*seen.headers, *_trailers(reader, seen)))
 
 
-def _skip_body(reader: IO[bytes], seen: Seen) -> None:
+def _fields(reader: IO[bytes]) -> Iterator[tuple[str, str]]:
+    while (line := reader.readline(SIZE_LIMIT)) not in (b"\r\n", b"\n", b""):
+        name, _, value = line.decode("latin-1").rstrip("\r\n").partition(":")
+        yield name, value.strip()
+
+
+def _trailers(reader: IO[bytes], seen: Seen) -> tuple[tuple[str, str], ...]:
+    """What comes behind the body; some servers take it for header fields."""
     if any("chunked" in value.lower() for value in seen.values("transfer-encoding")):
         while size := int(reader.readline(SIZE_LIMIT).partition(b";")[0], 16):
             reader.read(size + 2)
-        while reader.readline(SIZE_LIMIT).strip():
-            pass
+        return tuple(_fields(reader))
     for value in seen.values("content-length")[:1]:
         reader.read(int(value))
+    return ()

@@ -129,6 +129,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._phase = Phase.HEAD
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Trailers are nobody's header fields (RFC 9110 §6.5.1), and nothing would limit them."""
+        if self._phase is Phase.HEAD:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         if self._refused:
             return
