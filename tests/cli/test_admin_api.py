@@ -24,7 +24,7 @@ API = {
     "id": "api_1", "identifier": "https://api.example.com", "name": "Invoices", "scopes": {"a": "A"},
     "token_format": "jwt", "token_lifetime": 300, "signing_algorithm": "ES256", "claims": {},
     "status_list": False, "limits": [], "legacy": False, "self_service": [], "transports": ["bearer"],
-    "browsers": "flag", "created_at": 1, "updated_at": 1, "version": 7,
+    "browsers": "flag", "routes": [], "created_at": 1, "updated_at": 1, "version": 7,
 }  # fmt: skip
 
 
