@@ -11,6 +11,7 @@ from doorward import gateway_refusals, gateway_settings, refusals
 from doorward.settings import Settings, StartRefused, load
 
 ROUTE = {"path": "/invoices/{id}", "methods": ["GET"], "api": "https://api.example.com", "scope": "invoices:read"}
+DAILY = {"name": "daily", "amount": 5, "per": "day", "type": "quota", "each": "account"}
 SECRET = "4xmGZ0vTqkU2b7c9LwPsYhRjNaEdFiOu"
 
 
@@ -39,7 +40,15 @@ def test_routes_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "members", [{"regex": "x"}, {"methods": "GET"}, {"environment": "staging"}, {"public": "often"}]
+    "members",
+    [
+        {"regex": "x"},
+        {"methods": "GET"},
+        {"environment": "staging"},
+        {"public": "often"},
+        {"cost": -1},
+        {"limits": [{"name": "a", "amount": 1, "per": "day", "each": "key"}]},
+    ],
 )
 def test_a_member_that_is_none_is_refused_by_its_place(members: dict[str, Any]) -> None:
     with pytest.raises(StartRefused, match=r"gateway\.routes\.1\."):
@@ -55,6 +64,9 @@ def test_a_member_that_is_none_is_refused_by_its_place(members: dict[str, Any]) 
         ([{**ROUTE, "api": ""}], "cannot work: api must name the api"),
         ([{**ROUTE, "transports": ["body"]}], "transports cannot be body: no gateway shows the body"),
         ([{**ROUTE, "transports": ["query"]}], "transports cannot be query"),
+        ([{**ROUTE, "cost": 2, "limits": [DAILY]}], None),
+        ([{**ROUTE, "cost": 6, "limits": [DAILY]}], "cost is more than its limit daily ever has at once"),
+        ([{**ROUTE, "limits": [{**DAILY, "per": "second"}]}], "limits of type quota are per minute, hour"),
         ([ROUTE, {**ROUTE, "path": "/invoices/{number}"}], "two routes say something of the same: /invoices/{number}"),
     ],
 )
