@@ -97,6 +97,28 @@ def test_envoy_asks_by_grpc_on_this_machine(where: str, is_safe: bool, monkeypat
     assert len(sentences(check_grpc_listen=where)) == 1
 
 
+TLS = {"check_tls_listen": "0.0.0.0:8446", "check_client_ca_file": Path("gateways.pem")}
+
+
+@pytest.mark.parametrize(
+    ("given", "is_safe"),
+    [
+        (TLS, True), ({**TLS, "check_client_ca_file": None}, False), ({**TLS, "check_tls_listen": None}, False),
+        ({**TLS, "no_tls": True}, False),
+    ],
+)  # fmt: skip
+def test_certificates_are_asked_for_where_somebody_signs_them(given: dict[str, Any], is_safe: bool) -> None:
+    assert [one.partition(" and")[0] for one in sentences(**given)] == ([] if is_safe else ["check_tls_listen"])
+
+
+@pytest.mark.parametrize(("number", "is_safe"), [(1, True), (20, True), (21, False)])
+def test_the_authorities_of_the_world_sign_no_gateways(number: int, is_safe: bool, tmp_path: Path) -> None:
+    file = tmp_path / "authorities.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" * number)
+    found = sentences(**{**TLS, "check_client_ca_file": file})
+    assert [one.startswith("check_client_ca_file names the world's") for one in found] == ([] if is_safe else [True])
+
+
 @pytest.mark.parametrize("where", ["8444", "127.0.0.1", "unix:check.sock", "http://127.0.0.1:8444", "127.0.0.1:x"])
 def test_what_is_no_place_to_listen_is_refused(where: str) -> None:
     with pytest.raises(StartRefused, match="check_listen"):
