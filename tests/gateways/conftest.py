@@ -42,6 +42,13 @@ service = "{SERVICE}"
 scope = "invoices:write"
 
 [[gateway.routes]]
+path = "/few"
+methods = ["GET"]
+api = "{API}"
+service = "{SERVICE}"
+limits = [{{{{ name = "few", amount = 2, per = "day", type = "quota" }}}}]
+
+[[gateway.routes]]
 path = "/public"
 methods = ["GET", "POST"]
 public = true
@@ -68,6 +75,11 @@ class Site:
 
     def a_key(self, scope: str = "invoices:read") -> dict[str, str]:
         return self.doorward.a_key(api=API, scope=scope)
+
+    def used_by(self, key_id: str) -> str | None:
+        """What last used a key, by what it calls itself."""
+        found: str | None = self.doorward.v1("GET", f"/keys/{key_id}").json()["last_user_agent"]
+        return found
 
     def plan(self, directory: Path, check: str | None = None) -> Plan:
         return proxies.plan(directory, self.certificate, self.authority, check or self.relay.url)

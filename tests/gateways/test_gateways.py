@@ -15,6 +15,7 @@ from tests.deployment import running
 from tests.gateways import proxies
 from tests.gateways.conftest import API, Site, Standing
 from tests.gateways.relay import ANSWERS
+from tests.verify.waiting import until
 
 from doorward.cli.gateway_attacks import H2C, WEBSOCKET, Patient, bearer, request
 from doorward.cli.gateway_wire import Door, Echo, send
@@ -124,6 +125,19 @@ def test_what_is_refused_says_why(gateway: Standing, curl: Curl) -> None:
     assert (status, json.loads(body)["reason"]) == (403, "route_unknown")
     assert curl("/invoices;page=2", key=site.key)[0] == 400
     assert curl("/invoices", "-H", f"X-API-Key: {site.key}", key=site.key)[0] == 400
+
+
+def test_a_route_is_used_as_often_as_it_says_and_told_when_to_come_again(gateway: Standing, curl: Curl) -> None:
+    site, plan = gateway.site, gateway.plan
+    made = site.a_key()
+    key = made["key"]
+    agent = ("--user-agent", f"{gateway.name}-client/1")
+    with Echo("127.0.0.1", plan.upstream):
+        assert [curl("/few", *agent, key=key)[0] for _ in range(2)] == [200, 200]
+        status, head, _ = curl("/few", *agent, key=key)
+    assert status == 429
+    assert "\nretry-after: " in head
+    until(lambda: site.used_by(made["id"]) == agent[1])
 
 
 def test_plain_http_gets_one_answer_whatever_it_carries(gateway: Standing, curl: Curl) -> None:

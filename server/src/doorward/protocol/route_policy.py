@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from doorward.protocol import request_path, route_limit
@@ -77,22 +78,28 @@ class Route:
 
 def route(members: Mapping[str, Any], origin: str = "settings", api: str = "") -> Route:
     """Raises BadRoute. `api` is whose route it is, where an api says so itself."""
-    scope = members.get("scope") or ""
-    made = Route(
-        members["path"], _methods(members["methods"]), members.get("api") or api, _scope(scope),
+    return _checked(_made(members, origin, api))
+
+
+def _made(members: Mapping[str, Any], origin: str, api: str) -> Route:
+    return Route(
+        members["path"], _methods(tuple(members["methods"])), members.get("api") or api,
+        _scope(members.get("scope") or ""),
         members.get("service") or members.get("api") or api, (members.get("host") or "").lower(),
         tuple(members.get("transports") or ()), members.get("environment") or "live",
         bool(members.get("public")), bool(members.get("preflight")), origin,
         route_limit.made(members.get("limits") or ()), members.get("cost", 1),
     )  # fmt: skip
-    return _checked(made)
 
 
-def _methods(given: Iterable[str]) -> tuple[str, ...]:
+# Thousands of routes have the same few of these.
+@lru_cache(maxsize=1024)
+def _methods(given: tuple[str, ...]) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(given))
     return METHODS if named == (EVERY,) else named
 
 
+@lru_cache(maxsize=1024)
 def _scope(text: str) -> Scope:
     try:
         return scopes.parse(text) if text else frozenset()
@@ -267,5 +274,5 @@ def members(shown: Route) -> dict[str, JSON]:
 
 
 def of_api(identifier: str, name: str, kept: Iterable[Mapping[str, Any]]) -> Iterator[Route]:
-    """The routes that an api has, from how they are kept."""
-    return (route(one, name, identifier) for one in kept)
+    """The routes that an api has, from how they are kept: what they may be was asked when they were given."""
+    return (_made(one, name, identifier) for one in kept)
