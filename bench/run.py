@@ -22,6 +22,7 @@ import load
 import machine
 import many_keys
 import report
+import route_matching
 import scanner_speed
 import starting
 import verifier_speed
@@ -68,9 +69,11 @@ def measured(told: Generator[None, str]) -> Results:
         compared = in_process.run()
         told.send("checking keys among a million")
         many = many_keys.run(place)
+        told.send("finding one of many routes")
+        routed = route_matching.run()
         told.send("looking for leaks")
         scanned = scanner_speed.run()
-    found = [*starts, *memory(idle, busy), *many, *scanned, *through]
+    found = [*starts, *memory(idle, busy), *many, *routed, *scanned, *through]
     return Results(described, over_http, compared, verifier, found)
 
 

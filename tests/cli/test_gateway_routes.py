@@ -17,6 +17,8 @@ path = "/admin/**"
 methods = ["*"]
 api = "{API}"
 host = "admin.example.com"
+cost = 10
+limits = [{{ name = "work", amount = 100, per = "day", each = "account" }}]
 """
 
 
@@ -43,10 +45,11 @@ def test_an_api_takes_its_routes_from_a_file_or_standard_input(routed):
 def test_the_list_has_the_settings_first_and_says_who_says_what(routed):
     ran = routed("gateway", "routes", "list")
     header, *lines = ran.out.splitlines()
-    assert header.split() == ["PATH", "METHODS", "HOST", "NEEDS", "SERVICE", "FROM"]
+    assert header.split() == ["PATH", "METHODS", "HOST", "NEEDS", "LIMITS", "SERVICE", "FROM"]
     assert [line.split()[0] for line in lines] == ["/admin/**", "/invoices/{id}", "/static/**"]
     assert "admin.example.com" in lines[0]
     assert "doorward.toml" in lines[0]
+    assert "work: 100 a day, for each account" in lines[0]
     assert f"invoices:read of {API}" in lines[1]
     assert "billing" in lines[1]
     assert "nothing: public" in lines[2]
@@ -60,6 +63,10 @@ def test_it_is_said_which_route_decides(routed):
     assert ran.code == 0
     assert "/invoices/{id}" in ran.out
     assert "billing" in ran.out
+    assert "what its api takes" in ran.out
+    ran = routed("gateway", "routes", "test", "GET", "/admin/x", "--host", "admin.example.com")
+    assert "work: 100 a day, for each account" in ran.out
+    assert ran.out.splitlines()[-1].split() == ["cost", "10"]
     ran = routed("gateway", "routes", "test", "DELETE", "/admin/x", "--host", "Admin.example.com", "--json")
     assert (ran.code, ran.json["route"]["origin"]) == (0, "settings")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.client_certificates import Authority
 from tests.deployment import Doorward, Program, free_port, served
 from tests.gateways import proxies
 from tests.gateways.proxies import Plan
@@ -23,6 +24,8 @@ check_secret = "{SECRET}"
 issuer = "https://localhost:{{main}}"
 behind_proxy = ["127.0.0.0/8", "::1/128"]
 check_listen = "127.0.0.1:{{port}}"
+check_tls_listen = "127.0.0.1:{{tls}}"
+check_client_ca_file = "{{authority}}"
 
 [[gateway.routes]]
 path = "/invoices"
@@ -39,6 +42,13 @@ service = "{SERVICE}"
 scope = "invoices:write"
 
 [[gateway.routes]]
+path = "/few"
+methods = ["GET"]
+api = "{API}"
+service = "{SERVICE}"
+limits = [{{{{ name = "few", amount = 2, per = "day", type = "quota" }}}}]
+
+[[gateway.routes]]
 path = "/public"
 methods = ["GET", "POST"]
 public = true
@@ -47,10 +57,15 @@ public = true
 
 @dataclass
 class Site:
-    """Who may do what, and where gateways ask; `key` reads invoices, `writer` also writes them."""
+    """Who may do what, and where gateways ask; `key` reads invoices, `writer` also writes them.
+
+    At `tls_port` a gateway shows `own`, its certificate and key.
+    """
 
     doorward: Doorward
     check_port: int
+    tls_port: int
+    own: tuple[Path, Path]
     relay: Relay
     certificate: Path
     authority: Path
@@ -60,6 +75,11 @@ class Site:
 
     def a_key(self, scope: str = "invoices:read") -> dict[str, str]:
         return self.doorward.a_key(api=API, scope=scope)
+
+    def used_by(self, key_id: str) -> str | None:
+        """What last used a key, by what it calls itself."""
+        found: str | None = self.doorward.v1("GET", f"/keys/{key_id}").json()["last_user_agent"]
+        return found
 
     def plan(self, directory: Path, check: str | None = None) -> Plan:
         return proxies.plan(directory, self.certificate, self.authority, check or self.relay.url)
@@ -78,8 +98,10 @@ class Standing:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory, certificates = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("certificates")
-    port, main = free_port(), free_port()
-    (directory / "doorward.toml").write_text(SETTINGS.format(port=port, main=main))
+    port, tls, main = free_port(), free_port(), free_port()
+    authority, file = Authority(), directory / "gateways.pem"
+    file.write_bytes(authority.pem())
+    (directory / "doorward.toml").write_text(SETTINGS.format(port=port, tls=tls, main=main, authority=file))
     # Its authority and certificate are what the gateways have, too.
     with a_receiver(certificates) as receiver, served(directory, port=main) as doorward, Relay(port) as relay:
         doorward.an_api(identifier=API, scopes=SCOPES)
@@ -87,8 +109,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ended = doorward.a_key(api=API)
         doorward.v1("POST", f"/keys/{ended['id']}/revoke")
         yield Site(
-            doorward, port, relay, receiver.chain, receiver.ca_file, keys[0]["key"], keys[1]["key"], str(ended["key"])
-        )
+            doorward, port, tls, authority.certified(directory / "own"), relay, receiver.chain, receiver.ca_file,
+            keys[0]["key"], keys[1]["key"], str(ended["key"]),
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -140,6 +140,19 @@ def test_a_body_that_waits_with_its_request_displaces_no_identity_field(gateway:
     assert {name: len(values) for name, values in told.items()} == dict.fromkeys(told, 1)
 
 
+def test_a_route_is_used_as_often_as_it_says_and_told_when_to_come_again(gateway: Standing, curl: Curl) -> None:
+    site, plan = gateway.site, gateway.plan
+    made = site.a_key()
+    key = made["key"]
+    agent = ("--user-agent", f"{gateway.name}-client/1")
+    with Echo("127.0.0.1", plan.upstream):
+        assert [curl("/few", *agent, key=key)[0] for _ in range(2)] == [200, 200]
+        status, head, _ = curl("/few", *agent, key=key)
+    assert status == 429
+    assert "\nretry-after: " in head
+    until(lambda: site.used_by(made["id"]) == agent[1])
+
+
 def test_plain_http_gets_one_answer_whatever_it_carries(gateway: Standing, curl: Curl) -> None:
     url, site = gateway.plan.plaintext_url, gateway.site
     sent = (

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.deployment import free_port
+from tests.deployment import Program, free_port
 from tests.gateways import proxies
 from tests.gateways.conftest import SECRET, Site
 from tests.gateways.relay import Relay
+from tests.verify.waiting import until
 
 from doorward.cli.gateway_attacks import Patient, bearer, request
 from doorward.cli.gateway_config import CREDENTIALS, IDENTITY
@@ -41,6 +42,35 @@ def test_a_gateway_elsewhere_asks_over_tls_with_the_secret(site: Site, tmp_path:
     plan = replace(site.plan(tmp_path / gateway, site.doorward.issuer), words=words)
     with proxies.standing(gateway, plan), Echo("127.0.0.1", plan.upstream) as echo:
         assert_it_asks(plan, site, echo)
+
+
+def certified(site: Site, directory: Path) -> proxies.Plan:
+    certificate, key = map(str, site.own)
+    words = ("--check-cert", certificate, "--check-key", key, "--ca-file", f"{site.doorward.directory}/ca.pem")
+    return replace(site.plan(directory, f"https://localhost:{site.tls_port}"), words=words)
+
+
+@pytest.mark.parametrize("gateway", ["nginx", "caddy", "traefik"])
+def test_a_gateway_elsewhere_asks_over_tls_with_its_certificate(site: Site, tmp_path: Path, gateway: str) -> None:
+    plan = certified(site, tmp_path / gateway)
+    with proxies.standing(gateway, plan), Echo("127.0.0.1", plan.upstream) as echo:
+        assert_it_asks(plan, site, echo)
+
+
+def test_without_its_certificate_it_lets_nobody_through(site: Site, tmp_path: Path) -> None:
+    plan = certified(site, tmp_path)
+    file = proxies.written("nginx", plan)
+    lines = proxies.of_this_machine(file.read_text(), tmp_path).splitlines()
+    without = [line for line in lines if "proxy_ssl_certificate" not in line]
+    assert len(without) == len(lines) - 2
+    file.write_text("\n".join(without))
+    door, asks = Door("localhost", plan.listen, proxies.trust(plan)), request(Patient("localhost", "/invoices", ""))
+    started = Program(proxies.COMMANDS["nginx"](file, tmp_path), env=proxies.environment(tmp_path))
+    try:
+        until(lambda: send(door, asks).status)
+        assert {send(door, asks).status for _ in range(5)} == {503}
+    finally:
+        started.stop()
 
 
 def assert_it_asks(plan: proxies.Plan, site: Site, echo: Echo) -> None:

@@ -13,17 +13,24 @@ from tests.protocol.given import (
     NOW,
     POLICY,
     POSITION,
+    a_client,
+    a_grant,
     a_key,
     a_moment,
     a_secret,
     a_signing_key,
+    a_user,
+    an_account,
+    an_api,
     kept,
     refused,
 )
 
 from doorward.protocol import gateway, gateway_check, route_policy
+from doorward.protocol.credential import TokenFacts
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.gateway_check import Facts, Passage
+from doorward.protocol.limit import Limit
 from doorward.protocol.rotation_events import ApiKeyOverlapBegun
 from doorward_verify import assertion
 
@@ -107,6 +114,82 @@ def test_no_claim_of_the_apis_own_takes_the_place_of_one_of_ours() -> None:
     assert (claims["htm"], claims["uri"]) == ("GET", assertion.uri("/invoices/7"))
     assert claims["plan"] == known.api_key.name
     assert "token" not in claims
+
+
+def test_without_transports_of_its_own_a_route_follows_its_api() -> None:
+    basic = (b"authorization", b"Basic " + base64.b64encode(KEY.encode()))
+    known = a_key(api=an_api(transports=("basic", "header")))
+    for header in (basic, (b"x-api-key", KEY.encode())):
+        assert passed(asked("GET", "/invoices/7", header), facts(known)).verdict
+    record = CredentialRefused("api_key", "key_1", "transport_not_allowed")
+    for header, own in ((BEARER, []), (basic, ["bearer", "header"])):
+        with refused("invalid_request", reason="transport_not_allowed", events=(record,)):
+            passed(asked("GET", "/invoices/7", header), facts(known, transports=own))
+
+
+EACH = [
+    {"name": each, "amount": 9, "per": "minute", "each": each} for each in ("credential", "account", "address", "route")
+]
+
+
+def whose(request: gateway.Request, known: Facts) -> list[str]:
+    """The cells of the route, by whose they are."""
+    passage = passed(request, known)
+    cells = [one.cell for one in passage.charges(NOW) if one.cell.startswith("route/")]
+    return [cell.removeprefix(f"{passage.route.place}/") for cell in cells]
+
+
+def test_a_route_counts_each_key_account_and_address_and_all_together() -> None:
+    assert whose(asked("GET", "/invoices/7", BEARER), facts(limits=EACH)) == [
+        "key/key_1/credential", "account/acme/account", "address/192.0.2.9/address", "all/route",
+    ]  # fmt: skip
+
+
+def a_token(**fields: Any) -> TokenFacts:
+    return TokenFacts("token_1", False, a_grant().grant, a_client().client, an_account(), an_api(), **fields)
+
+
+def test_of_a_token_a_route_counts_who_holds_it_whatever_grant_it_is_of() -> None:
+    for known, holder, account in (
+        (a_token(), "client/client_1", "acme"),
+        (a_token(user=a_user(), acts_for=replace(an_account(), id="other")), "user/user_1/client_1", "other"),
+        (a_token(user=a_user()), "user/user_1/client_1", "acme"),
+    ):
+        route = facts(limits=EACH).routes.routes[0]
+        cells = [one.cell for one in Passage(asked(), route, about=known).charges(NOW)]
+        assert cells[:2] == [f"{route.place}/{holder}/credential", f"{route.place}/account/{account}/account"]
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [(b"2001:db8:1:2:3::4", "2001:db8:1:2::/64"), (b"::ffff:192.0.2.9", "192.0.2.9"), (b"", "unknown")],
+)
+def test_an_address_is_counted_with_all_that_belong_to_one_subscriber(address: bytes, counted: str) -> None:
+    told = [(b"x-original-method", b"GET"), (b"x-original-url", b"https://api.example.com/invoices/7")]
+    request = gateway.of_nginx([*told, (b"x-real-ip", address)], "dw")
+    of_all = [one for one in EACH if one["each"] in ("address", "route")]
+    assert whose(request, facts(scope="", public=True, limits=of_all)) == [f"address/{counted}/address", "all/route"]
+
+
+def test_a_cost_is_taken_of_the_limits_of_the_key_and_of_those_of_the_route() -> None:
+    known = a_key(limits=(Limit("own", 100, "day"),))
+    charges = passed(asked("GET", "/invoices/7", BEARER), facts(known, limits=EACH[:1], cost=5)).charges(NOW)
+    assert [(one.limit.name, one.cost) for one in charges] == [("own", 5), ("credential", 5)]
+
+
+def test_a_preflight_takes_nothing_of_the_route_that_it_asks_about() -> None:
+    asks = [(b"origin", b"https://app.example.com"), (b"access-control-request-method", b"GET")]
+    request = asked("OPTIONS", "/invoices/7", *asks)
+    assert passed(request, facts(preflight=True, limits=EACH)).charges(NOW) == ()
+
+
+def test_what_sent_the_request_is_told_with_its_use_and_bounded() -> None:
+    request = asked("GET", "/invoices/7", BEARER, (b"user-agent", b"curl/8" + b"x" * 400), (b"user-agent", b"other"))
+    assert request.agent == "curl/8" + "x" * 194
+    record = CredentialRefused("api_key", "key_1", "insufficient_scope")
+    with refused("insufficient_scope", events=(record,)) as found:
+        passed(request, facts(scope="write"))
+    assert [one.user_agent for one in found.value.uses] == [request.agent]
 
 
 BASICS = (

@@ -145,18 +145,20 @@ def test_a_route_that_cannot_be_is_refused_by_the_member_that_is_wrong(
     with pytest.raises(BadRoute) as refused:
         route_policy.route({"path": path, "methods": ["GET"], "api": API, **members})
     assert refused.value.member == member
-    assert not refused.value.is_impossible
+    assert refused.value.reason is None
 
 
 @pytest.mark.parametrize("transport", ["body", "query"])
 def test_what_no_gateway_can_do_is_refused_by_name(transport: str) -> None:
     with pytest.raises(BadRoute, match=f"transports cannot be {transport}") as refused:
         a_route("/a", transports=["bearer", transport])
-    assert refused.value.is_impossible
+    assert refused.value.reason == "route_impossible"
 
 
 def test_a_route_stays_what_it_is_when_it_is_kept() -> None:
-    route = a_route("/a/{id}", "GET", "POST", scope="b a", service="billing", host="h.example", transports=["basic"])
+    limits = [{"name": "burst", "amount": 5, "per": "day", "each": "account"}]
+    told = {"scope": "b a", "service": "billing", "host": "h.example", "transports": ["basic"]}
+    route = a_route("/a/{id}", "GET", "POST", **told, limits=limits, cost=2)
     (kept,) = route_policy.of_api(API, "settings", [route_policy.members(route)])
     assert kept == route
 

@@ -24,7 +24,7 @@ from tests.spec.gateway_calls import (
     reason,
     routes,
 )
-from tests.spec.test_key_import import a_text, imported
+from tests.spec.test_key_import import a_text, imported, slow
 from tests.spec.test_usage_reports import eventually
 
 from doorward.store import tallies
@@ -46,8 +46,11 @@ def gated(tmp_path_factory, postgresql):
 @pytest.fixture(scope="module")
 def api(gated):
     prefix = f"p{next(NUMBERS)}"
-    basic = {"path": f"/{prefix}/basic", "methods": ["GET"], "transports": ["basic"]}
-    made = gated.an_api(routes=[*routes(prefix), basic], transports=["bearer", "header", "basic"])
+    one_way = [
+        {"path": f"/{prefix}/{transport}", "methods": ["GET"], "transports": [transport]}
+        for transport in ("basic", "bearer")
+    ]
+    made = gated.an_api(routes=[*routes(prefix), *one_way], transports=["bearer", "header", "basic"])
     return {**made, "prefix": f"/{prefix}"}
 
 
@@ -107,6 +110,18 @@ class TestWhoPasses:
         assert (told["credential"], told["key-id"], told["account"]) == ("api_key", result["id"], account)
         assert gated.v1("POST", f"/keys/{result['id']}/revoke").is_success
         assert reason(nginx(gated, "GET", f"/{prefix}{CHECKED}", sent)) == (401, "credential_revoked")
+
+    @each_family
+    def test_a_key_that_is_known_by_a_slow_hash_passes_the_first_time_that_it_is_shown(self, gated, account, family):
+        prefix, text = f"p{next(NUMBERS)}", a_text("abcd1234")
+        api = gated.an_api(legacy=True, routes=routes(prefix))
+        row = {"account": account, "api": api["identifier"], "scope": "invoices:read"}
+        (result,) = imported(gated, {**row, "bcrypt": slow(text), "prefix": "abcd1234"}, entropy=128)
+        wrong = text[:-1] + ("0" if text[-1] != "0" else "1")
+        assert reason(family(gated, "GET", f"/{prefix}{CHECKED}", bearer(wrong))) == (401, "credential_unknown")
+        for _ in range(2):
+            told = identity(family(gated, "GET", f"/{prefix}{CHECKED}", bearer(text)))
+            assert (told["credential"], told["key-id"]) == ("api_key", result["id"])
 
     @each_family
     def test_a_public_route_passes_as_nobody_whatever_is_shown(self, gated, api, key, family):
@@ -234,7 +249,9 @@ class TestTransports:
         for pair in (f"{key['key']}:", f"{key['key']}:x", f"user:{key['key']}", f":{key['key']}"):
             basic = [("authorization", "Basic " + base64.b64encode(pair.encode()).decode())]
             assert nginx(gated, "GET", api["prefix"] + "/basic", basic).status_code == 200
-            assert reason(nginx(gated, "GET", api["prefix"] + CHECKED, basic)) == (403, "transport_not_allowed")
+            assert reason(nginx(gated, "GET", api["prefix"] + "/bearer", basic)) == (403, "transport_not_allowed")
+            follows = nginx(gated, "GET", api["prefix"] + CHECKED, basic)
+            assert follows.status_code == 200, "a route that says nothing of it takes what its api takes"
         assert reason(nginx(gated, "GET", api["prefix"] + "/basic", bearer(key["key"]))) == (
             403,
             "transport_not_allowed",
@@ -402,6 +419,90 @@ class TestLimits:
         assert sorted(found) == [200] * 3 + [429] * 9
 
 
+class TestLimitsOfRoutes:
+    """They hold for tokens as for keys, and apart from what a key has of its own."""
+
+    @pytest.fixture
+    def opened(self, gated, account):
+        """Makes an api with one route; answers what asks it, with a credential."""
+
+        def made(limits, path="/exports", **members):
+            route = f"/p{next(NUMBERS)}{path}"
+            api = gated.an_api(routes=[{"path": route, "methods": ["GET"], "limits": limits, **members}])
+            return api["identifier"], lambda *shown, family=nginx, **more: family(gated, "GET", route, *shown, **more)
+
+        return made
+
+    def statuses(self, ask, shown, times=4, **more):
+        replies = [ask(shown, **more) for _ in range(times)]
+        return [int(reply.headers["x-auth-status"]) for reply in replies]
+
+    @pytest.mark.parametrize("each", ["credential", "account", "route"])
+    def test_who_has_it_is_counted_and_nobody_else(self, gated, account, opened, each):
+        api, ask = opened([{**MONTHLY, "each": each}])
+        same = [gated.a_key(api=api, account=account)["key"] for _ in range(2)]
+        other = gated.a_key(api=api, account=gated.an_account()["id"])["key"]
+        assert self.statuses(ask, bearer(same[0])) == [200, 200, 200, 429]
+        assert ask(bearer(same[1])).status_code == (200 if each == "credential" else 403)
+        assert ask(bearer(other)).status_code == (403 if each == "route" else 200)
+
+    @each_family
+    def test_all_are_told_with_those_of_the_key(self, gated, account, opened, family):
+        api, ask = opened([MONTHLY])
+        key = gated.a_key(api=api, account=account, limits=[BURST])["key"]
+        reply = ask(bearer(key), family=family)
+        assert reply.status_code == 200
+        policies = [one.partition(";")[0] for one in reply.headers["ratelimit-policy"].split(", ")]
+        assert policies == ['"burst"', '"monthly"']
+        for _ in range(2):
+            ask(bearer(key), family=family)
+        reply = ask(bearer(key), family=family)
+        assert (reply.headers["x-auth-status"], reply.headers["x-auth-problem"]) == ("429", "quota_exceeded")
+        assert int(reply.headers["retry-after"]) > 0
+        assert '"burst";r=2;' in reply.headers["ratelimit"], "what was refused cost the key nothing"
+
+    @pytest.mark.parametrize("token_format", ["jwt", "opaque"])
+    def test_a_client_is_counted_however_many_tokens_it_has(self, gated, account, token_format):
+        path = f"/p{next(NUMBERS)}/exports"
+        route = {"path": path, "methods": ["GET", "POST"], "limits": [MONTHLY]}
+        api = gated.an_api(routes=[route], token_format=token_format)
+        clients = [gated.a_client(api=api["identifier"], account=account) for _ in range(2)]
+        tokens = [gated.token(clients[0]) for _ in range(4)]
+        found = [forward(gated, "POST", path, bearer(token)).status_code for token in tokens]
+        assert found == [200, 200, 200, 429]
+        assert forward(gated, "POST", path, bearer(gated.token(clients[1]))).status_code == 200
+
+    @each_family
+    def test_a_public_route_counts_addresses_without_a_credential(self, opened, family):
+        _, ask = opened([{**BURST, "amount": 2, "each": "address"}], public=True)
+        assert self.statuses(ask, [], 3, family=family, address="192.0.2.1") == [200, 200, 429]
+        assert self.statuses(ask, [], 1, family=family, address="192.0.2.2") == [200]
+        reply = ask([], family=family, address="192.0.2.2")
+        assert identity(reply) == dict.fromkeys(IDENTITY, "")
+        assert ";r=0;" in reply.headers["ratelimit"]
+
+    def test_what_is_refused_takes_nothing(self, gated, account, opened):
+        api, ask = opened([{**MONTHLY, "each": "route"}], scope="invoices:read")
+        bad = gated.a_key(api=api, account=account, scope="invoices:write")["key"]
+        for shown in ([], bearer("nonsense"), bearer(bad)):
+            assert ask(shown).status_code in (401, 403)
+        assert ";r=2;" in ask(bearer(gated.a_key(api=api, account=account)["key"])).headers["ratelimit"]
+
+    def test_a_cost_is_taken_of_the_keys_own_limits(self, gated, account, opened):
+        api, ask = opened([], cost=2)
+        key = gated.a_key(api=api, account=account, limits=[BURST])["key"]
+        assert self.statuses(ask, bearer(key), 3) == [200, 200, 429]
+
+    @each_family
+    def test_what_a_key_can_never_pay_is_no_matter_of_waiting(self, gated, account, opened, family):
+        api, ask = opened([], cost=6)
+        key = gated.a_key(api=api, account=account, limits=[BURST])["key"]
+        reply = ask(bearer(key), family=family)
+        assert reply.status_code == (403 if family is nginx else 422)
+        assert (reply.headers["x-auth-status"], reply.headers["x-auth-problem"]) == ("422", "cost_impossible")
+        assert "retry-after" not in reply.headers
+
+
 class TestUsage:
     @pytest.fixture(autouse=True)
     def _written_at_once(self, monkeypatch):
@@ -418,6 +519,13 @@ class TestUsage:
         eventually(gated, f"/keys/{key['id']}/usage", lambda usage: usage["counts"] == counts)
         shown = gated.v1("GET", f"/keys/{key['id']}").json()
         assert (shown["uses"], shown["last_address"]) == (3, "192.0.2.1")
+
+    def test_what_last_used_a_key_is_what_the_caller_calls_himself(self, gated, api):
+        key = gated.a_key(api=api["identifier"])
+        for family, agent in zip(FAMILIES, ("first/1", "second/2", "third/3"), strict=True):
+            for _ in range(2):
+                family(gated, "GET", api["prefix"] + CHECKED, [*bearer(key["key"]), ("user-agent", agent)])
+            eventually(gated, f"/keys/{key['id']}", lambda shown, agent=agent: shown["last_user_agent"] == agent)
 
     def test_a_token_counts_as_a_use_of_its_grant(self, gated, api, account):
         client = gated.a_client(api=api["identifier"], account=account)

@@ -56,6 +56,10 @@ BAD = (
     ({"environment": "staging"}, "environment", "field_invalid"),
     ({"transports": ["body"]}, "transports", "route_impossible"),
     ({"transports": ["bearer", "query"]}, "transports", "route_impossible"),
+    ({"limits": [{"name": "a", "amount": 0, "per": "day"}]}, "limits", "field_invalid"),
+    ({"public": True, "scope": "", "limits": [{"name": "a", "amount": 1, "per": "day"}]}, "limits", "field_invalid"),
+    ({"cost": -1}, "cost", "field_invalid"),
+    ({"cost": 3, "limits": [{"name": "a", "amount": 2, "per": "day"}]}, "cost", "cost_impossible"),
 )
 
 
@@ -83,6 +87,20 @@ def test_a_route_must_be_opened_by_something_that_its_api_takes(doorward, prefix
     tokens = at(prefix, {**READ, "transports": ["bearer"]})
     changed = doorward.v1("PATCH", f"/apis/{api['id']}", {"transports": ["header"], "routes": tokens})
     assert changed.status_code == 200, changed.text
+
+
+def test_a_route_tells_its_limits_its_cost_and_no_transports_where_it_follows_its_api(doorward, prefix):
+    limit = {"name": "daily", "amount": 100, "per": "day", "type": "quota", "burst": None, "each": "account"}
+    given = at(prefix, {**READ, "limits": [{key: limit[key] for key in ("name", "amount", "per", "type", "each")}]})
+    api = doorward.an_api(routes=[{**given[0], "cost": 5}], transports=["basic"])
+    (shown,) = api["routes"]
+    assert (shown["limits"], shown["cost"], shown["transports"]) == ([limit], 5, [])
+    route = matched(doorward, f"{prefix}/read")["route"]
+    assert (route["limits"], route["cost"], route["transports"]) == ([limit], 5, [])
+    assert doorward.v1("PATCH", f"/apis/{api['id']}", {"transports": ["header"]}).status_code == 200
+    for wrong in ({"each": "key"}, {"each": ""}, {"more": 1}, {"amount": "5"}):
+        routes = [{**given[0], "limits": [{**limit, **wrong}]}]
+        assert doorward.v1("PATCH", f"/apis/{api['id']}", {"routes": routes}).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,23 @@ class TestOneKey:
         assert (refused["active"], refused["limits"][0]["remaining"]) == (False, 3)
         assert check(doorward, key, cost=3)["active"]
 
+    @pytest.mark.parametrize("of", [BURST, {**BURST, "burst": 3}, {**MONTHLY, "amount": 10}])
+    def test_a_cost_above_all_of_a_limit_is_no_matter_of_waiting(self, doorward, of):
+        key = doorward.a_key(limits=[of])
+        most = of.get("burst") or of["amount"]
+        refused = check(doorward, key, cost=most + 1)
+        assert (refused["active"], refused["reason"], refused["retry_after"]) == (False, "cost_impossible", None)
+        assert refused["limits"][0]["remaining"] == most, "nothing was taken"
+        assert check(doorward, key, cost=most)["active"]
+        assert check(doorward, key, cost=most)["reason"] in ("rate_limited", "quota_exceeded")
+        assert check(doorward, key, cost=most + 1)["reason"] == "cost_impossible"
+
+    def test_of_many_keys_at_once_only_that_one_is_refused(self, doorward):
+        keys = [doorward.a_key(limits=[{**BURST, "amount": amount}])["key"] for amount in (10, 5)]
+        body = {"keys": [{"key": key, "cost": 6} for key in keys]}
+        results = doorward.v1("POST", "/keys/verify/batch", body).json()["results"]
+        assert [one["reason"] for one in results] == [None, "cost_impossible"]
+
     @pytest.mark.parametrize("cost", [-1, 1_000_001, "1", 1.5])
     def test_a_cost_is_a_whole_number(self, doorward, cost):
         key = doorward.a_key(limits=[BURST])
@@ -145,6 +162,11 @@ class TestIntrospection:
         refused = self.ask(doorward, verifier, key, cost="7")
         assert (refused["active"], refused["limited"]) == (True, "rate_limited")
         assert refused["retry_after"] > 0
+
+    def test_a_verifier_that_knows_is_told_what_can_never_be(self, doorward):
+        key = doorward.a_key(limits=[BURST])
+        told = self.ask(doorward, doorward.a_verifier(api=key["api"]), key, cost="11")
+        assert (told["active"], told["limited"], told["limits"][0]["remaining"]) == (True, "cost_impossible", 10)
 
     def test_a_hundredth_of_a_rate_is_lent_and_paid_for(self, doorward):
         key = doorward.a_key(limits=[{**BURST, "amount": 1000}])

@@ -16,7 +16,8 @@ from tests.verify.waiting import Clock
 
 from doorward_verify import Unavailable, Verifier
 from doorward_verify.allowance import Allowance, read
-from doorward_verify.errors import RateLimited
+from doorward_verify.challenge import answer
+from doorward_verify.errors import CostImpossible, RateLimited
 from doorward_verify.starlette import Guard
 
 BURST = {
@@ -55,6 +56,18 @@ def passed(call: Callable[[], object], times: int) -> int:
         except RateLimited:
             pass
     return count
+
+
+def test_what_costs_more_than_there_ever_is_has_no_time_to_come_again() -> None:
+    told = {"limits": [BURST], "limited": "cost_impossible", "retry_after": 0}
+    lent = read(told, 8, now=1.0)
+    assert lent is not None
+    with pytest.raises(CostImpossible) as refused:
+        lent.gives(8, now=2.0)
+    found = answer(refused.value, issuer="https://auth.example.com", audience="https://api.example.com", request_id="r")
+    assert (found.status, found.body["reason"], found.all("retry-after")) == (422, "cost_impossible", [])
+    assert not lent.gives(1, now=2.0), "less may be asked for"
+    assert not lent.gives(8, now=60.0), "the limits may be others by then"
 
 
 class TestKeysWithLimits:

@@ -11,6 +11,7 @@ from doorward import gateway_refusals, gateway_settings, refusals
 from doorward.settings import Settings, StartRefused, load
 
 ROUTE = {"path": "/invoices/{id}", "methods": ["GET"], "api": "https://api.example.com", "scope": "invoices:read"}
+DAILY = {"name": "daily", "amount": 5, "per": "day", "type": "quota", "each": "account"}
 SECRET = "4xmGZ0vTqkU2b7c9LwPsYhRjNaEdFiOu"
 
 
@@ -39,7 +40,15 @@ def test_routes_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "members", [{"regex": "x"}, {"methods": "GET"}, {"environment": "staging"}, {"public": "often"}]
+    "members",
+    [
+        {"regex": "x"},
+        {"methods": "GET"},
+        {"environment": "staging"},
+        {"public": "often"},
+        {"cost": -1},
+        {"limits": [{"name": "a", "amount": 1, "per": "day", "each": "key"}]},
+    ],
 )
 def test_a_member_that_is_none_is_refused_by_its_place(members: dict[str, Any]) -> None:
     with pytest.raises(StartRefused, match=r"gateway\.routes\.1\."):
@@ -55,6 +64,9 @@ def test_a_member_that_is_none_is_refused_by_its_place(members: dict[str, Any]) 
         ([{**ROUTE, "api": ""}], "cannot work: api must name the api"),
         ([{**ROUTE, "transports": ["body"]}], "transports cannot be body: no gateway shows the body"),
         ([{**ROUTE, "transports": ["query"]}], "transports cannot be query"),
+        ([{**ROUTE, "cost": 2, "limits": [DAILY]}], None),
+        ([{**ROUTE, "cost": 6, "limits": [DAILY]}], "cost is more than its limit daily ever has at once"),
+        ([{**ROUTE, "limits": [{**DAILY, "per": "second"}]}], "limits of type quota are per minute, hour"),
         ([ROUTE, {**ROUTE, "path": "/invoices/{number}"}], "two routes say something of the same: /invoices/{number}"),
     ],
 )
@@ -83,6 +95,28 @@ def test_envoy_asks_by_grpc_on_this_machine(where: str, is_safe: bool, monkeypat
     assert found == [] if is_safe else [True]
     monkeypatch.setattr(gateway_refusals, "find_spec", lambda _: None)
     assert len(sentences(check_grpc_listen=where)) == 1
+
+
+TLS = {"check_tls_listen": "0.0.0.0:8446", "check_client_ca_file": Path("gateways.pem")}
+
+
+@pytest.mark.parametrize(
+    ("given", "is_safe"),
+    [
+        (TLS, True), ({**TLS, "check_client_ca_file": None}, False), ({**TLS, "check_tls_listen": None}, False),
+        ({**TLS, "no_tls": True}, False),
+    ],
+)  # fmt: skip
+def test_certificates_are_asked_for_where_somebody_signs_them(given: dict[str, Any], is_safe: bool) -> None:
+    assert [one.partition(" and")[0] for one in sentences(**given)] == ([] if is_safe else ["check_tls_listen"])
+
+
+@pytest.mark.parametrize(("number", "is_safe"), [(1, True), (20, True), (21, False)])
+def test_the_authorities_of_the_world_sign_no_gateways(number: int, is_safe: bool, tmp_path: Path) -> None:
+    file = tmp_path / "authorities.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" * number)
+    found = sentences(**{**TLS, "check_client_ca_file": file})
+    assert [one.startswith("check_client_ca_file names the world's") for one in found] == ([] if is_safe else [True])
 
 
 @pytest.mark.parametrize("where", ["8444", "127.0.0.1", "unix:check.sock", "http://127.0.0.1:8444", "127.0.0.1:x"])

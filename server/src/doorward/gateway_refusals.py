@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 
 from doorward import gateway_settings
 from doorward.protocol.route_policy import BadRoute
@@ -57,6 +58,43 @@ def _check_grpc(settings: Settings) -> Refusal | None:
     )
 
 
+def _check_tls(settings: Settings) -> Refusal | None:
+    listens, authority = settings.check_tls_listen is not None, settings.check_client_ca_file
+    if not listens and authority is None:
+        return None
+    if listens and authority is not None and not settings.no_tls:
+        return _everybodys(authority)
+    return Refusal(
+        "check_tls_listen and check_client_ca_file go together, and with TLS: else nobody, or anybody, were a gateway",
+        (
+            "give both, and leave no_tls out",
+            "leave both out, and let gateways elsewhere show check_secret over TLS",
+            "leave both out, and let gateways of this machine ask at check_listen",
+        ),
+    )
+
+
+# An organisation has a few authorities; more are a system's, from which everybody can have a certificate.
+AUTHORITIES = 20
+
+
+def _everybodys(authority: Path) -> Refusal | None:
+    try:
+        number = authority.read_bytes().count(b"-----BEGIN ")
+    except OSError:
+        return None  # told where it is loaded, with what to do
+    if number <= AUTHORITIES:
+        return None
+    return Refusal(
+        "check_client_ca_file names the world's authorities: whoever has a certificate of one were taken for a gateway",
+        (
+            "name a file with the one authority that signs the certificates of your gateways",
+            "make one for them alone, such as with step or openssl",
+            "leave it and check_tls_listen out, and let gateways elsewhere show check_secret",
+        ),
+    )
+
+
 def _check_secret(settings: Settings) -> Refusal | None:
     secret = settings.secret("check_secret")
     if secret is None or (len(secret) >= 32 and secret.isascii() and secret.isprintable() and len(set(secret)) >= 10):
@@ -71,4 +109,10 @@ def _check_secret(settings: Settings) -> Refusal | None:
     )
 
 
-CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (_routes, _check_listen, _check_grpc, _check_secret)
+CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
+    _routes,
+    _check_listen,
+    _check_grpc,
+    _check_tls,
+    _check_secret,
+)

@@ -254,6 +254,10 @@ class Settings(BaseSettings):
         pattern=r"^[^/\s]+:[0-9]{1,5}$",
         description="A loopback ADDRESS:PORT where Envoy asks by gRPC; wants the extra doorward[envoy].",
     )
+    check_tls_listen: Annotated[str | None, AfterValidator(_listen_address)] = Field(
+        None, description="Such as 0.0.0.0:8446: gateways elsewhere ask there, each with a client certificate."
+    )
+    check_client_ca_file: Path | None = Field(None, description="Who signs those certificates (PEM); reloaded live.")
     check_secret: SecretStr | None = Field(
         None,
         description="What gateways elsewhere send as X-Check-Secret, 32 characters at least; none: they cannot ask.",

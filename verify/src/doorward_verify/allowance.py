@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from doorward_verify.errors import RateLimited, Unavailable
+from doorward_verify.errors import CostImpossible, RateLimited, Unavailable
 
 LIFETIME = 5.0
 SPARE_LIMIT = 100_000
@@ -27,14 +27,16 @@ class Allowance:
     """Made of one answer. `spare` may be given away until `ends_at`, a monotonic time; safe among threads."""
 
     def __init__(
-        self, limits: Limits = (), spare: int = 0, ends_at: float = 0.0, refusal: RateLimited | None = None
+        self, limits: Limits = (), spare: int = 0, ends_at: float = 0.0,
+        refusal: RateLimited | CostImpossible | None = None,
     ) -> None:  # fmt: skip
         self.limits, self.spare, self.ends_at, self.refusal = limits, spare, ends_at, refusal
         self._given = itertools.count(1)
         self._askers = itertools.count()
 
     def gives(self, cost: int, now: float) -> bool:
-        """Whether the use is paid for; if not, the server must be asked. Raises RateLimited while it need not be."""
+        """Whether the use is paid for; if not, the server must be asked. Raises RateLimited or CostImpossible
+        while it need not be."""
         if now >= self.ends_at:
             return cost == 0
         if self.refusal is not None and cost >= self.refusal.cost:
@@ -63,6 +65,8 @@ def read(claims: Mapping[str, Any], cost: int, now: float) -> Allowance | None:
         raise Unavailable("the answer to introspection is malformed")
     told = tuple(limits)
     if "limited" in claims:
+        if claims["limited"] == "cost_impossible":
+            return Allowance(told, ends_at=now + LIFETIME, refusal=CostImpossible(cost))
         refusal = _refusal(claims, told, cost)
         return Allowance(told, ends_at=now + refusal.retry_after, refusal=refusal)
     windows = (limit["window"] for limit in told if limit["type"] == "rate")

@@ -108,6 +108,20 @@ class RateLimited(DoorwardError):
         return RateLimited(self.reason, self.limits, max(math.ceil(seconds), 1), self.cost)
 
 
+class CostImpossible(DoorwardError):
+    """RFC 9110 §15.5.21: the key is good, and a limit of it never has as much as `cost`: waiting does not help."""
+
+    status = 422
+    default_reason = "cost_impossible"
+
+    def __init__(self, cost: int) -> None:
+        super().__init__("the request costs more than a limit of the key ever has")
+        self.cost = cost
+
+    def until(self, _: float) -> CostImpossible:
+        return CostImpossible(self.cost)
+
+
 class Unavailable(DoorwardError):
     """Neither yes nor no can be said: the caller's credential is not at fault (T074)."""
 

@@ -57,6 +57,11 @@ Check = Annotated[
 CheckSecret = Annotated[
     str | None, typer.Option(metavar="-|@FILE", help="For a gateway elsewhere: Doorward's check_secret.")
 ]
+CheckCert = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The gateway's own certificate (PEM), for Doorward's check_tls_listen."),
+]
+CheckKey = Annotated[str | None, typer.Option(metavar="FILE", help="The private key of that (PEM).")]
 Certificate = Annotated[str, typer.Option(metavar="FILE", help="Its certificate chain (PEM).")]
 Key = Annotated[str, typer.Option(metavar="FILE", help="Its private key (PEM).")]
 Trusted = Annotated[str, typer.Option(metavar="FILE", help="Whom it trusts where it connects over TLS (PEM).")]
@@ -72,6 +77,8 @@ def config(
     upstream: Upstream = "http://127.0.0.1:8000",
     check: Check = "unix:/run/doorward/check.sock",
     check_secret: CheckSecret = None,
+    check_cert: CheckCert = None,
+    check_key: CheckKey = None,
     tls_cert: Certificate = "/etc/ssl/api.pem",
     tls_key: Key = "/etc/ssl/api.key",
     ca_file: Trusted = SYSTEM_CA,
@@ -88,6 +95,8 @@ def config(
         gateway_config.plain_file(tls_key, "--tls-key"),
         gateway_config.plain_file(ca_file, "--ca-file"),
         gateway_config.secret(read(check_secret, "secret")) if check_secret else "",
+        gateway_config.plain_file(check_cert, "--check-cert") if check_cert else "",
+        gateway_config.plain_file(check_key, "--check-key") if check_key else "",
     )
     _warn(wanted)
     directory = Path() if out is None else out.parent
@@ -110,10 +119,12 @@ def _warn(wanted: gateway_config.Wanted) -> None:
             )
     if (
         not wanted.check.socket
-        and not wanted.secret
+        and not (wanted.secret or wanted.check_certificate)
         and (wanted.check.tls or gateway_config.beyond_loopback(wanted.check))
     ):
-        output.note("warning: Doorward answers a gateway elsewhere only with a secret: --check-secret @FILE")
+        output.note(
+            "warning: Doorward answers a gateway elsewhere only with a secret or a certificate: --check-secret @FILE"
+        )
 
 
 def _keep(path: Path, text: str, *, private: bool) -> None:

@@ -89,6 +89,8 @@ class Wanted:
     key: str
     trusted: str
     secret: str = ""
+    check_certificate: str = ""
+    check_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,12 @@ def twins(name: str) -> list[str]:
 def _refuse_impossible(gateway: str, wanted: Wanted) -> None:
     if wanted.check.tls and gateway == "haproxy":
         raise _misuse("HAProxy's Lua cannot verify the checker's certificate", "give a Unix socket or a loopback port")
+    if gateway == "k8s" and wanted.check_certificate:
+        raise _misuse("a Gateway has no client certificate to show", "leave --check-cert and --check-key out")
+    if bool(wanted.check_certificate) != bool(wanted.check_key):
+        raise _misuse("a client certificate and its key go together", "give both --check-cert and --check-key")
+    if wanted.check_certificate and not wanted.check.tls:
+        raise _misuse("a client certificate is shown over TLS alone", "give --check https://...: check_tls_listen")
     if wanted.check.socket and gateway in ("traefik", "k8s"):
         raise _misuse(f"{gateway} reaches no Unix socket", "give --check a URL")
     if wanted.upstream.socket and gateway in ("traefik", "k8s"):

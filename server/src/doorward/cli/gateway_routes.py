@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import lists, output
+from doorward.cli import limits, lists, output
 from doorward.cli.admin_api import Object, run
 from doorward.cli.failure import FAILED
 from doorward.cli.options import Cursor, Json, Limit, noun
@@ -29,7 +29,7 @@ WHY = {
 @app.command("list")
 def list_(context: typer.Context, json: Json = False, limit: Limit = lists.LIMIT, cursor: Cursor = None) -> None:
     """List the routes: those of the settings, which come first, and those of apis."""
-    header = ("PATH", "METHODS", "HOST", "NEEDS", "SERVICE", "FROM")
+    header = ("PATH", "METHODS", "HOST", "NEEDS", "LIMITS", "SERVICE", "FROM")
     lists.show(context, "/gateway-routes", header, _row, json=json, limit=limit, cursor=cursor)
 
 
@@ -65,15 +65,18 @@ def _tell(asked: str, found: Object) -> None:
             ("from", _origin(route)),
             ("methods", " ".join(route["methods"])),
             ("needs", _needs(route)),
-            ("keys by", None if route["public"] else " ".join(route["transports"])),
+            ("keys by", None if route["public"] else " ".join(route["transports"]) or "what its api takes"),
             ("service", route["service"]),
+            ("limits", limits.lines(route["limits"])),
+            ("cost", None if route["cost"] == 1 else str(route["cost"])),
         )
     )
 
 
 def _row(route: Object) -> tuple[str, ...]:
     host = route["host"] or "any"
-    return route["path"], " ".join(route["methods"]), host, _needs(route), route["service"], _origin(route)
+    counted = ", ".join(limits.lines(route["limits"]))
+    return route["path"], " ".join(route["methods"]), host, _needs(route), counted, route["service"], _origin(route)
 
 
 def _needs(route: Object) -> str:

@@ -24,6 +24,11 @@ Quota = Annotated[
 ]
 NoLimits = Annotated[bool, typer.Option("--no-limits", help="Take all its rates and quotas away.")]
 
+EACH = {
+    "key": ", for each key", "account": ", for each account", "api": ", for all together",
+    "credential": ", for each credential", "address": ", for each address", "route": ", for all together",
+}  # fmt: skip
+
 
 def limits(rates: list[str] | None, quotas: list[str] | None, none: bool = False) -> list[dict[str, Any]] | None:
     """All limits of a key, account or api from now on; None where nothing was said of them."""
@@ -70,9 +75,7 @@ def _burst(limit: Object) -> str:
 
 
 def _each(limit: Object) -> str:
-    return {"key": ", for each key", "account": ", for each account", "api": ", for all together"}.get(
-        str(limit.get("each")), ""
-    )
+    return EACH.get(str(limit.get("each")), "")
 
 
 def _reset(limit: Object) -> str:

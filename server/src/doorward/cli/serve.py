@@ -115,7 +115,7 @@ def _start(settings: "Settings", config: Path | None) -> int:
 
     from doorward.data_directory import DataDirectory
     from doorward.settings import listen_address
-    from doorward.web import application, check_listener, logs, supervisor
+    from doorward.web import application, check_listener, check_tls, logs, supervisor
     from doorward.web.sockets import bind
 
     logs.configure()
@@ -123,10 +123,12 @@ def _start(settings: "Settings", config: Path | None) -> int:
     tls = _tls(settings, data)
     sockets, others = bind(settings.host, settings.port), check_listener.listen(settings.check_listen)
     plaintext = bind(*listen_address(settings.plaintext_listen)) if settings.plaintext_listen else []
+    certified = bind(*listen_address(settings.check_tls_listen)) if settings.check_tls_listen else []
+    openings = check_tls.listen(certified, *tls, settings.check_client_ca_file) if tls else ()
     prepared = application.prepare(settings, data)
     data.remember(settings)
     text = banner(settings, data, _setup_link(settings, data, prepared.setup_token), config)
-    worker = replace(_worker(settings, data, sockets, tls), plaintext=plaintext, others=others)
+    worker = replace(_worker(settings, data, sockets, tls), plaintext=plaintext, others=others, openings=openings)
     return supervisor.run(worker, settings.workers, lambda: print(text, flush=True))
 
 
@@ -203,6 +205,8 @@ def banner(settings: "Settings", data: "DataDirectory", link: str | None, config
         rows.append(("Set up", [link, note] if "#token=" in link else [f"open the link in {link}", note]))
     if settings.check_listen:
         rows.append(("Check", [f"{settings.check_listen}  (for gateways of this machine: doorward gateway config)"]))
+    if settings.check_tls_listen:
+        rows.append(("Check", [f"https://{settings.check_tls_listen}  (for gateways that have a client certificate)"]))
     rows.append(("Next", ["in another terminal:", *next_commands(settings, config)]))
     rows.append(("Stop", ["Ctrl-C; what is in flight is finished first"]))
     return _tree(rows)

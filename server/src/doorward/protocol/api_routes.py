@@ -7,28 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from doorward.protocol import route_policy
+from doorward.protocol import route_limit, route_policy
 from doorward.protocol.admin import Strict, invalid
 from doorward.protocol.entities import JSON, Api
 from doorward.protocol.gateway_events import RoutesChanged
 from doorward.protocol.refusal import Conflict, Unprocessable
+from doorward.protocol.route_limit import RouteLimit
 from doorward.protocol.route_policy import BadRoute, Route, Table
 
 
 @dataclass(frozen=True, slots=True)
 class RouteObject(Strict):
-    """`service` is whom the assertion is for: the api itself, unless said otherwise."""
+    """`service` is whom the assertion is for: the api itself, unless said otherwise. Without `transports` keys may
+    come as the api takes them; `cost` is what one request takes of each limit."""
 
     path: str
     methods: list[str]
     scope: str = ""
     service: str = ""
     host: str = ""
-    transports: list[str] = field(default_factory=lambda: [*route_policy.DEFAULT_TRANSPORTS])
+    transports: list[str] = field(default_factory=list)
     environment: str = "live"
     public: bool = False
     preflight: bool = False
+    limits: list[RouteLimit] = field(default_factory=list)
+    cost: int = 1
 
 
 def kept(given: Sequence[RouteObject], identifier: str, scopes: Iterable[str]) -> tuple[Mapping[str, JSON], ...]:
@@ -50,8 +55,7 @@ def _route(index: int, given: RouteObject, identifier: str) -> Route:
         return route_policy.route(asdict(given), api=identifier)
     except BadRoute as bad:
         name, text = f"routes.{index}.{bad.member}", f"{bad.member} of a route {bad.must}"
-        reason = "route_impossible" if bad.is_impossible else None
-        raise Unprocessable(text, reason=reason, fields=((name, bad.must),)) from None
+        raise Unprocessable(text, reason=bad.reason, fields=((name, bad.must),)) from None
 
 
 def check_free(api: Api, others: Table) -> None:
@@ -66,7 +70,7 @@ def check_free(api: Api, others: Table) -> None:
 def check_arrivals(api: Api) -> None:
     """Raises Unprocessable where nothing could open a route: neither a token, nor a key as the api takes them."""
     for index, one in enumerate(shown(api)):
-        if not one.public and not {"bearer", *api.transports} & set(one.transports):
+        if one.transports and not one.public and not {"bearer", *api.transports} & set(one.transports):
             name, must = f"routes.{index}.transports", "must have bearer, or one in which the api takes keys"
             raise Unprocessable(f"transports of a route {must}", reason="route_impossible", fields=((name, must),))
 
@@ -79,4 +83,8 @@ def changed(api: Api, before: Api | None = None) -> tuple[RoutesChanged, ...]:
 
 
 def shown(api: Api) -> list[RouteObject]:
-    return [RouteObject(**one) for one in api.routes]  # type: ignore[arg-type]
+    return [_shown(one) for one in api.routes]
+
+
+def _shown(kept: Mapping[str, Any]) -> RouteObject:
+    return RouteObject(**{**kept, "limits": [*route_limit.made(kept.get("limits", ()))]})

@@ -21,6 +21,7 @@ from functools import lru_cache
 from doorward.protocol import request_path
 from doorward.protocol.refusal import InvalidRequest
 from doorward.protocol.request_path import AmbiguousPath, Target
+from doorward.protocol.use import USER_AGENT_LIMIT
 from doorward_verify import api_key
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -43,6 +44,7 @@ FIELDS = {
 OPTIONAL = {"nginx": (b"x-real-ip",), "forward": (), "envoy": (b"x-forwarded-proto",), "grpc": ()}
 _PREFLIGHT = (ORIGIN, WANTED_METHOD)
 READ = {family: frozenset((*FIELDS[family], *OPTIONAL[family], *_PREFLIGHT)) for family in FIELDS}
+USER_AGENT = b"user-agent"
 _GUARDED = frozenset((*CREDENTIALS, SECRET, b"x-real-ip"))
 _GUARDED_FAMILIES = (b"x-auth-", b"x-forwarded-", b"x-original-")
 
@@ -58,7 +60,7 @@ class Request:
     """Which request it is, by the gateway, and the one credential that it carries, if any.
 
     `flaw` is the reason why there is no credential; `wanted_method` is there for what a browser asks before a request
-    of another origin (Fetch §4.8).
+    of another origin (Fetch §4.8). `agent` is what the caller calls himself: it is kept, and decides nothing.
     """
 
     method: str
@@ -70,6 +72,7 @@ class Request:
     transport: str = ""
     flaw: str = ""
     wanted_method: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Read:
 
     fields: dict[bytes, bytes]
     credentials: list[tuple[bytes, bytes]] = field(repr=False)
+    agent: bytes = b""
 
     def __getitem__(self, name: bytes) -> bytes:
         try:
@@ -95,6 +99,7 @@ def read(headers: Headers, family: str) -> Read:
     wanted = READ[family]
     found: dict[bytes, bytes] = {}
     credentials: list[tuple[bytes, bytes]] = []
+    agent = b""
     for name, value in headers:
         if name in wanted:
             if name in found:
@@ -102,11 +107,13 @@ def read(headers: Headers, family: str) -> Read:
             found[name] = value
         elif name in CREDENTIALS:
             credentials.append((name, value))
+        elif name == USER_AGENT:
+            agent = agent or value[:USER_AGENT_LIMIT]
         elif b"_" in name and is_guarded(name.replace(b"_", b"-")):
             raise refused("a header is spelled like one of the gateway's, with an underscore")
         elif name == b"connection" and any(is_guarded(one.strip().lower()) for one in value.split(b",")):
             raise refused("the connection header names one of the gateway's")
-    return Read(found, credentials)
+    return Read(found, credentials, agent)
 
 
 def is_guarded(name: bytes) -> bool:
@@ -148,7 +155,7 @@ def request(found: Read, method: bytes, scheme: bytes, host: bytes, target: byte
     text, transport, flaw = _credential(found.credentials, read_target, brand)
     return Request(
         method.decode(), host_name(host), read_target, scheme == b"http", address, text, transport, flaw,
-        _wanted_method(found, method),
+        _wanted_method(found, method), found.agent.decode("latin-1"),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from doorward.protocol import credential, request_path, route_policy, token
+from doorward.protocol import credential, request_path, route_limit, route_policy, token
 from doorward.protocol.credential import ApiKeyFacts, TokenFacts, Verdict
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import JSON, SigningKey
@@ -22,6 +22,7 @@ from doorward.protocol.policy import Policy
 from doorward.protocol.reasons import REASONS
 from doorward.protocol.refusal import InsufficientScope, InTheClear, InvalidRequest, InvalidToken, Refusal, RouteRefused
 from doorward.protocol.route_policy import Found, Route
+from doorward.protocol.sign_in import network_of
 from doorward.protocol.use import Used
 from doorward_verify import assertion as asserted
 from doorward_verify import jwt, networks
@@ -55,13 +56,23 @@ class Passage:
     def is_safe(self) -> bool:
         return self.verdict is None or self.request.method in asserted.SAFE
 
-    def charges(self, now: int) -> tuple[Charge, ...]:
-        """What it costs of the limits of a key."""
-        return credential.charges(self.about, 1, now) if isinstance(self.about, ApiKeyFacts) else ()
+    @property
+    def is_preflight(self) -> bool:
+        """It is answered for a method that it only names."""
+        return self.request.method not in self.route.methods
 
-    def uses(self, reason: str | None, now: int) -> tuple[Used, ...]:
-        """The use of the credential, as it ended once its limits were asked."""
-        return () if self.about is None else (credential.used(self.about, reason, now, self.request.address),)
+    def charges(self, now: int) -> tuple[Charge, ...]:
+        """What it costs of the limits of a key, and of those of the route, whoever asks."""
+        route, about = self.route, self.about
+        charged = credential.charges(about, route.cost, now) if isinstance(about, ApiKeyFacts) else ()
+        if not route.limits or self.is_preflight:
+            return charged
+        whose = _whose(about, self.request.address)
+        return charged + route_limit.charges(route.place, route.limits, whose, route.cost, now)
+
+    def uses(self, reason: str | None, now: int, agent: str) -> tuple[Used, ...]:
+        """The use of the credential, as it ended once its limits were asked; the same answer is given to any agent."""
+        return () if self.about is None else (credential.used(self.about, reason, now, self.request.address, agent),)
 
     @property
     def answer_ends_at(self) -> int:
@@ -71,6 +82,23 @@ class Passage:
             ends.append(credential.ends_at(self.about) or ends[0])
         expires_at = (self.verdict.claims or {}).get("exp") if self.verdict else None
         return min(*ends, expires_at) if isinstance(expires_at, int) else min(ends)
+
+
+def _whose(about: ApiKeyFacts | TokenFacts | None, address: str) -> Mapping[str, str]:
+    """By whose name it is counted, for each `each` of a route's limits; on a public route nobody has more than two."""
+    anybody = {"address": f"address/{network_of(address) or 'unknown'}", "route": "all"}
+    match about:
+        case ApiKeyFacts():
+            return {**anybody, "credential": f"key/{about.api_key.id}", "account": f"account/{about.account.id}"}
+        case TokenFacts():
+            account = about.account if about.acts_for is None else about.acts_for
+            return {**anybody, "credential": _holder(about), "account": f"account/{account.id}"}
+    return anybody
+
+
+def _holder(about: TokenFacts) -> str:
+    """A client, or a user of it: counted is who holds tokens, since he can have new ones, and a new grant, at will."""
+    return f"client/{about.client.id}" if about.user is None else f"user/{about.user.id}/{about.client.id}"
 
 
 def decide(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Decision[Passage]:
@@ -138,7 +166,7 @@ def _unfit(verdict: Verdict, request: Request, route: Route, about: object) -> s
     api = verdict.api
     if api is None or route.api not in (api.identifier, api.id, api.name):
         return "wrong_audience"
-    if request.transport not in route.transports:
+    if route.transports and request.transport not in route.transports:
         return "transport_not_allowed"
     if isinstance(about, ApiKeyFacts):
         key = about.api_key
@@ -163,7 +191,7 @@ def _refusal(
     uses: tuple[Used, ...] = ()
     if verdict.exists and about is not None:
         events = (CredentialRefused(verdict.kind, verdict.id, reason),)
-        uses = (credential.used(about, reason, now, request.address),)
+        uses = (credential.used(about, reason, now, request.address, request.agent),)
     if reason == "decoy" and isinstance(about, ApiKeyFacts):
         events = (DecoyTried(about.api_key),)
     kind = InTheClear if reason == "plaintext" else _BY_STATUS[REASONS[reason].status]

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 from doorward.protocol import request_path, route_policy
 from doorward.protocol.request_path import AmbiguousPath
+from doorward.protocol.route_limit import RouteLimit
 from doorward.protocol.route_policy import Route, Table
 from doorward_verify import scope as scopes
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayRouteObject:
-    """`origin` is who says it: the settings, or an api by its name. The settings come first."""
+    """`origin` is who says it: the settings, or an api by its name. The settings come first.
+
+    Where `transports` are empty, keys may come as the api takes them.
+    """
 
     origin: str
     path: str
@@ -29,6 +33,8 @@ class GatewayRouteObject:
     environment: str
     public: bool
     preflight: bool
+    limits: list[RouteLimit]
+    cost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ def show(route: Route) -> GatewayRouteObject:
     return GatewayRouteObject(
         route.origin, route.path, list(route.methods), route.host, route.api, scopes.text(route.scope),
         "" if route.public else route.service, list(route.transports), route.environment, route.public, route.preflight,
+        [*route.limits], route.cost,
     )  # fmt: skip
 
 

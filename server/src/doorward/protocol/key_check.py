@@ -118,7 +118,8 @@ def settled(checked: Checked, admission: Admission) -> KeyCheckObject:
     shown, reason = checked.shown, admission.reason
     return KeyCheckObject(
         reason is None, reason, shown.key_id, shown.account, shown.api, shown.scope, shown.environment,
-        shown.expires_at, list(admission.states), None if reason is None else admission.retry_after,
+        shown.expires_at, list(admission.states),
+        admission.retry_after if admission.refused and admission.is_possible else None,
     )  # fmt: skip
 
 

@@ -84,18 +84,22 @@ class LimitState:
 class Admission:
     """What all limits together say to one check; `refused` are those that it was too much for.
 
-    `is_counted` is False where they could not be asked, and the settings let checks pass then.
+    `is_counted` is False where they could not be asked, and the settings let checks pass then; `is_possible` where the
+    check costs more than a limit ever has, so that no waiting helps.
     """
 
     states: tuple[LimitState, ...] = ()
     refused: tuple[Limit, ...] = ()
     retry_after: int = 0
     is_counted: bool = True
+    is_possible: bool = True
 
     @property
     def reason(self) -> str | None:
         if not self.refused:
             return None
+        if not self.is_possible:
+            return "cost_impossible"
         return "quota_exceeded" if any(limit.type == "quota" for limit in self.refused) else "rate_limited"
 
 
@@ -137,16 +141,27 @@ def charges(
     cost: int, now: int,
 ) -> tuple[Charge, ...]:  # fmt: skip
     """What one check of a key costs, and where it is counted. `now` is in seconds."""
-    found = [Charge(_cell(f"key/{key_id}", limit, now), limit, cost) for limit in of_key]
-    found += [Charge(_cell(f"account/{account_id}", limit, now), limit, cost) for limit in of_account]
+    found = [Charge(cell(f"key/{key_id}", limit, now), limit, cost) for limit in of_key]
+    found += [Charge(cell(f"account/{account_id}", limit, now), limit, cost) for limit in of_account]
     subjects = {"key": f"key/{key_id}", "account": f"account/{account_id}/{api_id}", "api": f"api/{api_id}"}
     own = {limit.name for limit in of_key}
     shared = (limit for limit in of_api if not (limit.each == "key" and limit.name in own))
-    found += [Charge(_cell(subjects[limit.each], limit, now), limit, cost) for limit in shared]
+    found += [Charge(cell(subjects[limit.each], limit, now), limit, cost) for limit in shared]
     return tuple(found)
 
 
-def _cell(subject: str, limit: Limit, now: int) -> str:
+def impossible(charges: Iterable[Charge]) -> tuple[Limit, ...]:
+    """Those that would never agree, however little was used of them."""
+    return tuple([charge.limit for charge in charges if charge.cost > capacity(charge.limit)])
+
+
+def capacity(limit: Limit) -> int:
+    """The most that can be used of it at once."""
+    return limit.burst or limit.amount
+
+
+def cell(subject: str, limit: Limit, now: int) -> str:
+    """Where it is counted what one subject used of a limit, of a quota in one window."""
     place = f"{subject}/{limit.name}"
     return place if limit.type == "rate" else f"{place}/{limit.per}/{window(limit, now)[0]}"
 
@@ -192,7 +207,7 @@ def available(limit: Limit, value: int, now: int) -> int:
 
 
 def _tolerance(limit: Limit) -> int:
-    return (limit.burst or limit.amount) * interval(limit)
+    return capacity(limit) * interval(limit)
 
 
 def kept_until(taken: Taken, now: int) -> int:

@@ -2,6 +2,7 @@
 
 {"path": "/invoices/{id}", "methods": ["GET"], "scope": "invoices:read"}
 {"path": "/static/**", "methods": ["GET", "HEAD"], "public": true}
+{"path": "/exports", "methods": ["POST"], "cost": 10, "limits": [{"name": "exports", "amount": 100, "per": "day"}]}
 
 The most specific pattern decides alone: a name before `{id}`, `{id}` before `**`, segment by segment. Where it does not
 name the method, the request is refused; a wider pattern is not asked. The settings come before what apis say.
@@ -12,17 +13,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from doorward.protocol import request_path
+from doorward.protocol import request_path, route_limit
 from doorward.protocol.entities import JSON
+from doorward.protocol.limit import COST_LIMIT
+from doorward.protocol.route_limit import RouteLimit
 from doorward_verify import scope as scopes
 from doorward_verify.scope import Scope
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EVERY = "*"
 TRANSPORTS = ("bearer", "header", "basic", "query", "body")
-DEFAULT_TRANSPORTS = ("bearer", "header")
 # What a gateway cannot do, whoever asks for it.
 IMPOSSIBLE = {
     "body": "no gateway shows the body of a request to who decides on it",
@@ -39,16 +42,20 @@ _SERVICE = re.compile(r"[!-~]{1,500}")
 
 
 class BadRoute(ValueError):  # noqa: N818  a setting that cannot be
-    """`member` of the route must be as the text says; `is_impossible` when no gateway could do it."""
+    """`member` of the route must be as the text says; `reason` where it is one of its own, as `route_impossible`."""
 
-    def __init__(self, member: str, must: str, *, is_impossible: bool = False) -> None:
+    def __init__(self, member: str, must: str, *, reason: str | None = None) -> None:
         super().__init__(f"{member} {must}")
-        self.member, self.must, self.is_impossible = member, must, is_impossible
+        self.member, self.must, self.reason = member, must, reason
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`api` is the identifier of the api that opens it; `service` whom the assertion is for; `origin` who says so."""
+    """`api` is the identifier of the api that opens it; `service` whom the assertion is for; `origin` who says so.
+
+    Without `transports` keys may come as the api takes them. `cost` is what one request takes of each limit that it is
+    counted by: those of the key, its account and its api, and those of the route.
+    """
 
     path: str
     methods: tuple[str, ...]
@@ -56,30 +63,43 @@ class Route:
     scope: Scope = frozenset()
     service: str = ""
     host: str = ""
-    transports: tuple[str, ...] = DEFAULT_TRANSPORTS
+    transports: tuple[str, ...] = ()
     environment: str = "live"
     public: bool = False
     preflight: bool = False
     origin: str = "settings"
+    limits: tuple[RouteLimit, ...] = ()
+    cost: int = 1
+
+    @property
+    def place(self) -> str:
+        return route_limit.place(self.host, self.path, self.methods)
 
 
 def route(members: Mapping[str, Any], origin: str = "settings", api: str = "") -> Route:
     """Raises BadRoute. `api` is whose route it is, where an api says so itself."""
-    scope = members.get("scope") or ""
-    made = Route(
-        members["path"], _methods(members["methods"]), members.get("api") or api, _scope(scope),
+    return _checked(_made(members, origin, api))
+
+
+def _made(members: Mapping[str, Any], origin: str, api: str) -> Route:
+    return Route(
+        members["path"], _methods(tuple(members["methods"])), members.get("api") or api,
+        _scope(members.get("scope") or ""),
         members.get("service") or members.get("api") or api, (members.get("host") or "").lower(),
-        tuple(members.get("transports") or DEFAULT_TRANSPORTS), members.get("environment") or "live",
+        tuple(members.get("transports") or ()), members.get("environment") or "live",
         bool(members.get("public")), bool(members.get("preflight")), origin,
+        route_limit.made(members.get("limits") or ()), members.get("cost", 1),
     )  # fmt: skip
-    return _checked(made)
 
 
-def _methods(given: Iterable[str]) -> tuple[str, ...]:
+# Thousands of routes have the same few of these.
+@lru_cache(maxsize=1024)
+def _methods(given: tuple[str, ...]) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(given))
     return METHODS if named == (EVERY,) else named
 
 
+@lru_cache(maxsize=1024)
 def _scope(text: str) -> Scope:
     try:
         return scopes.parse(text) if text else frozenset()
@@ -93,7 +113,7 @@ def _checked(made: Route) -> Route:
         raise BadRoute("methods", f'must be some of {", ".join(METHODS)}, or "*" alone')
     for transport in made.transports:
         if transport in IMPOSSIBLE:
-            raise BadRoute("transports", f"cannot be {transport}: {IMPOSSIBLE[transport]}", is_impossible=True)
+            raise BadRoute("transports", f"cannot be {transport}: {IMPOSSIBLE[transport]}", reason="route_impossible")
     if not set(made.transports) <= set(TRANSPORTS):
         raise BadRoute("transports", f"must be some of {', '.join(TRANSPORTS)}")
     if made.host and not _HOST.fullmatch(made.host):
@@ -106,6 +126,19 @@ def _checked(made: Route) -> Route:
         raise BadRoute("api", "must name the api whose credentials open the route")
     if not made.public and not _SERVICE.fullmatch(made.service):
         raise BadRoute("service", "must be printable ASCII without spaces")
+    return _counted(made)
+
+
+def _counted(made: Route) -> Route:
+    must = route_limit.unfit(made.limits, public=made.public)
+    if must is not None:
+        raise BadRoute("limits", must)
+    lowest = 1 if made.limits else 0
+    if not lowest <= made.cost <= COST_LIMIT:
+        raise BadRoute("cost", f"must be 0 to {COST_LIMIT}, and 1 at least where the route has limits")
+    small = route_limit.too_small(made.limits, made.cost)
+    if small is not None:
+        raise BadRoute("cost", f"is more than its limit {small} ever has at once", reason="cost_impossible")
     return made
 
 
@@ -236,9 +269,10 @@ def members(shown: Route) -> dict[str, JSON]:
         "path": shown.path, "methods": list(shown.methods), "scope": scopes.text(shown.scope),
         "service": shown.service, "host": shown.host, "transports": list(shown.transports),
         "environment": shown.environment, "public": shown.public, "preflight": shown.preflight,
+        "limits": route_limit.members(shown.limits), "cost": shown.cost,
     }  # fmt: skip
 
 
 def of_api(identifier: str, name: str, kept: Iterable[Mapping[str, Any]]) -> Iterator[Route]:
-    """The routes that an api has, from how they are kept."""
-    return (route(one, name, identifier) for one in kept)
+    """The routes that an api has, from how they are kept: what they may be was asked when they were given."""
+    return (_made(one, name, identifier) for one in kept)

@@ -14,6 +14,7 @@ import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -25,9 +26,17 @@ from doorward.protocol import gateway, gateway_check
 from doorward.protocol.gateway import Request
 from doorward.protocol.gateway_check import Passage
 from doorward.protocol.reasons import REASONS
-from doorward.protocol.refusal import InsufficientScope, InvalidToken, NotFound, Refusal, RouteRefused, SlowDown
+from doorward.protocol.refusal import (
+    InsufficientScope,
+    InvalidToken,
+    NotFound,
+    Refusal,
+    RouteRefused,
+    SlowDown,
+    Unprocessable,
+)
 from doorward.settings import Settings
-from doorward.web import forwarded
+from doorward.web import forwarded, slow_keys
 from doorward.web.forwarded import Network
 from doorward.web.incoming import Incoming
 from doorward.web.plaintext import Plaintext
@@ -45,7 +54,7 @@ CLEAR = "/check/plaintext"
 # Set in the scope of what came by a listener that gateways alone can reach (web/check_listener.py).
 AT_LISTENER = "doorward.at_check_listener"
 # nginx takes 401 and 403 for a no, and everything else for a failure of ours.
-OF_NGINX = {400: 403, 429: 403}
+OF_NGINX = {400: 403, 422: 403, 429: 403}
 STRIPPED = (b"x-envoy-auth-headers-to-remove", b"authorization,x-api-key,x-check-secret")
 # By which the generated configurations know an answer of ours from anybody's 200.
 VOUCHED = (b"x-auth-status", b"200")
@@ -120,7 +129,8 @@ class Checks:
         changes = store.memory.changes
         kept = self._kept.get(question)
         if kept is not None and kept.changes == changes and store.is_fresh and store.now() < kept.ends_at:
-            return await self._limited(kept.passage, kept.reply or self._reply(replace(kept.passage, now=store.now())))
+            reply = kept.reply or self._reply(replace(kept.passage, now=store.now()))
+            return await self._limited(kept.passage, reply, request.agent)
 
         def render(passage: Passage) -> tuple[Passage, Reply]:
             reply = self._reply(passage)
@@ -129,22 +139,31 @@ class Checks:
             self._kept[question] = Kept(passage, reply if passage.is_safe else None, changes, passage.answer_ends_at)
             return passage, reply
 
-        return await self._limited(*await run(CHECKS[family], request, store, render, incoming.context))
+        ask = partial(run, CHECKS[family], request, store, render, incoming.context)
+        try:
+            decision = await ask()
+        except InvalidToken as refusal:
+            # A key that was imported by a slow hash is unknown until it is shown for the first time.
+            if refusal.reason != "credential_unknown" or not await slow_keys.made_known(incoming, request.credential):
+                raise
+            decision = await ask()
+        return await self._limited(*decision, request.agent)
 
-    async def _limited(self, passage: Passage, reply: Reply) -> Reply:
-        """A good key takes of its limits, once it is known to be good; one that was used too often may not pass now."""
-        if passage.verdict is None:
-            return reply
+    async def _limited(self, passage: Passage, reply: Reply, agent: str) -> Reply:
+        """Who may pass takes of the limits, once that is known; what was used too often may not pass now."""
         now = self.runtime.store.now()
         admission = await self.runtime.limiter.admit(passage.charges(now))
-        self.runtime.metrics.checked(passage.verdict.kind, admission.reason or "active")
-        self.runtime.store.count(passage.uses(admission.reason, now))
+        if passage.verdict is not None:
+            self.runtime.metrics.checked(passage.verdict.kind, admission.reason or "active")
+            self.runtime.store.count(passage.uses(admission.reason, now, agent))
         if not admission.states:
             return reply
         told = RateLimited(admission.reason or "", tuple(map(asdict, admission.states)), admission.retry_after, 1)
         fields = tuple(challenge.rate_limit(told))
+        if not admission.is_possible:
+            raise Unprocessable("the route costs more than a limit of the credential ever has", reason=admission.reason)
         if admission.reason is not None:
-            raise SlowDown(told.description, reason=admission.reason, fields=fields)
+            raise SlowDown("it was used more often than its limits allow", reason=admission.reason, fields=fields)
         headers = [(name.encode(), value.encode()) for name, value in fields if name != "retry-after"]
         return Reply(reply.status, reply.body, [*reply.headers, *headers])
 

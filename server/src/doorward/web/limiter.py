@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from doorward.protocol import limit
 from doorward.protocol.limit import SECOND, SPANS, UNLIMITED, Admission, Charge, Limit, Taken
@@ -51,6 +51,14 @@ class Limiter:
         """Raises Unavailable when the limits cannot be asked, unless the settings let the check pass then."""
         if not charges:
             return UNLIMITED
+        impossible = limit.impossible(charges)
+        if impossible:
+            # Nothing is taken of any of them; what is left is told all the same.
+            left = await self._admitted([charge._replace(cost=0) for charge in charges])
+            return replace(left, refused=impossible, is_possible=False)
+        return await self._admitted(charges)
+
+    async def _admitted(self, charges: Sequence[Charge]) -> Admission:
         while (found := self._at_hand(charges)) is None:
             asking = [self._asking[charge.cell] for charge in charges if charge.cell in self._asking]
             if not asking:

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import httptools
 import uvicorn
@@ -39,6 +39,7 @@ KEEP_ALIVE = 65
 HANDSHAKE_TIMEOUT = 10.0
 GRACE = 8
 LINGER = 1.0
+TLS_TIMEOUTS: dict[str, Any] = {"ssl_handshake_timeout": HANDSHAKE_TIMEOUT, "ssl_shutdown_timeout": LINGER}
 # Set in the scope when a believed proxy says that some hop was plain HTTP; a missing header is no evidence.
 IN_THE_CLEAR = "doorward.in_the_clear"
 # The target of the request line, byte for byte: what is parsed of it is without a fragment.
@@ -255,6 +256,7 @@ class Server(uvicorn.Server):
     on_ready: Callable[[], None] | None = None
     on_shutdown: Callable[[], None] | None = None
     others: Sequence[Listener] = ()
+    openings: Sequence["Opening"] = ()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.on_shutdown is not None:
@@ -264,17 +266,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
         loop = asyncio.get_running_loop()
-        timeouts: dict[str, Any] = {
-            "ssl_handshake_timeout": HANDSHAKE_TIMEOUT,
-            "ssl_shutdown_timeout": LINGER,
-        }
         self.servers = [
             await loop.create_server(
                 self._connection,
                 sock=sock,
                 ssl=self.config.ssl,
                 backlog=BACKLOG,
-                **(timeouts if self.config.ssl else {}),
+                **(TLS_TIMEOUTS if self.config.ssl else {}),
             )
             for sock in sockets or []
         ]
@@ -282,16 +280,21 @@ class Server(uvicorn.Server):
         if plain and connections is not None:
             connect = connections(self.server_state)
             self.servers += [await loop.create_server(connect, sock=sock, backlog=BACKLOG) for sock in plain]
-        self.servers += [await self._open(*other) for other in self.others]
+        self.servers += [await self.listen(*other) for other in self.others]
+        for opening in self.openings:
+            await opening.open(self)
         self.started = True
         await self.on_tick(0)
         if self.on_ready is not None:
             self.on_ready()
 
-    async def _open(self, sock: socket.socket, protocol: type[LimitedProtocol]) -> asyncio.Server:
+    async def listen(
+        self, sock: socket.socket, protocol: type[LimitedProtocol], tls: ssl.SSLContext | None = None
+    ) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        return await listen(partial(self._connection, protocol), sock=sock, backlog=BACKLOG)
+        timeouts = TLS_TIMEOUTS if tls else {}
+        return await listen(partial(self._connection, protocol), sock=sock, ssl=tls, backlog=BACKLOG, **timeouts)
 
     def _connection(self, protocol: type[Any] | None = None) -> asyncio.Protocol:
         make = cast(Callable[..., asyncio.Protocol], protocol or self.config.http_protocol_class)
@@ -309,6 +312,14 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
+class Opening(Protocol):
+    """A listener that is opened anew when what it stands on changes."""
+
+    async def open(self, server: Server) -> None: ...
+
+    async def watch(self, server: Server) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """One process's work: the application (made in its loop), the sockets, and what happens beside them."""
@@ -320,6 +331,7 @@ class Worker:
     beside: Callable[[], Coroutine[None, None, None]] | None = field(default=None)
     plaintext: Sequence[socket.socket] = ()
     others: Sequence[Listener] = ()
+    openings: Sequence[Opening] = ()
 
     def run(self, node: int, on_ready: Callable[[], None], parent: int | None = None) -> None:
         """Until SIGINT or SIGTERM, or until the supervisor's end of `parent` closes."""
@@ -329,17 +341,18 @@ class Worker:
     async def _work(self, node: int, on_ready: Callable[[], None], parent: int | None) -> None:
         async with self.application(node) as application:
             server = Server(_config(application, self.tls, self.behind_proxy))
-            server.on_ready, server.others = on_ready, self.others
+            server.on_ready, server.others, server.openings = on_ready, self.others, self.openings
             server.plaintext = self.plaintext, getattr(getattr(application, "plaintext", None), "connections", None)
             # Answers that do not end by themselves would be waited for in vain.
             server.on_shutdown = getattr(application, "end_streams", None)
             if parent is not None:
                 asyncio.get_running_loop().add_reader(parent, _orphaned, server, parent)
-            task = asyncio.create_task(self.beside()) if self.beside else None
+            beside = [opening.watch(server) for opening in self.openings] + ([self.beside()] if self.beside else [])
+            tasks = [asyncio.create_task(work) for work in beside]
             try:
                 await server.serve(sockets=self.sockets)
             finally:
-                if task is not None:
+                for task in tasks:
                     task.cancel()
 
 

@@ -45,6 +45,13 @@ async def answered(incoming: Incoming, texts: Iterable[str], answer: Callable[[]
     return await answer() if any(made) else first
 
 
+async def made_known(incoming: Incoming, text: str) -> bool:
+    """Whether a key that was just refused as unknown is known now; who asks decides again then."""
+    if not api_key.may_be_legacy(text, incoming.runtime.policy.brand):
+        return False
+    return await _make_known(incoming, Shown(text))
+
+
 async def _is_known(incoming: Incoming, shown: Shown) -> bool:
     found = await incoming.runtime.store.gather(lambda read, one: api_keys.legacy(read, one.digest), shown)
     return found.facts is not None

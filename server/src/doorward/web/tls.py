@@ -30,7 +30,7 @@ async def watch(
     renew: Callable[[], object] | None = None,
 ) -> None:
     """Polls, because it works on every file system; `renew` replaces our own certificate in time."""
-    seen = _state(certificate, key)
+    seen = state(certificate, key)
     loop = asyncio.get_running_loop()
     renew_at = loop.time() + RENEW_INTERVAL
     while True:
@@ -38,7 +38,7 @@ async def watch(
         if renew is not None and loop.time() >= renew_at:
             renew_at = loop.time() + RENEW_INTERVAL
             _try_to(renew)
-        now = _state(certificate, key)
+        now = state(certificate, key)
         if now != seen:
             seen = now
             reload(context, certificate, key)
@@ -63,7 +63,7 @@ def _try_to(renew: Callable[[], object]) -> None:
         log.exception("the certificate could not be renewed")
 
 
-def _state(*files: Path | None) -> tuple[tuple[int, int, int] | None, ...]:
+def state(*files: Path | None) -> tuple[tuple[int, int, int] | None, ...]:
     return tuple(_file_state(file) for file in files if file is not None)
 
 

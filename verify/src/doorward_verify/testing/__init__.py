@@ -94,6 +94,12 @@ def api_key(issuer: Issuer) -> Callable[..., str]:
 
 
 @pytest.fixture
+def assertion(issuer: Issuer) -> Callable[..., str]:
+    """Makes an X-Auth-Assertion: `assertion("billing", "POST", "/invoices?draft=1", scope="invoices:write")`."""
+    return issuer.assertion
+
+
+@pytest.fixture
 def revoke(issuer: Issuer) -> Callable[..., None]:
     """Ends a credential, `revoke(text)`, or what hangs on something: `revoke(account="acme")`, `grant=`, `client=`."""
     return issuer.revoke

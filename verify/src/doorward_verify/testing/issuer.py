@@ -1,6 +1,7 @@
 """An issuer in the process of the tests: real HTTP on loopback, real signatures, and nothing to set up.
 
-GET  /.well-known/oauth-authorization-server    /jwks    /revocations    /revocations/stream    /revocations/jwks
+GET  /.well-known/oauth-authorization-server    /jwks    /assertions/jwks
+GET  /revocations    /revocations/stream    /revocations/jwks
 POST /oauth/token    /oauth/introspect
 """
 
@@ -13,8 +14,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
-from doorward_verify import api_key, jwt
+from doorward_verify import api_key, assertion, jwt
 from doorward_verify import scope as scopes
 from doorward_verify.feed import Feed
 from doorward_verify.source import basic
@@ -23,11 +25,14 @@ from doorward_verify.testing.clock import Clock
 from doorward_verify.testing.server import Conversation, LoopbackServer
 from doorward_verify.verifier import _LIVE, Verifier
 
-TOKEN, INTROSPECTION, JWKS = "/oauth/token", "/oauth/introspect", "/jwks"
+TOKEN, INTROSPECTION, JWKS, ASSERTION_JWKS = "/oauth/token", "/oauth/introspect", "/jwks", "/assertions/jwks"
 HEARTBEAT = 0.5  # seconds, half of a server's, so that nobody who waits for one waits long
 DEADLINE = 10.0
 # The members of an answer to introspection by which revocations name a credential, as entries of the feed call them.
 TIES = {"token": "jti", "grant": "grant_id", "client": "client_id", "account": "account", "api_key": "key_id"}
+
+# What a gateway says in its own words, or not at all; and what is known of a credential here alone.
+_NOT_ASSERTED = frozenset({"nbf", "status", "cnf", "networks", "ended"})
 
 Members = dict[str, Any]
 
@@ -39,6 +44,7 @@ class Issuer(LoopbackServer):
         self.clock = Clock(self._turned)
         self._feed_key = keys.ec_key("feed")
         self._signing_key = keys.ec_key("key-1")
+        self._assertion_key = keys.ec_key("assertion-1")
         self._published = [self._signing_key]
         self._issued: dict[bytes, Members] = {}
         self._clients: dict[str, Members] = {}
@@ -140,6 +146,32 @@ class Issuer(LoopbackServer):
         about = {"credential": "api_key", "sub": account, "key_id": _id("key"), **members}
         return self._issue_secret("", environment, scope, audience, account, expires_in, about)
 
+    def assertion(
+        self, service: str, method: str = "GET", target: str = "/", credential: str | None = None, **members: Any
+    ) -> str:  # fmt: skip
+        """What a gateway says in X-Auth-Assertion of a request that it let through, to `Guard(behind=service)`.
+
+        `target` is the path with its query, as the client sends it. The request was made with the `credential`, which
+        this issuer made, or with an API key that has the `members`: `scope="invoices:read", account="acme", ...`.
+        """
+        about = self._known(credential or self.api_key(**members))
+        path, mark, query = target.partition("?")
+        now = int(self.clock.time())
+        claims = {
+            "credential": "jwt", **{name: value for name, value in about.items() if name not in _NOT_ASSERTED},
+            "iss": self.url, "aud": service, "api": about["aud"], "token": about.get("jti"), "htm": method,
+            "uri": assertion.uri(unquote(path) + mark + query), "pos": self.feed.head, "iat": now,
+            "exp": min(now + assertion.LIFETIME, about.get("exp", math.inf)), "jti": _id("assertion"),
+        }  # fmt: skip
+        told = {name: value for name, value in claims.items() if value is not None}
+        return keys.token(self._assertion_key, assertion.TYPE, told)
+
+    def _known(self, credential: str) -> Members:
+        about = self._issued.get(api_key.digest(credential))
+        if about is None:
+            raise LookupError("this issuer did not issue that credential")
+        return about
+
     def revoke(self, credential: str | None = None, **ended: str) -> None:
         """Ends a credential, or all of a `grant`, `client` or `account`; returns when every Verifier here knows.
 
@@ -147,9 +179,7 @@ class Issuer(LoopbackServer):
         nothing of it was issued.
         """
         if credential is not None:
-            about = self._issued.get(api_key.digest(credential))
-            if about is None:
-                raise LookupError("this issuer did not issue that credential")
+            about = self._known(credential)
             kind = "token" if "jti" in about else "api_key"
             ended[kind] = about[TIES[kind]]
         for kind, value in ended.items():
@@ -179,6 +209,8 @@ class Issuer(LoopbackServer):
                 conversation.reply(200, self._metadata())
             case "/jwks":
                 conversation.reply(200, keys.jwks(*self._published))
+            case "/assertions/jwks":
+                conversation.reply(200, keys.jwks(self._assertion_key))
             case feed.JWKS:
                 conversation.reply(200, keys.jwks(self._feed_key))
             case "/oauth/token":
@@ -192,6 +224,7 @@ class Issuer(LoopbackServer):
         return {
             "issuer": self.url,
             "jwks_uri": self.origin + JWKS,
+            "assertions_jwks_uri": self.origin + ASSERTION_JWKS,
             "token_endpoint": self.origin + TOKEN,
             "introspection_endpoint": self.origin + INTROSPECTION,
             "revocations_endpoint": self.origin + feed.LOG,
