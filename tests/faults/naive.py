@@ -1,0 +1,73 @@
+"""Rules broken on purpose: what these tests say of Doorward, they must deny of this."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import update
+
+from doorward.store import codes, limits, refresh_tokens, writer
+from doorward.store.store import Store
+from doorward.store.tables import codes as code_table
+from doorward.store.tables import refresh_tokens as refresh_token_table
+
+# Long enough for another process to come between, and for a kill.
+BETWEEN = 0.02
+
+
+def check_then_act() -> None:
+    """What was read is believed when it is written: nobody looks again whether it still is so."""
+    apply = codes.apply
+
+    def redeem(connection: Any, event: Any, now: int) -> None:
+        if isinstance(event, codes.CodeRedeemed):
+            of_it = code_table.c.digest == event.code.digest
+            connection.execute(update(code_table).where(of_it).values(redeemed_at=now))
+        else:
+            apply(connection, event, now)
+
+    def rotate(connection: Any, token: Any) -> None:
+        rotated = {"rotated_at": token.rotated_at, "successor_id": token.successor_id, "successor": token.successor}
+        connection.execute(update(refresh_token_table).where(refresh_token_table.c.id == token.id).values(rotated))
+
+    codes.apply, refresh_tokens._rotate = redeem, rotate
+    writer._is_stale = lambda *_: False
+
+
+def counted_from_memory() -> None:
+    """What is left of a limit is what this process saw first, less what it gave away itself."""
+    read, known = limits.read, {}
+
+    def remembered(connection: Any, cells: Any) -> Any:
+        for cell in cells:
+            if cell not in known:
+                known[cell] = read(connection, [cell]).get(cell, 0)
+        return {cell: known[cell] for cell in cells}
+
+    keep = limits._keep
+
+    def kept(connection: Any, taken: Any, now: int) -> None:
+        known.update({one.charge.cell: one.value for one in taken})
+        keep(connection, taken, now)
+
+    limits.read, limits._keep = remembered, kept
+
+
+def two_transactions() -> None:
+    """Each event of a decision is committed by itself."""
+    commit = Store.commit
+
+    async def one_by_one(self: Store, events: Any, gathered: Any, context: Any, now: int, also: Any = None) -> None:
+        for number, event in enumerate(events or (None,)):
+            await commit(self, (event,) if event else (), gathered, context, now, None if number else also)
+            await asyncio.sleep(BETWEEN)
+
+    Store.commit = one_by_one  # type: ignore[method-assign]
+
+
+RULES = {rule.__name__: rule for rule in (check_then_act, counted_from_memory, two_transactions)}
+
+
+def broken(name: str) -> None:
+    RULES[name]()
