@@ -165,6 +165,10 @@ class Settings(BaseSettings):
     on_limiter_failure: Literal["refuse", "allow"] = Field(
         "refuse", description="Of a check whose limits cannot be counted; allow lets it pass, and counts it as such."
     )
+    limit_precision: float = Field(
+        0.01, ge=0, le=0.1,
+        description="Share of a rate that workers may hold to give away; 0: each use is counted before it is answered.",
+    )  # fmt: skip
     workers: int = Field(1, ge=1, le=64, description="Processes; one per core when one is not enough.")
     brand: str = Field(
         "dw",

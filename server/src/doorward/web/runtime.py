@@ -14,6 +14,7 @@ from doorward.protocol.policy import Policy
 from doorward.protocol.secret import Pepper
 from doorward.settings import Settings
 from doorward.sign import Keyring, Signer
+from doorward.store.limits import InDatabase
 from doorward.store.store import Store
 from doorward.upstream_settings import upstreams
 from doorward.web import mail, published_keys, webhook
@@ -94,7 +95,8 @@ def runtime(store: Store, keyring: Keyring, metrics: Metrics, node: int, setting
 
 
 def _limiter(store: Store, metrics: Metrics, settings: Settings) -> Limiter:
-    return Limiter(store, settings.workers, metrics.uncounted if settings.on_limiter_failure == "allow" else None)
+    failed = metrics.uncounted if settings.on_limiter_failure == "allow" else None
+    return Limiter(InDatabase(store), settings.limit_precision, failed)
 
 
 def _providers(settings: Settings) -> Mapping[str, Provider]:
