@@ -28,6 +28,8 @@ class Cells(Protocol):
     async def read(self, charges: Sequence[Charge]) -> tuple[Mapping[str, Cell], int]:
         """What the cells hold that there are."""
 
+    async def stop(self) -> None: ...
+
 
 class InDatabase:
     """Cells are rows of the database."""
@@ -41,6 +43,9 @@ class InDatabase:
     async def read(self, charges: Sequence[Charge]) -> tuple[Mapping[str, Cell], int]:
         cells = {charge.cell for charge in charges}
         return await self._store.read(lambda connection: read(connection, cells))
+
+    async def stop(self) -> None:
+        """The store is ended by whoever opened it."""
 
 
 def read(connection: Connection, cells: Collection[str]) -> tuple[Mapping[str, Cell], int]:
