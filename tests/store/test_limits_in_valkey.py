@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,6 +182,18 @@ def test_a_script_that_was_forgotten_is_sent_again(counted: Counted, server: Red
     server.script_flush()
     taken, now = counted.take(Wanted(Charge("a", BURST, 1)))
     assert taken[0].value - now > limit.interval(BURST)
+
+
+def test_no_more_rights_are_needed_than_our_page_says(valkey: Valkey, server: Redis) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "limits.md").read_text()
+    rights = page.partition("Its user needs `")[2].partition("`")[0].split()
+    server.execute_command("ACL", "SETUSER", "doorward", "on", ">secret", "resetkeys", "nocommands", *rights)
+    counted = Counted(valkey.tls_url.replace("//", "//doorward:secret@"), ca_file=valkey.ca_file)
+    server.script_flush()
+    assert counted.take(Wanted(Charge("a", BURST, 1)))[0][0].fits
+    assert counted.read("a")["a"].value > 0
+    counted.close()
+    server.acl_deluser("doorward")
 
 
 def test_it_is_reached_by_tls_and_by_nobody_that_it_is_not(valkey: Valkey) -> None:

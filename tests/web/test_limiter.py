@@ -16,6 +16,7 @@ from doorward.web.limiter import Limiter
 
 BURST = Limit("burst", 1000, "minute")
 DAILY = Limit("daily", 50, "day", "quota")
+AT_ONCE = 50
 
 
 class Cells:
@@ -23,11 +24,15 @@ class Cells:
 
     def __init__(self) -> None:
         self.known: dict[str, Cell] = {}
-        self.asked, self.now, self.failing = 0, 1_800_000_000 * SECOND, False
+        self.asked = self.at_once = self.most_at_once = 0
+        self.now, self.failing = 1_800_000_000 * SECOND, False
 
     async def take(self, wanted: Sequence[Wanted]) -> tuple[Sequence[Taken], int]:
         self.asked += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0)
+        self.at_once -= 1
         if self.failing:
             raise Unavailable("gone")
         taken, changed = take_all(wanted, self.known, self.now)
@@ -67,7 +72,8 @@ def passed(admissions: list[Admission]) -> int:
 
 def uses(limiter: Limiter, number: int, *of: Limit, cost: int = 1) -> list[Admission]:
     charges = [Charge(one.name, one, cost) for one in of]
-    return all_of(*(limiter.admit(charges) for _ in range(number)))
+    groups = [range(number)[begin : begin + AT_ONCE] for begin in range(0, number, AT_ONCE)]
+    return [one for group in groups for one in all_of(*(limiter.admit(charges) for _ in group))]
 
 
 def test_a_rate_is_given_away_to_its_end_with_few_questions(cells: Cells) -> None:
@@ -111,6 +117,12 @@ def test_without_a_share_every_use_is_asked_for(cells: Cells) -> None:
     workers = [a_limiter(cells, precision=0) for _ in range(2)]
     assert [passed(uses(worker, 30, BURST)) for worker in workers] == [30, 30]
     assert (cells.asked, cells.left(BURST)) == (60, 940)
+
+
+def test_where_nothing_is_lent_nobody_waits_for_another_one(cells: Cells) -> None:
+    few = Limit("few", 99, "minute")
+    assert passed(uses(a_limiter(cells), 120, few)) == 99
+    assert (cells.asked, cells.most_at_once) == (100, AT_ONCE)
 
 
 def test_what_a_worker_did_not_give_away_is_there_again_when_it_asks(cells: Cells) -> None:

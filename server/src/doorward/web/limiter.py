@@ -98,11 +98,11 @@ class Limiter:
         return held if held is not None and held.limit == charge.limit else None
 
     async def _ask(self, charges: Sequence[Charge]) -> Admission:
-        """Who waits for the same rate asks once; where a quota is asked each time anyway, nothing is lent."""
+        """Where something may be lent, who waits for the same rate asks once. With a quota beside it, nothing is."""
         is_exact = any(charge.limit.type == "quota" for charge in charges)
         wanted = [Wanted(charge) if is_exact else self._wanted(charge) for charge in charges]
         asking = asyncio.get_running_loop().create_future()
-        cells = [] if is_exact else [charge.cell for charge in charges]
+        cells = [one.charge.cell for one in wanted if one.share]
         self._asking.update(dict.fromkeys(cells, asking))
         try:
             taken, now = await self.cells.take(wanted)
@@ -118,13 +118,13 @@ class Limiter:
     def _wanted(self, charge: Charge) -> Wanted:
         """Twice as much as the last time, if that was given away before it expired. The last loan is paid back, and
         worth nothing here from now on: without an answer nobody knows whether it was."""
-        held = self._of(charge)
+        held, share = self._of(charge), self._share(charge.limit)
         if held is None:
-            return Wanted(charge)
+            return Wanted(charge, 0, share)
         extra = 2 * held.size + 1 if self._clock() + self._ahead < held.expires_at else 0
         back = Loan(held.units, held.size, held.turn) if held.size else NOTHING
         held.units = held.size = 0
-        return Wanted(charge, extra, self._share(charge.limit), back)
+        return Wanted(charge, extra, share, back)
 
     def _uncounted(self) -> Admission:
         if self._failed is None:
