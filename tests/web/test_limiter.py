@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from tests.protocol.given import refused
 
 from doorward.protocol import limit
 from doorward.protocol.limit import SECOND, Admission, Charge, Limit, Taken
@@ -149,7 +150,7 @@ def test_a_loan_that_nobody_confirmed_is_given_away_by_nobody(cells: Cells) -> N
     limiter = a_limiter(cells)
     uses(limiter, 3, BURST)
     cells.failing = True
-    with pytest.raises(Unavailable):
+    with refused("temporarily_unavailable", reason="limits_uncountable"):
         uses(limiter, 1, BURST, cost=500)
     cells.failing = False
     asked = cells.asked
@@ -219,7 +220,7 @@ def test_nothing_is_lent_of_a_quota(cells: Cells) -> None:
 
 def test_without_an_answer_nobody_passes_unless_the_settings_say_so(cells: Cells) -> None:
     cells.failing = True
-    with pytest.raises(Unavailable):
+    with refused("temporarily_unavailable", reason="limits_uncountable"):
         uses(a_limiter(cells), 1, BURST)
     counted: list[None] = []
     (admission,) = uses(a_limiter(cells, failed=lambda: counted.append(None)), 1, BURST)
@@ -237,7 +238,7 @@ def test_who_lends_asks_once_when_nobody_answers_and_lends_nothing(cells: Cells)
 def test_after_a_failure_the_next_one_asks_again(cells: Cells) -> None:
     limiter = a_limiter(cells)
     cells.failing = True
-    with pytest.raises(Unavailable):
+    with refused("temporarily_unavailable", reason="limits_uncountable"):
         uses(limiter, 1, BURST)
     cells.failing = False
     assert passed(uses(limiter, 3, BURST)) == 3

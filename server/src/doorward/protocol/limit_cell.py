@@ -60,12 +60,19 @@ def take_all(
     """Of each cell what is wanted; where one does not have the cost, of none. And the cells that have to be kept."""
     cells = [_settled(one, known.get(one.charge.cell, EMPTY), now) for one in wanted]
     taken = [_take(one, cell, now) for one, cell in zip(wanted, cells, strict=True)]
-    if not all(one.fits for one in taken):
-        taken = [
-            one._replace(granted=0, value=cell.value) if one.fits else one
-            for one, cell in zip(taken, cells, strict=True)
-        ]  # fmt: skip
-    return tuple(taken), _changed(zip(wanted, cells, taken, strict=True), known)
+    given = all(one.fits for one in taken)
+    outcomes = [_outcome(one, cell, given) for one, cell in zip(taken, cells, strict=True)]
+    changed = _changed(zip(wanted, outcomes, strict=True), known)
+    return tuple(one for one, _ in outcomes), changed
+
+
+def _outcome(taken: Taken, cell: Cell, given: bool) -> tuple[Taken, Cell]:
+    """What was taken in the end, and what the cell says then."""
+    if given:
+        lent = max(taken.granted - taken.charge.cost, 0)
+        return taken, cell._replace(value=taken.value, lent=cell.lent + lent)
+    value = cell.value if taken.fits else taken.value
+    return taken._replace(granted=0, value=value), cell._replace(value=value)
 
 
 def _settled(wanted: Wanted, cell: Cell, now: int) -> Cell:
@@ -87,12 +94,12 @@ def _take(wanted: Wanted, cell: Cell, now: int) -> Taken:
     return limit.take(wanted.charge, cell.value, min(wanted.extra, free), now)
 
 
-def _changed(counted: Iterable[tuple[Wanted, Cell, Taken]], known: Mapping[str, Cell]) -> Mapping[str, Cell]:
+def _changed(
+    counted: Iterable[tuple[Wanted, tuple[Taken, Cell]]], known: Mapping[str, Cell]
+) -> Mapping[str, Cell]:  # fmt: skip
     """A cell that says more than its limit ever can, as after a clock was set back, is mended whatever the answer."""
-    kept = {}
-    for wanted, cell, taken in counted:
-        before = known.get(wanted.charge.cell, EMPTY).value
-        if taken.granted or wanted.back.size or taken.value < before:
-            lent = max(taken.granted - wanted.charge.cost, 0)
-            kept[wanted.charge.cell] = cell._replace(value=taken.value, lent=cell.lent + lent)
-    return kept
+    return {
+        taken.charge.cell: after
+        for wanted, (taken, after) in counted
+        if taken.granted or wanted.back.size or after.value < known.get(taken.charge.cell, EMPTY).value
+    }

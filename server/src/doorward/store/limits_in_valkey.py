@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -22,6 +22,7 @@ from doorward.protocol import limit
 from doorward.protocol.limit import SECOND, Charge, Taken
 from doorward.protocol.limit_cell import EMPTY, Cell, Wanted
 from doorward.store.limits import Cells
+from doorward.store.rows import Stale
 from doorward.store.writer import Unavailable
 
 SCRIPT = Path(__file__).with_name("take.lua").read_text("utf-8")
@@ -35,6 +36,7 @@ PAUSE = 0.5
 MICROSECOND = 1000
 
 log = logging.getLogger("doorward.store")
+Answer = TypeVar("Answer")
 
 
 class InValkey:
@@ -88,7 +90,7 @@ class InValkey:
             return [*taken, *await self._only_looked(quotas)]
         try:
             exact, _ = await self._exact.take(quotas)
-        except Unavailable:
+        except (Unavailable, Stale):
             await self._give_back(rates)
             raise
         if all(one.fits for one in exact):
@@ -134,7 +136,7 @@ class InValkey:
             texts, (seconds, micros) = await pipeline.execute()
         return texts, seconds * SECOND + micros * MICROSECOND
 
-    async def _asked(self, question: Any) -> Any:
+    async def _asked(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         """Raises Unavailable soon, and at once while it is known that nobody answers."""
         if not self._breaker.lets_pass(time.monotonic()):
             question.close()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from doorward.protocol import limit, limit_cell
 from doorward.protocol.limit import SECOND, SPANS, UNLIMITED, Admission, Charge, Limit, Taken
 from doorward.protocol.limit_cell import NOTHING, TURN, Loan, Wanted
+from doorward.protocol.refusal import TemporarilyUnavailable
 from doorward.store.limits import Cells
 from doorward.store.rows import Stale
 from doorward.store.writer import Unavailable
@@ -51,7 +52,7 @@ class Limiter:
         self._asking: dict[str, asyncio.Future[None]] = {}
 
     async def admit(self, charges: Sequence[Charge]) -> Admission:
-        """Raises Unavailable when the limits cannot be asked, unless the settings let the check pass then."""
+        """Raises TemporarilyUnavailable where nobody can count, unless the settings let the check pass then."""
         if not charges:
             return UNLIMITED
         while (found := self._at_hand(charges)) is None:
@@ -128,7 +129,7 @@ class Limiter:
 
     def _uncounted(self) -> Admission:
         if self._failed is None:
-            raise Unavailable("the limits cannot be asked") from None
+            raise TemporarilyUnavailable("nobody can count the limits now", reason="limits_uncountable") from None
         self._failed()
         return Admission(is_counted=False)
 
