@@ -39,6 +39,7 @@ class Doorward:
     verifiers: dict[str, tuple[str, str]] = field(repr=False)
     api_key: str = field(repr=False)
     limited_key: str = field(repr=False)
+    counted_key: str = field(repr=False)
     check_url: str = ""
 
     def make(self, noun: str, **members: Any) -> dict[str, Any]:
@@ -62,10 +63,12 @@ class Doorward:
 
 
 @contextlib.contextmanager
-def running(data_dir: Path) -> Generator[Doorward]:
+def running(data_dir: Path, limits_url: str | None = None) -> Generator[Doorward]:
     port, check = free_port(), f"127.0.0.1:{free_port()}"
     url = f"http://127.0.0.1:{port}"
-    (data_dir.parent / "doorward.toml").write_text(f'check_listen = "{check}"\n')
+    counts = f'limits_url = "{limits_url}"\n' if limits_url else ""
+    data_dir.parent.mkdir(exist_ok=True)
+    (data_dir.parent / "doorward.toml").write_text(f'check_listen = "{check}"\n{counts}')
     serve: list[str | Path] = [COMMAND, "--data-dir", data_dir, "serve", "--no-tls", "--issuer", url]
     serve += ["--host", "127.0.0.1", "--port", str(port)]
     with started(serve, data_dir.parent) as child:
@@ -94,7 +97,9 @@ def _filled(child: Child, command: list[str | Path], url: str, data_dir: Path) -
         verifiers[name] = verifier["client_id"], verifier["client_secret"]
     of = {"account": "acme", "api": audience("ES256"), "scope": SCOPE}
     rate = {"name": "burst", "amount": 100_000, "per": "second"}
-    keys = make("keys", **of)["key"], make("keys", **of, limits=[rate])["key"]
+    # Of so small a burst nothing is lent, and it is full again at once.
+    counted = {"name": "counted", "amount": 1_000_000, "per": "second", "burst": 99}
+    keys = [make("keys", **of, limits=limits)["key"] for limits in ([], [rate], [counted])]
     return Doorward(child, command, url, data_dir, admin, clients, verifiers, *keys)
 
 
@@ -130,13 +135,6 @@ def requests(doorward: Doorward) -> list[Request]:
             name, child, f"{url}/oauth/introspect", '"active":true', body=urlencode(about), authorization=caller
         )
 
-    def check(name: str, key: str) -> Request:
-        body = json.dumps({"key": key})
-        return Request(
-            name, child, f"{url}/v1/keys/verify", '"active":true', body=body, content_type=JSON,
-            authorization=doorward.admin,
-        )  # fmt: skip
-
     return [
         issue("issue a JWT, ES256", "ES256"),
         issue("issue a JWT, RS256", "RS256"),
@@ -144,13 +142,29 @@ def requests(doorward: Doorward) -> list[Request]:
         introspect("introspect a JWT", "ES256", token=doorward.token("ES256")),
         introspect("introspect an opaque token", "opaque", token=doorward.token("opaque")),
         introspect("introspect a key by its digest", "ES256", token_sha256=key_digest),
-        check("/v1/keys/verify", doorward.api_key),
-        check("/v1/keys/verify, with a rate limit", doorward.limited_key),
+        check(doorward, "/v1/keys/verify", doorward.api_key),
+        *limited(doorward, "in the database"),
         asked_by_nginx(doorward, "/check/nginx, a key", "GET", doorward.api_key),
         asked_by_nginx(doorward, "/check/nginx, a JWT", "GET", doorward.token("ES256")),
         asked_by_nginx(doorward, "/check/nginx, a key that changes something", "POST", doorward.api_key),
         Request("JWKS", child, f"{url}/.well-known/jwks.json", '"kid"', method="GET"),
     ]  # fmt: skip
+
+
+def limited(doorward: Doorward, place: str) -> list[Request]:
+    """Checks of keys whose rates are counted there: of one a part is lent, of the other each use is asked for."""
+    name = "/v1/keys/verify, with a rate limit"
+    return [
+        check(doorward, f"{name} {place}", doorward.limited_key),
+        check(doorward, f"{name} {place}, nothing lent", doorward.counted_key),
+    ]
+
+
+def check(doorward: Doorward, name: str, key: str) -> Request:
+    return Request(
+        name, doorward.child, f"{doorward.url}/v1/keys/verify", '"active":true', body=json.dumps({"key": key}),
+        content_type=JSON, authorization=doorward.admin,
+    )  # fmt: skip
 
 
 def asked_by_nginx(doorward: Doorward, name: str, method: str, credential: str) -> Request:

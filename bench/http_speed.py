@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ SECONDS = 1
 WARM_UP_SECONDS = 1
 BARE = Path(__file__).with_name("bare.py")
 REQUIRED = {
-    "issue a JWT, ES256": 15.0, "/v1/keys/verify": 40.0, "/v1/keys/verify, with a rate limit": 30.0,
+    "issue a JWT, ES256": 15.0, "/v1/keys/verify": 40.0, "/v1/keys/verify, with a rate limit in the database": 30.0,
     "/check/nginx, a key": 40.0, "/check/nginx, a JWT": 40.0,
 }  # fmt: skip
 AIMED = {"issue a JWT, ES256": 25.0}
@@ -52,12 +53,27 @@ def bare_requests(place: Path) -> Generator[list[Request]]:
         yield requests
 
 
+@contextlib.contextmanager
+def counted_in_valkey(place: Path) -> Generator[list[Request]]:
+    """A server whose rates are in Valkey or Redis, where there is one."""
+    binary = shutil.which("valkey-server") or shutil.which("redis-server")
+    if binary is None:
+        print("Valkey and Redis are missing: what is counted there is not measured", file=sys.stderr)
+        yield []
+        return
+    socket = place / "valkey.sock"
+    argv = [binary, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(place)]
+    data_dir, url = place / "shared" / "data", f"unix://{socket}"
+    with started(argv, place), doorward_server.running(data_dir, url) as found:
+        yield doorward_server.limited(found, "in Valkey")
+
+
 _NAMES = {"doorward": "Doorward's server", "uvicorn": "plain uvicorn"}
 
 
 def run(doorward: Doorward, place: Path, progress: Generator[None, str]) -> list[Row]:
-    with bare_requests(place) as bare:
-        requests = [*bare, *doorward_server.requests(doorward)]
+    with bare_requests(place) as bare, counted_in_valkey(place) as shared:
+        requests = [*bare, *doorward_server.requests(doorward), *shared]
         issued = doorward.journaled_tokens()
         rounds: dict[str, list[Round]] = {request.name: [] for request in requests}
         answered = 0

@@ -299,3 +299,44 @@ def test_a_webhook_is_an_address_and_a_secret_of_enough_bytes(tmp_path):
 def test_a_webhook_beyond_loopback_is_called_by_https_alone():
     with pytest.raises(StartRefused, match="https"):
         load({"webhook_url": "http://ops.example/hook", "webhook_secret": SECRET})
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("rediss://doorward:secret@valkey.example.com:6379", False),
+        ("rediss://valkey.example.com/2", False),
+        ("redis://127.0.0.1:6379", False),
+        ("redis://[::1]:6379/0", False),
+        ("unix:///run/valkey/valkey.sock", False),
+        ("redis://valkey.example.com:6379", True),
+        ("redis://:secret@10.0.0.7", True),
+        ("rediss://valkey.example.com?ssl_cert_reqs=none", True),
+        ("rediss://valkey.example.com:port", True),
+        ("rediss://", True),
+        ("redis://localhost/all", True),
+        ("unix://valkey.sock", True),
+        ("valkey.example.com:6379", True),
+    ],
+)
+def test_counts_go_over_tls_or_stay_on_this_machine(url, refused):
+    assert ("limits_url" in sentences(limits_url=url)) is refused
+
+
+def test_whom_the_counts_trust_must_be_readable_certificates(tmp_path):
+    (tmp_path / "none.pem").write_text("no certificate")
+    for url in ("rediss://valkey.example.com", "redis://localhost", None):
+        assert "rates are counted" in sentences(limits_url=url, limits_ca_file=tmp_path / "none.pem")
+
+
+def test_the_url_of_the_counts_is_never_shown_and_may_stand_in_a_file(tmp_path):
+    (tmp_path / "url").write_text("rediss://doorward:canary@valkey.example.com\n")
+    settings = load({"limits_url_file": tmp_path / "url"})
+    assert settings.secret("limits_url") == "rediss://doorward:canary@valkey.example.com"
+    assert "canary" not in repr(load({"limits_url": settings.secret("limits_url")}))
+
+
+@pytest.mark.parametrize("precision", [-0.01, 0.2, "much"])
+def test_a_precision_is_a_tenth_at_most(precision):
+    with pytest.raises(StartRefused, match="limit_precision"):
+        load({"limit_precision": precision})

@@ -2,15 +2,14 @@
 
 import os
 import shutil
-import ssl
 import stat
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_network
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from doorward import gateway_refusals
+from doorward import gateway_refusals, limit_refusals
+from doorward.limit_refusals import is_certificates
 from doorward.protocol import webhook
 from doorward.protocol.upstream import BY_EMAIL
 from doorward.settings import PREFIX, Refusal, Settings, decode_secret, is_loopback, pepper_texts
@@ -170,7 +169,7 @@ def _mail(settings: Settings) -> Refusal | None:
 
 def _mail_trust(settings: Settings) -> Refusal | None:
     file = settings.smtp_ca_file
-    if file is None or _is_certificates(file):
+    if file is None or is_certificates(file):
         return None
     return Refusal(
         "the certificates to trust of the mail server cannot be read",
@@ -206,19 +205,12 @@ def _leaked_passwords(settings: Settings) -> Refusal | None:
 
 def _outbound_ca(settings: Settings) -> Refusal | None:
     file = settings.outbound_ca_file
-    if file is None or _is_certificates(file):
+    if file is None or is_certificates(file):
         return None
     return Refusal(
         "the certificates to trust where the server calls others cannot be read",
         ("name a file of certificates in PEM", "let this user read it", "leave outbound_ca_file out"),
     )
-
-
-def _is_certificates(file: Path) -> bool:
-    try:
-        return bool(ssl.create_default_context(cafile=file).get_ca_certs())
-    except (OSError, ValueError):
-        return False
 
 
 def _outbound_networks(settings: Settings) -> Refusal | None:
@@ -321,6 +313,7 @@ def _random(text: str) -> bool:
 
 CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
     *gateway_refusals.CHECKS,
+    *limit_refusals.CHECKS,
     _plaintext,
     _certificate,
     _issuer_behind_proxy,

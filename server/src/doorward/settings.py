@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from doorward.gateway_settings import GatewaySettings
+from doorward.limit_settings import LimitSettings
 from doorward.protocol.leak import KINDS
 from doorward.upstream_settings import UpstreamSettings
 
@@ -118,9 +119,10 @@ def _default_database(values: dict[str, Any]) -> str:
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+SecretName = Literal["master_key", "pepper", "smtp_url", "webhook_secret", "check_secret", "limits_url"]
 
 
-class Settings(BaseSettings):
+class Settings(LimitSettings):
     """Every name is a key of doorward.toml and `DOORWARD__NAME`; most are flags too. Each upstream is a table."""
 
     model_config = SettingsConfigDict(
@@ -161,9 +163,6 @@ class Settings(BaseSettings):
     )
     host_names: Annotated[Words, AfterValidator(_names)] = Field(
         (), description="More names for the local certificate; the local CA can sign for no others."
-    )
-    on_limiter_failure: Literal["refuse", "allow"] = Field(
-        "refuse", description="Of a check whose limits cannot be counted; allow lets it pass, and counts it as such."
     )
     workers: int = Field(1, ge=1, le=64, description="Processes; one per core when one is not enough.")
     brand: str = Field(
@@ -273,7 +272,7 @@ class Settings(BaseSettings):
     )
     pepper_file: Path | None = Field(None, description="A file that holds pepper.")
 
-    def secret(self, name: Literal["master_key", "pepper", "smtp_url", "webhook_secret", "check_secret"]) -> str | None:
+    def secret(self, name: SecretName) -> str | None:
         value: SecretStr | None = getattr(self, name)
         file: Path | None = getattr(self, f"{name}_file")
         return value.get_secret_value() if value else _contents(file) if file else None

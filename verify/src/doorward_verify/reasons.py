@@ -78,7 +78,8 @@ REASONS = (
            "Wait until the quota is refilled, which RateLimit tells, or ask for a larger one."),
     Reason(27, "limits_uncountable", 503, "temporarily_unavailable",
            "The key has limits, and nobody can count them at the moment.",
-           "Try again after Retry-After seconds; see `on_limiter_outage` of the verifier."),
+           "Try again after Retry-After seconds; see `on_limiter_failure` of the server, and `on_limiter_outage` of a "
+           "verifier."),
     Reason(70, "transport_not_allowed", 400, "invalid_request",
            "The credential is good, and was sent in a way that the api does not take.",
            "Send it as `Authorization: Bearer ...`, or as `doorward apis show` says; a key that was in a URL was "

@@ -184,36 +184,29 @@ def take(charge: Charge, value: int | None, extra: int, now: int) -> Taken:
     return Taken(charge, True, granted, held + granted * step)
 
 
-def take_all(charges: Iterable[tuple[Charge, int]], known: Mapping[str, int], now: int) -> tuple[Taken, ...]:
-    """Of each cell what it costs and so much more; if one does not have it, of none. `known` is what cells hold."""
-    taken = tuple(take(charge, known.get(charge.cell), extra, now) for charge, extra in charges)
-    if all(one.fits for one in taken):
-        return taken
-    return tuple(
-        one._replace(granted=0, value=known.get(one.charge.cell, 0)) if one.fits else one for one in taken
-    )  # fmt: skip
-
-
 def _arrival(limit: Limit, value: int | None, now: int) -> int:
-    """Never further ahead than a full burst: it was another limit, or another clock, that wrote more."""
-    return min(max(value or 0, now), now + _tolerance(limit))
+    return max(bounded(limit, value or 0, now), now)
+
+
+def bounded(limit: Limit, value: int, now: int) -> int:
+    """Of a rate, never further ahead than a full burst: it was another limit, or another clock, that wrote more."""
+    return min(value, now + tolerance(limit))
 
 
 def available(limit: Limit, value: int, now: int) -> int:
     """How many uses are left of a rate, or of a quota in the window that the cell is for."""
     if limit.type == "quota":
         return max(limit.amount - value, 0)
-    return max(now + _tolerance(limit) - max(value, now), 0) // interval(limit)
+    return max(now + tolerance(limit) - max(value, now), 0) // interval(limit)
 
 
-def _tolerance(limit: Limit) -> int:
+def tolerance(limit: Limit) -> int:
     return capacity(limit) * interval(limit)
 
 
-def kept_until(taken: Taken, now: int) -> int:
+def kept_until(limit: Limit, value: int, now: int) -> int:
     """The second at which the cell says no more than an empty one."""
-    limit = taken.charge.limit
-    return window(limit, now // SECOND)[1] if limit.type == "quota" else taken.value // SECOND + 1
+    return window(limit, now // SECOND)[1] if limit.type == "quota" else value // SECOND + 1
 
 
 def admission(states: Sequence[tuple[Charge, int, int, bool]], now: int) -> Admission:
@@ -242,7 +235,7 @@ def _until(charge: Charge, value: int, fits: bool, now: int) -> int:
         return window(limit, now // SECOND)[1] * SECOND - now
     if fits:
         return value - now
-    return value + charge.cost * interval(limit) - _tolerance(limit) - now
+    return value + charge.cost * interval(limit) - tolerance(limit) - now
 
 
 def _seconds(nanoseconds: int) -> int:

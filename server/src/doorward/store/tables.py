@@ -347,7 +347,11 @@ journal = Table(
 
 Index("ix_journal_changes", journal.c.seq, sqlite_where=journal.c.change, postgresql_where=journal.c.change)
 
-# What was used of a limit: of a rate the arrival time of the next use in nanoseconds, of a quota a count.
+# What was used of a limit: of a rate the arrival time of the next use in nanoseconds, of a quota a count. Of a rate
+# so much is lent to workers in a turn of the clock, and so much was in the one before.
 limit_cells = Table(
     "limit_cells", metadata, _id(), Column("value", BigInteger, nullable=False), _at("expires_at", index=True),
+    Column("turn", BigInteger, nullable=False, server_default="0"),
+    Column("lent", BigInteger, nullable=False, server_default="0"),
+    Column("lent_before", BigInteger, nullable=False, server_default="0"),
 )  # fmt: skip

@@ -139,6 +139,7 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
             task.cancel()
         made.passwords.stop()
         made.slow_keys.stop()
+        await made.limiter.cells.stop()
         store.stop()
 
 

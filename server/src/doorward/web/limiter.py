@@ -1,9 +1,8 @@
 """Limits on the way: what a worker may give away of a rate without asking, and the exact count for everything else.
 
 Of a rate a worker takes more than one use at a time: the more, the faster it gave away what it took before, but all
-workers together never hold more than a hundredth of the limit. What is not given away within seconds is given away by
-nobody, so that a limit is never exceeded, and missed by that hundredth at most. Quotas are taken one by one. What is
-used up is refused from memory.
+workers of all nodes together never hold more than the share of the limit that `limit_precision` says. Quotas are taken
+one by one. What is used up is refused from memory.
 """
 
 from __future__ import annotations
@@ -13,42 +12,47 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from doorward.protocol import limit
+from doorward.protocol import limit, limit_cell
 from doorward.protocol.limit import SECOND, SPANS, UNLIMITED, Admission, Charge, Limit, Taken
-from doorward.store import limits
+from doorward.protocol.limit_cell import NOTHING, TURN, Loan, Wanted
+from doorward.protocol.refusal import TemporarilyUnavailable
+from doorward.store.limits import Cells
 from doorward.store.rows import Stale
-from doorward.store.store import Store
 from doorward.store.writer import Unavailable
 
-PRECISION = 100
-LIFETIME = 5
+PRECISION = 0.01
+LIFETIME = TURN
 HELD_LIMIT = 50_000
 
 
 @dataclass(slots=True)
 class Held:
-    """What was seen in a cell, and what was taken from it and not given away; until `expires_at`, in nanoseconds."""
+    """What was seen in a cell, and the loan of it that is given away here; until `expires_at`, in nanoseconds."""
 
     limit: Limit
     value: int
     units: int = 0
     expires_at: int = 0
     size: int = 0
+    turn: int = 0
 
 
 class Limiter:
-    """One for each of `workers`. `failed` is told of checks that pass uncounted; without it they are refused."""
+    """One for each worker. `failed` is told of checks that pass uncounted; without it they are refused."""
 
     def __init__(
-        self, store: Store, workers: int = 1, failed: Callable[[], None] | None = None,
-        clock: Callable[[], int] = time.time_ns,
+        self, cells: Cells, precision: float = PRECISION, failed: Callable[[], None] | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:  # fmt: skip
-        self._store, self._workers, self._failed, self._clock = store, workers, failed, clock
+        self.cells = cells
+        self._precision, self._failed, self._clock = precision, failed, clock
+        # How far the clock where limits are counted is ahead of ours.
+        self._ahead = 0
         self._held: dict[str, Held] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
 
     async def admit(self, charges: Sequence[Charge]) -> Admission:
-        """Raises Unavailable when the limits cannot be asked, unless the settings let the check pass then."""
+        """Raises TemporarilyUnavailable where nobody can count, unless the settings let the check pass then."""
         if not charges:
             return UNLIMITED
         impossible = limit.impossible(charges)
@@ -79,7 +83,7 @@ class Limiter:
 
     def _at_hand(self, charges: Sequence[Charge]) -> Admission | None:
         """The answer that needs no question: there is enough here, or for certain not enough anywhere."""
-        now, found = self._clock(), []
+        now, found = self._clock() + self._ahead, []
         for charge in charges:
             held = self._of(charge)
             if held is None:
@@ -103,47 +107,37 @@ class Limiter:
         return held if held is not None and held.limit == charge.limit else None
 
     async def _ask(self, charges: Sequence[Charge]) -> Admission:
-        """Who waits for the same rate asks once; where a quota is asked each time anyway, nothing is held of it."""
-        now = self._clock()
+        """Where something may be lent, who waits for the same rate asks once. With a quota beside it, nothing is."""
         is_exact = any(charge.limit.type == "quota" for charge in charges)
-        extras = [0 if is_exact else self._extra(charge, now) for charge in charges]
-        paid = [self._reserve(charge, now) for charge in charges]
-        missing = [charge._replace(cost=charge.cost - units) for charge, units in zip(charges, paid, strict=True)]
-        wanted = list(zip(missing, extras, strict=True))
+        wanted = [Wanted(charge) if is_exact else self._wanted(charge) for charge in charges]
         asking = asyncio.get_running_loop().create_future()
-        cells = [] if is_exact else [charge.cell for charge in charges]
+        cells = [one.charge.cell for one in wanted if one.share]
         self._asking.update(dict.fromkeys(cells, asking))
         try:
-            taken = await self._store.consume(lambda connection: limits.take(connection, wanted, now))
+            taken, now = await self.cells.take(wanted)
         except (Unavailable, Stale):
-            self._give_back(charges, paid)
             return self._uncounted()
         finally:
             for cell in cells:
                 del self._asking[cell]
             asking.set_result(None)
-        if not all(one.fits for one in taken):
-            self._give_back(charges, paid)
+        self._ahead = now - self._clock()
         return self._learned(taken, now)
 
-    def _reserve(self, charge: Charge, now: int) -> int:
-        """What is held already goes into the cost."""
-        held = self._of(charge)
-        if held is None or now >= held.expires_at:
-            return 0
-        units = min(held.units, charge.cost)
-        held.units -= units
-        return units
-
-    def _give_back(self, charges: Sequence[Charge], paid: Sequence[int]) -> None:
-        for charge, units in zip(charges, paid, strict=True):
-            held = self._of(charge)
-            if held is not None:
-                held.units += units
+    def _wanted(self, charge: Charge) -> Wanted:
+        """Twice as much as the last time, if that was given away before it expired. The last loan is paid back, and
+        worth nothing here from now on: without an answer nobody knows whether it was."""
+        held, share = self._of(charge), self._share(charge.limit)
+        if held is None:
+            return Wanted(charge, 0, share)
+        extra = 2 * held.size + 1 if self._clock() + self._ahead < held.expires_at else 0
+        back = Loan(held.units, held.size, held.turn) if held.size else NOTHING
+        held.units = held.size = 0
+        return Wanted(charge, extra, share, back)
 
     def _uncounted(self) -> Admission:
         if self._failed is None:
-            raise Unavailable("the limits cannot be asked") from None
+            raise TemporarilyUnavailable("nobody can count the limits now", reason="limits_uncountable") from None
         self._failed()
         return Admission(is_counted=False)
 
@@ -152,31 +146,24 @@ class Limiter:
         given = all(one.fits for one in taken)
         states = []
         for one in taken:
-            spare = one.granted - one.charge.cost if given else 0
-            held = self._hold(one, spare, now)
+            held = self._hold(one, one.granted - one.charge.cost if given else 0, now)
             states.append((one.charge, one.value, held.units, one.fits))
         return limit.admission(states, now)
 
     def _hold(self, one: Taken, spare: int, now: int) -> Held:
-        before = self._of(one.charge)
-        units = before.units if before is not None and now < before.expires_at else 0
-        held = Held(one.charge.limit, one.value, units + spare, now + _lifetime(one.charge.limit), spare)
-        self._held.pop(one.charge.cell, None)
+        """A loan that somebody else got meanwhile stays: with a quota beside it, nothing was lent, nor paid back."""
+        held = self._held.pop(one.charge.cell, None)
+        if spare or held is None or held.limit != one.charge.limit or not held.size:
+            held = Held(one.charge.limit, 0, spare, now + _lifetime(one.charge.limit), spare, now // TURN)
+        held.value = one.value
         self._held[one.charge.cell] = held
         if len(self._held) > HELD_LIMIT:
             del self._held[next(iter(self._held))]
         return held
 
-    def _extra(self, charge: Charge, now: int) -> int:
-        """Twice as much as the last time, if that was given away before it expired; else nothing."""
-        held = self._of(charge)
-        if held is None or now >= held.expires_at:
-            return 0
-        return min(self._share(charge.limit), 2 * held.size + 1)
-
     def _share(self, of: Limit) -> int:
-        return 0 if of.type == "quota" else of.amount // (PRECISION * self._workers)
+        return limit_cell.share(of, self._precision)
 
 
 def _lifetime(of: Limit) -> int:
-    return min(LIFETIME, SPANS.get(of.per, LIFETIME)) * SECOND
+    return min(LIFETIME, SPANS.get(of.per, LIFETIME) * SECOND)

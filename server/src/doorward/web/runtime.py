@@ -14,6 +14,7 @@ from doorward.protocol.policy import Policy
 from doorward.protocol.secret import Pepper
 from doorward.settings import Settings
 from doorward.sign import Keyring, Signer
+from doorward.store.limits import Cells, InDatabase
 from doorward.store.store import Store
 from doorward.upstream_settings import upstreams
 from doorward.web import mail, published_keys, webhook
@@ -94,7 +95,18 @@ def runtime(store: Store, keyring: Keyring, metrics: Metrics, node: int, setting
 
 
 def _limiter(store: Store, metrics: Metrics, settings: Settings) -> Limiter:
-    return Limiter(store, settings.workers, metrics.uncounted if settings.on_limiter_failure == "allow" else None)
+    failed = metrics.uncounted if settings.on_limiter_failure == "allow" else None
+    return Limiter(_cells(store, settings), settings.limit_precision, failed)
+
+
+def _cells(store: Store, settings: Settings) -> Cells:
+    """The client is imported where somebody has a server for it."""
+    url = settings.secret("limits_url")
+    if url is None:
+        return InDatabase(store)
+    from doorward.store.limits_in_valkey import InValkey
+
+    return InValkey(url, settings.limits_ca_file, settings.issuer, InDatabase(store))
 
 
 def _providers(settings: Settings) -> Mapping[str, Provider]:
