@@ -26,6 +26,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from doorward.audit_settings import AuditSettings
 from doorward.gateway_settings import GatewaySettings
 from doorward.protocol.leak import KINDS
 from doorward.upstream_settings import UpstreamSettings
@@ -199,6 +200,9 @@ class Settings(BaseSettings):
     refresh_token_overlap: int = Field(
         10, ge=0, le=60, description="Seconds in which a client whose answer was lost gets the same again; 0: never."
     )
+    audit: AuditSettings = Field(
+        default_factory=AuditSettings, description="How long the audit log is kept, and where it goes then."
+    )
     leaks_flagged: Annotated[Words, AfterValidator(_leak_kinds)] = Field(
         (), description="Kinds of secrets that a report of a leak only flags, such as test_api_key; others end at once."
     )
@@ -321,7 +325,7 @@ def _build(flags: Mapping[str, Any], file: Mapping[str, Any], served: Mapping[st
 
 def _name_of(location: tuple[int | str, ...]) -> str:
     """Of a table within, down to its key; of a list, no further than its name."""
-    return ".".join(map(str, location if location[0] in ("upstream", "gateway") else location[:1]))
+    return ".".join(map(str, location if location[0] in ("audit", "upstream", "gateway") else location[:1]))
 
 
 def _misread(name: str, message: str) -> Refusal:
