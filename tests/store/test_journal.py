@@ -13,6 +13,7 @@ from tests.store.committing import ACCOUNT, API, an_append, commit, head, issued
 from tests.store.conftest import Database
 
 from doorward.protocol import events as e
+from doorward.protocol.policy import DAY
 from doorward.store import audit, journal, tables
 from doorward.store.audit import Query
 from doorward.store.journal import Context, Head
@@ -108,6 +109,16 @@ def test_a_page_can_be_of_one_type_or_one_entity(engine: Engine) -> None:
     assert commit(engine, ACCOUNT, API, issued(), SUSPENDED) == ""
     assert [row["seq"] for row in entries(engine, type="AccessTokenIssued")] == [3]
     assert [row["seq"] for row in entries(engine, entity_id="acme")] == [1, 4]
+
+
+def test_a_page_can_be_of_a_span_of_time(engine: Engine) -> None:
+    days = [commit(engine, issued(f"t{n}") if n % 2 else REFUSED, now=NOW + n * DAY) for n in range(20)]
+    assert days == [""] * 20
+    found = entries(engine, since=NOW + 5 * DAY, until=NOW + 8 * DAY)
+    assert [row["seq"] for row in found] == [6, 7, 8]
+    assert [row["seq"] for row in entries(engine, since=NOW + 18 * DAY + 1, newest_first=True)] == [20]
+    assert entries(engine, until=NOW) == entries(engine, since=NOW + 20 * DAY) == []
+    assert [row["seq"] for row in entries(engine, since=NOW, after=17)] == [18, 19, 20]
 
 
 # Two transactions on PostgreSQL, the first of them slow to commit ---------------------------------------------

@@ -15,10 +15,12 @@ from starlette.responses import Response
 
 from doorward.store import audit
 from doorward.web import cursor as cursors
-from doorward.web.lists import Cursor, Limit, answer
+from doorward.web.lists import Cursor, answer
 from doorward.web.replies import compact
 from doorward.web.runtime import CURSORS
 
+# Whoever exports all of it asks for more at once than lists of other things answer.
+AuditLimit = Annotated[int, Query(ge=1, le=1000, description="Entries a page.")]
 Kind = Annotated[str | None, Query(alias="type", max_length=100, description="Only events of this type.")]
 Entity = Annotated[str | None, Query(max_length=200, description="Only what touched the entity with this id.")]
 After = Annotated[int | None, Query(ge=0, lt=2**63, description="Only entries behind this `seq`.")]
@@ -50,7 +52,7 @@ class AuditPage:
 
 async def page(
     request: Request,
-    limit: Limit = 50,
+    limit: AuditLimit = 50,
     cursor: Cursor = None,
     after: After = None,
     order: Order = "asc",
