@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, delete, exists, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from doorward.protocol.policy import DAY
 from doorward.store import tables as t
@@ -113,9 +127,13 @@ def _superseded(now: int) -> Select[Any]:
     return select(this.c.id).where(
         this.c.revoked_at.is_(None),
         ~exists().where(t.refresh_tokens.c.grant_id == this.c.id),
-        exists().where(alike[0], older.c.created_at < this.c.created_at),
-        exists().where(alike[1], newer.c.created_at > this.c.created_at, here),
+        exists().where(alike[0], _age(older) < _age(this)),
+        exists().where(alike[1], _age(newer) > _age(this), here),
     )
+
+
+def _age(grants: FromClause) -> ColumnElement[Any]:
+    return tuple_(grants.c.created_at, grants.c.id)
 
 
 def _without_grants(connection: Connection, ids: Sequence[str]) -> int:
