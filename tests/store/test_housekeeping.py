@@ -210,6 +210,13 @@ def test_what_a_dead_worker_held_is_taken_over_and_who_slept_through_it_notices(
     assert other._lease.renew(clock.now)
 
 
+def test_a_clock_that_was_wrong_for_a_while_keeps_nobody_from_it(engine: Engine) -> None:
+    ahead, right = housekeeper(engine, lambda: NOW + 365 * DAY), housekeeper(engine, lambda: NOW)
+    assert ahead.look()
+    assert right.look()
+    assert not right.look()
+
+
 def test_a_lease_is_written_anew_only_when_half_of_it_is_over(engine: Engine) -> None:
     looker = housekeeper(engine, lambda: NOW)
     written = looker._write.results  # type: ignore[attr-defined]
@@ -238,8 +245,8 @@ def user_grants(engine: Engine) -> set[str]:
     return {found["id"] for found in rows(engine, tables.grants) if found["user_id"]}
 
 
-def test_a_grant_goes_thirty_days_after_its_end_with_what_was_counted_of_it(people: Engine) -> None:
-    at = NOW - sweeping.ENDED_GRANTS
+def test_a_grant_goes_long_after_its_end_with_what_was_counted_of_it(people: Engine) -> None:
+    at = NOW - sweeping.OLD_GRANTS
     allow(people, {"id": "old", "revoked_at": at}, {"id": "young", "revoked_at": at + 1}, {"id": "live"})
     counted = {"kind": "grant", "uses": 1, "last_used_at": at}
     insert(people, tables.usage, *({**counted, "id": id_} for id_ in ("old", "young", "live")))
@@ -250,7 +257,7 @@ def test_a_grant_goes_thirty_days_after_its_end_with_what_was_counted_of_it(peop
 
 def test_a_grant_whose_refresh_token_is_still_recognised_stays(people: Engine) -> None:
     token = a_refresh_token(grant_id="ended", expires_at=NOW)
-    allow(people, {"id": "ended", "revoked_at": NOW - 2 * sweeping.ENDED_GRANTS})
+    allow(people, {"id": "ended", "revoked_at": NOW - 2 * sweeping.OLD_GRANTS})
     insert(people, tables.refresh_tokens, row(token))
     swept(people, NOW)
     assert user_grants(people) == {"ended"}

@@ -35,6 +35,7 @@ PREFIX = "DOORWARD__"
 # What the last `serve` was told, kept in the data directory so that the command line names the same issuer.
 SERVED_FILE = "served.json"
 REMEMBERED = ("issuer", "host", "port", "no_tls", "tls_cert", "tls_key", "host_names", "brand", "database")
+TABLES = ("audit", "upstream", "gateway")
 UPSTREAM_NAME = r"^[a-z][a-z0-9_]{0,30}$"
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -325,7 +326,7 @@ def _build(flags: Mapping[str, Any], file: Mapping[str, Any], served: Mapping[st
 
 def _name_of(location: tuple[int | str, ...]) -> str:
     """Of a table within, down to its key; of a list, no further than its name."""
-    return ".".join(map(str, location if location[0] in ("audit", "upstream", "gateway") else location[:1]))
+    return ".".join(map(str, location if location[0] in TABLES else location[:1]))
 
 
 def _misread(name: str, message: str) -> Refusal:
@@ -342,7 +343,7 @@ def _misread(name: str, message: str) -> Refusal:
 def _refuse_unknown_environment() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in os.environ:
-        within = name.upper().startswith((f"{PREFIX}UPSTREAM__", f"{PREFIX}GATEWAY__"))
+        within = name.upper().startswith(tuple(f"{PREFIX}{table.upper()}__" for table in TABLES))
         if name.upper().startswith(PREFIX) and name.upper() not in known and not within:
             raise StartRefused(_misread(name.upper().removeprefix(PREFIX).lower(), "there is no such setting"))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, select, update
+from sqlalchemy import Connection, Select, Update, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.store.tables import schedules
@@ -27,7 +27,7 @@ class Lease:
     def claim(self, now: int) -> bool:
         """Whether it is due, and this worker's from here on: of several one is first."""
         reached = self._read(lambda connection: connection.execute(self._known()).scalar())
-        held = (reached is None or reached <= now) and self._write(partial(self._claim, now)) == 1
+        held = (reached is None or not now < reached <= now + HELD) and self._write(partial(self._claim, now)) == 1
         if held:
             self._until = now + HELD
         return held
@@ -51,8 +51,10 @@ class Lease:
     def _claim(self, now: int, connection: Connection) -> int:
         first = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(schedules)
         connection.execute(first.on_conflict_do_nothing(), {"name": self._name, "reached": 0})
-        due = (schedules.c.name == self._name) & (schedules.c.reached <= now)
-        return _written(connection, update(schedules).where(due), now + HELD)
+        # Nobody holds it for longer: whoever wrote that had a clock that was wrong.
+        due = or_(schedules.c.reached <= now, schedules.c.reached > now + HELD)
+        mine = update(schedules).where(schedules.c.name == self._name, due)
+        return _written(connection, mine, now + HELD)
 
 
 def _written(connection: Connection, moving: Update, until: int) -> int:

@@ -35,10 +35,8 @@ LEEWAY = 60
 CODES, REFRESH_TOKENS = DAY, DAY
 # So long a user's page and the limiter remember where he signed in.
 SESSIONS = 90 * DAY
-# So long an administrator sees what was allowed and has ended; the audit log knows it for longer.
-ENDED_GRANTS = 30 * DAY
 # An access token lives for an hour at most, a code is known for a day: who got no refresh token by then gets none.
-# Refresh tokens and sessions live for 90 days at most.
+# Refresh tokens and sessions live for 90 days at most, and are known for a day more.
 GRANTS, OLD_GRANTS = 2 * DAY, 92 * DAY
 RING = 100_000
 # Pages that were freed are written to again: only when they are more than this part of the file it is made smaller.
@@ -83,8 +81,8 @@ def beyond_the_ring(_: int, connection: Connection, limit: int) -> int:
 
 
 def ended_grants(now: int, connection: Connection, limit: int) -> int:
-    """With what was counted of them; one whose refresh token can still be recognised stays as long as that."""
-    grants, ended = t.grants, t.grants.c.revoked_at <= now - ENDED_GRANTS
+    """With what was counted of them; by then no refresh token of theirs is recognised any more."""
+    grants, ended = t.grants, t.grants.c.revoked_at <= now - OLD_GRANTS
     known = exists().where(t.refresh_tokens.c.grant_id == grants.c.id)
     found = select(grants.c.id).where(ended, ~known).order_by(grants.c.revoked_at).limit(limit)
     return _without_grants(connection, connection.execute(found).scalars().all())
@@ -181,7 +179,7 @@ RULES = (
     _expired(t.limit_cells, "when nothing of the limit is used any more", LEEWAY),
     Rule(t.usage_hours, "after 35 days", old_hours),
     Rule(t.refusal_details, "when there are 100,000 newer ones", beyond_the_ring),
-    Rule(t.grants, "30 days after they ended", ended_grants),
+    Rule(t.grants, "92 days after they ended", ended_grants),
     Rule(t.grants, "when others allow the same and they cannot act", partial(superseded_grants, GRANTS)),
     Rule(t.grants, "again, when no session or refresh token can be left", partial(superseded_grants, OLD_GRANTS)),
     Rule(t.usage, "with the grant; of keys and accounts never"),

@@ -43,7 +43,7 @@ def open_store(settings: Settings, data: DataDirectory) -> Opened:
     try:
         found = schema.prepare(engine, held.fingerprint(held.newest), int(time.time()), known)
         current = known[found]
-        store = Store(engine, policy(settings, held.peppers, current.pepper), _kept(settings))
+        store = Store(engine, policy(settings, held.peppers, current.pepper), kept(settings))
     except schema.WrongSecrets:
         raise StartRefused(_WRONG_SECRETS) from None
     except schema.SchemaTooNew:
@@ -55,7 +55,7 @@ def open_store(settings: Settings, data: DataDirectory) -> Opened:
     return Opened(store, keyring, held, current)
 
 
-def _kept(settings: Settings) -> Retention:
+def kept(settings: Settings) -> Retention:
     audit = settings.audit
     return Retention(audit.retention * DAY or None, audit.token_records * HOUR, audit.archive)
 
