@@ -57,7 +57,7 @@ class Doorward:
     def journaled_tokens(self) -> int:
         path = self.data_dir / "doorward.db"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            query = "SELECT count(*) FROM journal WHERE type = 'AccessTokenIssued'"
+            query = "SELECT count(*) FROM token_records WHERE type = 'AccessTokenIssued'"
             count: int = connection.execute(query).fetchone()[0]
             return count
 

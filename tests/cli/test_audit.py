@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from doorward.cli import audit
+from doorward.cli import audit, audit_export
 
 
 def test_the_newest_comes_first_and_says_who_did_it(acme, key):
@@ -79,3 +79,56 @@ def test_a_tail_tells_what_happens_meanwhile_once(acme, interrupted, monkeypatch
     interrupted(suspend, nothing, nothing)
     ran = acme("audit", "tail", "--type", "AccountUpdated", "--json")
     assert [json.loads(line)["entity_id"] for line in ran.out.splitlines()] == ["acme"]
+
+
+def exported(path):
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def everything(acme):
+    return acme("audit", "list", "--limit", "200", "--json").json["items"][::-1]
+
+
+def test_an_export_is_the_whole_log_in_order_and_private(acme, key, tmp_path, monkeypatch):
+    monkeypatch.setattr(audit_export, "PAGE", 2)
+    ran = acme("audit", "export", "all.jsonl")
+    assert (ran.code, ran.out, ran.err) == (0, "", f"Exported {len(everything(acme))} entries.\n")
+    assert exported(tmp_path / "all.jsonl") == everything(acme)
+    assert (tmp_path / "all.jsonl").stat().st_mode & 0o777 == 0o600
+    assert key["key"] not in (tmp_path / "all.jsonl").read_text()
+
+
+def test_an_export_may_go_to_the_standard_output(acme, key):
+    ran = acme("audit", "export", "-", "--type", "ApiKeyCreated")
+    assert (json.loads(ran.out)["entity_id"], ran.err) == (key["id"], "Exported 1 entry.\n")
+
+
+def test_a_file_that_is_there_is_gone_on_with_only_when_asked(acme, key, tmp_path):
+    acme("audit", "export", "all.jsonl")
+    whole = (tmp_path / "all.jsonl").read_bytes()
+    refused = acme("audit", "export", "all.jsonl")
+    assert (refused.code, "--resume" in refused.err) == (2, True)
+    assert (tmp_path / "all.jsonl").read_bytes() == whole
+    # The machine went down in the middle of a line.
+    (tmp_path / "all.jsonl").write_bytes(whole[:-7])
+    assert acme("audit", "export", "--resume", "all.jsonl").err == "Exported 1 entry.\n"
+    assert (tmp_path / "all.jsonl").read_bytes() == whole
+    assert acme("audit", "export", "--resume", "all.jsonl").err == "Exported 0 entries.\n"
+    assert acme("audit", "export", "--resume", "new.jsonl").code == 0
+    assert (tmp_path / "new.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["not json\n", '{"other": 1}\n', "[]\n", "no line", '{"seq":7}\nand no more'])
+def test_another_file_is_not_gone_on_with(acme, tmp_path, text):
+    (tmp_path / "other").write_text(text)
+    ran = acme("audit", "export", "--resume", "other")
+    assert (ran.code, "no export" in ran.err) == (2, True)
+    assert (tmp_path / "other").read_text() == text
+
+
+def test_an_export_can_be_of_a_span_of_time(acme, key, tmp_path):
+    assert acme("audit", "export", "--until", "1d", "none.jsonl").err == "Exported 0 entries.\n"
+    assert acme("audit", "export", "--since", "1d", "all.jsonl").code == 0
+    assert exported(tmp_path / "all.jsonl") == everything(acme)
+    assert acme("audit", "export", "--since", "yesterday", "no.jsonl").code == 2
+    assert not (tmp_path / "no.jsonl").exists()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from doorward.cli.durations import clock, full, relative, seconds, span
+from doorward.cli.durations import clock, full, moment, relative, seconds, span
 from doorward.cli.failure import Failure
 
 DAY = 86_400
@@ -41,3 +41,23 @@ def test_a_time_is_told_by_the_clock_and_by_its_distance():
     assert relative(1000 + 90 * DAY, now=1000) == "in 90 days"
     assert relative(1000, now=1120) == "2 minutes ago"
     assert full(None) == "never"
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-11-24", 1_795_478_400),
+        ("2026-11-24T21:04", 1_795_554_240),
+        ("2026-11-24T21:04:05Z", 1_795_554_245),
+        ("2d", 1_000_000 - 2 * 86_400),
+        (None, None),
+    ],
+)
+def test_a_time_is_a_day_a_minute_or_so_long_ago(text, at):
+    assert moment(text, now=1_000_000) == at
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "24.11.2026", "", "7"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(Failure):
+        moment(text)

@@ -37,7 +37,7 @@ TRIES = 20
 # Of each asker's tokens, those that are closest to the end.
 LAST = 5
 ACCOUNTS = text("SELECT id, account_id FROM clients")
-ISSUED = text("SELECT seq, data FROM journal WHERE type = 'AccessTokenIssued'")
+ISSUED = text("SELECT seq, data FROM token_records WHERE type = 'AccessTokenIssued'")
 ENDED = text("SELECT seq, entity_id FROM journal WHERE type IN ('GrantRevoked', 'ClientUpdated', 'AccountUpdated')")
 
 

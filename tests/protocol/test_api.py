@@ -286,7 +286,7 @@ def test_a_rule_for_keys_is_set_lifted_and_dated(name: str) -> None:
     assert getattr(made.reply, name) == 90 * DAY
     ruled = replace(an_api(), **{name: 90 * DAY, "key_policy_at": EARLIER})
     for value, kept, at in ((0, None, NOW), (DAY, DAY, NOW), (90 * DAY, 90 * DAY, EARLIER), (None, 90 * DAY, EARLIER)):
-        (event,) = update(ruled, **{name: value}).events
+        (event,) = update(ruled, **{name: value}, claims={"team": "account.id"}).events
         assert isinstance(event, ApiUpdated)
         assert (getattr(event.api, name), event.api.key_policy_at) == (kept, at)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.protocol.given import (
+    EARLIER,
     NOW,
     POLICY,
     a_client,
@@ -45,3 +46,9 @@ def test_disconnecting_ends_every_grant_at_once() -> None:
     decision = connected_apps.disconnect(Disconnect("user_1", "client_1"), both, POLICY, a_moment())
     assert decision.events == tuple(GrantRevoked(replace(one, revoked_at=NOW, version=2)) for one in both)
     assert connected_apps.disconnect(Disconnect("user_1", "client_1"), (), POLICY, a_moment()).events == ()
+
+
+def test_a_grant_that_has_ended_does_not_end_again() -> None:
+    live, ended = a_user_grant(), a_user_grant(id="grant_v", revoked_at=EARLIER)
+    decision = connected_apps.disconnect(Disconnect("user_1", "client_1"), (live, ended), POLICY, a_moment())
+    assert (decision.reply, len(decision.events)) == (1, 1)

@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import pytest
+from sqlalchemy import select
 from tests.browsing import (
     CALLBACK,
     Page,
@@ -22,6 +23,10 @@ from tests.browsing import (
 )
 from tests.deployment import command
 from tests.verify.waiting import until
+
+from doorward.protocol.connected_apps import AT_ONCE
+from doorward.store import tables
+from doorward.store.engine import open_engine
 
 
 def by_the_grants_path(doorward, browser, client, grant):
@@ -176,3 +181,25 @@ class TestMemberships:
         tokens(browser, client)
         doorward.create("/memberships", user=user["id"], account=doorward.an_account()["id"], role="owner")
         consent_page(browser, browser.get(address_of(asking(client))))
+
+
+def test_an_app_with_more_grants_than_end_at_once_is_disconnected_by_one_click(on_sqlite):
+    """A single-page application makes one with every silent authorization."""
+    doorward = on_sqlite
+    browser, client = signed_in(doorward, a_user(doorward)), an_app(doorward, api=doorward.an_api()["identifier"])
+    got = tokens(browser, client)
+    grant = doorward.introspect(client, got["access_token"])["grant_id"]
+    engine = open_engine(f"sqlite:///{doorward.directory / 'doorward.db'}")
+    its = tables.grants.c.client_id == client["client_id"]
+    with engine.execution_options(writing=True).begin() as connection:
+        found = connection.execute(select(tables.grants).where(tables.grants.c.id == grant)).one()._mapping
+        copies = [{**found, "id": f"{grant}_{number}"} for number in range(2 * AT_ONCE + 7)]
+        connection.execute(tables.grants.insert(), copies)
+    on_the_account_page(doorward, browser, client, grant)
+    with engine.connect() as connection:
+        users = select(tables.grants.c.revoked_at).where(its, tables.grants.c.user_id.is_not(None))
+        ended = connection.execute(users).scalars().all()
+    engine.dispose()
+    assert len(ended) == 2 * AT_ONCE + 8
+    assert None not in ended
+    assert not doorward.introspect(client, got["access_token"])["active"]

@@ -10,6 +10,23 @@ def account(doorward):
     return doorward.an_account()
 
 
+BURST = {"name": "burst", "amount": 10, "per": "day"}
+
+
+@pytest.fixture
+def one_of_each(doorward):
+    """With more than the defaults in them."""
+    account = doorward.an_account(metadata={"team": 7}, limits=[BURST])["id"]
+    routes = [{"path": f"/{account}", "methods": ["GET"], "public": True}]
+    api = doorward.an_api(claims={"team": "account.metadata.team"}, routes=routes, limits=[BURST])
+    client = doorward.a_client(account=account, api=api["identifier"])["client_id"]
+    key = doorward.a_key(account=account, api=api["identifier"], networks=["192.0.2.0/24"], limits=[BURST])["id"]
+    user = doorward.v1("POST", "/users", {"username": account, "email": "grace@example.com"}).json()["id"]
+    membership = doorward.v1("POST", "/memberships", {"user": user, "account": account, "role": "owner"}).json()["id"]
+    named = {"apis": api["id"], "accounts": account, "clients": client, "keys": key}
+    return {**named, "users": user, "memberships": membership}
+
+
 def rename(doorward, account, name, **headers):
     return doorward.v1("PATCH", f"/accounts/{account['id']}", {"name": name}, **headers)
 
@@ -24,6 +41,20 @@ class TestEntityTags:
         assert doorward.v1("DELETE", f"/apis/{doorward.an_api()['id']}").status_code == 204
         for reply in (created, shown, changed, suspended):
             assert reply.headers["etag"] == f'"{reply.json()["version"]}"'
+
+    @pytest.mark.parametrize("noun", ["apis", "accounts", "keys", "clients", "users", "memberships"])
+    def test_an_entity_that_is_sent_back_as_it_is_shown_stays_as_it_is(self, doorward, one_of_each, noun):
+        path = f"/{noun}/{one_of_each[noun]}"
+        before = doorward.v1("GET", path)
+        openapi = doorward.v1("GET", "/openapi.json").json()
+        body = openapi["paths"][f"/{noun}/{{id}}"]["patch"]["requestBody"]["content"]["application/json"]["schema"]
+        named = openapi["components"]["schemas"][body["$ref"].rpartition("/")[2]]["properties"]
+        same = {name: before.json()[name] for name in named if before.json().get(name) is not None}
+        assert same
+        last = doorward.v1("GET", "/audit?order=desc&limit=1").json()
+        after = doorward.v1("PATCH", path, same)
+        assert (after.status_code, after.headers["etag"], after.json()) == (200, before.headers["etag"], before.json())
+        assert doorward.v1("GET", "/audit?order=desc&limit=1").json() == last
 
     def test_a_change_that_changes_nothing_leaves_the_version(self, doorward, account):
         assert doorward.v1("POST", f"/accounts/{account['id']}/resume").headers["etag"] == '"1"'

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import Engine, Table, func, select
+from sqlalchemy import Connection, Engine, Table, func, select
 from tests.protocol.given import (
     KEY,
     NOW,
@@ -27,8 +27,12 @@ from doorward.protocol import events as e
 from doorward.protocol import people_events as p
 from doorward.protocol.moment import Position
 from doorward.store import journal
+from doorward.store.housekeeping import Housekeeping
 from doorward.store.journal import Context
 from doorward.store.memory import Memory
+from doorward.store.retention import Retention
+from doorward.store.tables import schedules
+from doorward.store.tallies import Step
 from doorward.store.writer import Append, Writer
 
 CONTEXT = Context("admin_1", "req_1")
@@ -72,6 +76,41 @@ def commit(engine: Engine, *events: e.Event, **facts: Any) -> str:
 def rows(engine: Engine, table: Table) -> list[dict[str, Any]]:
     with engine.connect() as connection:
         return [dict(row._mapping) for row in connection.execute(select(table).order_by(*table.primary_key))]
+
+
+def numbered(engine: Engine) -> list[dict[str, Any]]:
+    """The rows of both ledgers, as they were numbered."""
+    return sorted((row for table in journal.LEDGERS for row in rows(engine, table)), key=lambda row: row["seq"])
+
+
+class Steps:
+    """A writer that runs each step in a transaction of its own, and keeps what they returned."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.results: list[int] = []
+
+    def __call__(self, step: Step) -> int:
+        with self.engine.execution_options(writing=True).begin() as connection:
+            self.results.append(step(connection))
+        return self.results[-1]
+
+
+def housekeeper(engine: Engine, now: Callable[[], int], kept: Retention | None = None) -> Housekeeping:
+    """One of a worker's own; it looks when it is told to."""
+
+    def read(query: Callable[[Connection], Any]) -> Any:
+        with engine.connect() as connection:
+            return query(connection)
+
+    return Housekeeping(read, Steps(engine), now, kept or Retention())
+
+
+def swept(engine: Engine, now: int, kept: Retention | None = None) -> None:
+    """As if nobody had done it for long."""
+    with engine.execution_options(writing=True).begin() as connection:
+        connection.execute(schedules.delete().where(schedules.c.name == "housekeeping"))
+    assert housekeeper(engine, lambda: now, kept).look()
 
 
 def count(engine: Engine, table: Table) -> int:

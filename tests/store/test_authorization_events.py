@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
 from tests.protocol.allowed import a_code, a_refresh_token, a_waiting_request, an_app, an_authorization
 from tests.protocol.given import NOW, a_client, a_membership, a_session, a_user, a_user_grant, an_account, scope
-from tests.store.committing import commit, count, read, rows, settled
+from tests.store.committing import commit, count, read, rows, settled, swept
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
 from doorward.protocol.authorization import Authorization
-from doorward.store import authorization_requests, clients, grants, refresh_tokens, tables, tallies
+from doorward.store import authorization_requests, clients, grants, refresh_tokens, sweeping, tables
 from doorward.store.rows import row
 
 GRANT = a_user_grant(account_id="acme", auth_time=NOW - 60, acr="1", claims={"userinfo": {"email": None}})
@@ -169,28 +168,16 @@ def test_a_public_client_has_no_secret(people: Engine) -> None:
     ("event", "table", "kept_for"),
     [
         (v.AuthorizationRequested(a_waiting_request(expires_at=NOW)), tables.authorization_requests, 0),
-        (v.CodeIssued(GRANT, a_code(expires_at=NOW)), tables.codes, tallies.CODE_RETENTION),
-        (v.RefreshTokenIssued(a_refresh_token(expires_at=NOW)), tables.refresh_tokens, tallies.REFRESH_TOKEN_RETENTION),
+        (v.CodeIssued(GRANT, a_code(expires_at=NOW)), tables.codes, sweeping.CODES),
+        (v.RefreshTokenIssued(a_refresh_token(expires_at=NOW)), tables.refresh_tokens, sweeping.REFRESH_TOKENS),
     ],
     ids=["request", "code", "refresh token"],
 )
 def test_what_is_over_is_swept_when_nobody_needs_it(
-    people: Engine, event: e.Event, table: object, kept_for: int, sweep: Callable[[Engine, int], None]
+    people: Engine, event: e.Event, table: object, kept_for: int
 ) -> None:
     assert commit(people, event) == ""
-    sweep(people, NOW + kept_for - 1)
+    swept(people, NOW + kept_for - 1)
     assert count(people, table) == 1  # type: ignore[arg-type]
-    sweep(people, NOW + kept_for)
+    swept(people, NOW + kept_for)
     assert count(people, table) == 0  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def sweep() -> Callable[[Engine, int], None]:
-    def swept(engine: Engine, now: int) -> None:
-        def write(step: tallies.Step) -> int:
-            with engine.execution_options(writing=True).begin() as connection:
-                return step(connection)
-
-        tallies.Tallies(write).sweep(now)
-
-    return swept

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event, text
 from tests.postgresql import PostgreSQL
-from tests.store.committing import ACCOUNT, commit, rows
+from tests.store.committing import ACCOUNT, commit, numbered, rows
 from tests.store.conftest import Database
 
 from doorward.store import tables
@@ -55,7 +55,7 @@ def acknowledged_until_killed(url: str, enough: int) -> list[str]:
 def check(engine: Engine, acknowledged: list[str]) -> None:
     """Everything acknowledged is there, the last that was not is there as a whole or not at all, and no half states."""
     tokens = [row["id"] for row in rows(engine, tables.opaque_tokens)]
-    journal = rows(engine, tables.journal)[1:]
+    journal = numbered(engine)[1:]
     records = [row["entity_id"] for row in journal if not row["change"]]
     assert set(acknowledged) <= set(tokens)
     assert len(tokens) <= len(acknowledged) + 1

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 from tests.protocol.given import NOW, an_account
-from tests.store.committing import ACCOUNT, API, an_append, commit, head, issued, outcomes, rows, until
+from tests.store.committing import ACCOUNT, API, an_append, commit, head, issued, numbered, outcomes, rows, until
 from tests.store.conftest import Database
 
 from doorward.protocol import events as e
-from doorward.store import journal, tables
-from doorward.store.journal import Context, Head, Query
+from doorward.protocol.policy import DAY
+from doorward.store import audit, journal, tables
+from doorward.store.audit import Query
+from doorward.store.journal import Context, Head
 
 REFUSED = e.CredentialRefused("api_key", "key_1", "credential_expired")
 SUSPENDED = e.AccountUpdated(an_account(state="suspended", version=2))
@@ -22,7 +24,7 @@ SUSPENDED = e.AccountUpdated(an_account(state="suspended", version=2))
 
 def entries(engine: Engine, **query: Any) -> list[Any]:
     with engine.connect() as connection:
-        return list(journal.page(connection, Query(query.pop("after", None), query.pop("limit", 100), **query)))
+        return list(audit.page(connection, Query(query.pop("after", None), query.pop("limit", 100), **query)))
 
 
 def changed(engine: Engine, after: int = 0) -> list[tuple[int, str]]:
@@ -63,7 +65,7 @@ def test_the_head_counts_all_rows_and_names_the_last_change(engine: Engine) -> N
 def test_a_batch_of_any_size_is_written_whole_and_in_order(engine: Engine, size: int) -> None:
     assert commit(engine, issued("before")) == ""
     assert outcomes(engine, *(an_append(issued(f"token_{n}")) for n in range(size))) == [""] * size
-    assert [(row["seq"], row["entity_id"]) for row in rows(engine, tables.journal)] == [
+    assert [(row["seq"], row["entity_id"]) for row in numbered(engine)] == [
         (1, "before"), *((n + 2, f"token_{n}") for n in range(size)),
     ]  # fmt: skip
 
@@ -90,7 +92,7 @@ def test_any_text_comes_back_as_it_was(engine: Engine) -> None:
 
 def test_data_is_plain_json(engine: Engine) -> None:
     assert commit(engine, issued()) == ""
-    assert json.loads(rows(engine, tables.journal)[0]["data"]) == {
+    assert json.loads(rows(engine, tables.token_records)[0]["data"]) == {
         "client_id": "client_1", "grant_id": "grant_api_1", "exp": NOW + 300,
     }  # fmt: skip
 
@@ -107,6 +109,16 @@ def test_a_page_can_be_of_one_type_or_one_entity(engine: Engine) -> None:
     assert commit(engine, ACCOUNT, API, issued(), SUSPENDED) == ""
     assert [row["seq"] for row in entries(engine, type="AccessTokenIssued")] == [3]
     assert [row["seq"] for row in entries(engine, entity_id="acme")] == [1, 4]
+
+
+def test_a_page_can_be_of_a_span_of_time(engine: Engine) -> None:
+    days = [commit(engine, issued(f"t{n}") if n % 2 else REFUSED, now=NOW + n * DAY) for n in range(20)]
+    assert days == [""] * 20
+    found = entries(engine, since=NOW + 5 * DAY, until=NOW + 8 * DAY)
+    assert [row["seq"] for row in found] == [6, 7, 8]
+    assert [row["seq"] for row in entries(engine, since=NOW + 18 * DAY + 1, newest_first=True)] == [20]
+    assert entries(engine, until=NOW) == entries(engine, since=NOW + 20 * DAY) == []
+    assert [row["seq"] for row in entries(engine, since=NOW, after=17)] == [18, 19, 20]
 
 
 # Two transactions on PostgreSQL, the first of them slow to commit ---------------------------------------------
@@ -127,7 +139,7 @@ def interleaved(database: Database, **second: Any) -> tuple[str, list[str], list
     seen: list[list[int]] = []
 
     def look() -> None:
-        seen.append([row["seq"] for row in rows(engine, tables.journal)])
+        seen.append([row["seq"] for row in numbered(engine)])
 
     with ThreadPoolExecutor(1) as other, database.engine().connect() as first:
         transaction = first.begin()
@@ -140,7 +152,7 @@ def interleaved(database: Database, **second: Any) -> tuple[str, list[str], list
         transaction.commit()
         found = outcome.result(30)
         look()
-    return found, [row["entity_id"] for row in rows(engine, tables.journal)], seen
+    return found, [row["entity_id"] for row in numbered(engine)], seen
 
 
 def test_positions_come_in_the_order_of_commits(on_postgresql: Database) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 from tests.protocol.given import NOW, POLICY, a_secret, an_api, an_api_key, kept
-from tests.store.committing import ACCOUNT, API, commit, head, rows
-from tests.store.test_tallies import Steps
+from tests.store.committing import ACCOUNT, API, Steps, commit, head, rows
 
 from doorward.protocol import events as e
 from doorward.protocol.entities import ApiKey

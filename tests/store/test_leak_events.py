@@ -12,7 +12,7 @@ from tests.store.committing import commit, read, rows, settled
 
 from doorward.protocol import leak_events as k
 from doorward.protocol import rotation_events as r
-from doorward.store import leaks, notices, tables, tallies
+from doorward.store import leaks, notices, sweeping, tables
 from doorward.store.notices import Notice
 
 DUE, HOOK = (Notice(a_leak().id, channel, notices.LEAK, NOW, 0) for channel in (notices.LETTER, notices.WEBHOOK))
@@ -104,8 +104,9 @@ def test_what_was_told_is_not_told_again_for_an_hour(told: Engine) -> None:
 
 
 def test_notices_are_swept_like_everything_that_expires(told: Engine) -> None:
-    assert tables.notices in [table for table, _ in tallies.ENDED]
-    assert write(told, lambda connection: tallies.delete_ended(tables.notices, NOW + notices.LIFETIME, connection)) == 2
+    assert tables.notices in [rule.table for rule in sweeping.RULES if rule.step]
+    over = NOW + notices.LIFETIME
+    assert write(told, lambda connection: sweeping.expired(tables.notices, 0, over, connection, 9)) == 2
 
 
 def test_a_notice_holds_nothing_but_what_it_is_about(told: Engine) -> None:

@@ -35,11 +35,11 @@ from tests.store.committing import (
     issued,
     outcomes,
     rows,
+    swept,
     until,
 )  # fmt: skip
 from tests.store.conftest import Database
 from tests.store.test_events import later
-from tests.store.test_tallies import swept
 
 from doorward.protocol import events as e
 from doorward.protocol import leak_events as k

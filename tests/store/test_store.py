@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 from tests.postgresql import PostgreSQL
 from tests.protocol.given import POLICY, an_account
-from tests.store.committing import ACCOUNT, CONTEXT, NOW, commit, count, issued, read, rows, settled, until
+from tests.store.committing import ACCOUNT, CONTEXT, NOW, commit, count, issued, numbered, read, rows, settled, until
 from tests.store.conftest import Database
 from tests.store.test_events import later
 
@@ -122,7 +122,7 @@ def test_facts_from_memory_are_stale_once_another_worker_changed_them(
                 await committed(store, issued(), facts=facts)
 
     asyncio.run(issue())
-    assert [row["type"] for row in rows(database.engines[0], tables.journal)][-1] == "AccountUpdated"
+    assert [row["type"] for row in numbered(database.engines[0])][-1] == "AccountUpdated"
 
 
 # Reading ------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_what_one_turn_of_the_loop_brings_is_one_transaction(engine: Engine) -> 
 
     asyncio.run(issue())
     assert len(commits) == 1
-    assert count(engine, tables.journal) == 51
+    assert len(numbered(engine)) == 51
 
 
 def test_each_of_a_batch_gets_its_own_answer(engine: Engine) -> None:
@@ -237,7 +237,7 @@ def test_who_waits_no_longer_does_no_harm(engine: Engine) -> None:
             waiting.cancel()
             await committed(store, issued("token_1"))
             assert {event.jti for event in store.observed if isinstance(event, e.AccessTokenIssued)} == {
-                row["entity_id"] for row in rows(engine, tables.journal)
+                row["entity_id"] for row in numbered(engine)
             }
 
     asyncio.run(cancel())
@@ -254,7 +254,7 @@ def test_more_than_the_limit_is_refused_and_the_rest_committed(engine: Engine, m
             return answers
 
     assert [type(answer) for answer in asyncio.run(flood())] == [type(None)] * 5 + [Overloaded] * 3
-    assert count(engine, tables.journal) == 6
+    assert len(numbered(engine)) == 6
 
 
 def test_what_was_begun_is_committed_when_the_store_stops(engine: Engine) -> None:
@@ -267,7 +267,7 @@ def test_what_was_begun_is_committed_when_the_store_stops(engine: Engine) -> Non
         await waiting
 
     asyncio.run(stop())
-    assert count(engine, tables.journal) == 1
+    assert len(numbered(engine)) == 1
 
 
 def test_before_it_runs_the_store_commits_by_itself(engine: Engine) -> None:
@@ -305,7 +305,7 @@ def test_nobody_waits_for_a_silent_database(database: Database, monkeypatch: pyt
             await committed(store, issued("afterwards"))
 
     asyncio.run(ask())
-    assert rows(database.engines[0], tables.journal)[-1]["entity_id"] == "afterwards"
+    assert numbered(database.engines[0])[-1]["entity_id"] == "afterwards"
 
 
 def test_a_reader_that_gets_no_answer_gives_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +345,7 @@ def test_without_a_database_nothing_is_answered_and_with_it_all_is_as_before(
             assert again.facts == facts.facts
 
     asyncio.run(ask())
-    issued_ids = [row["entity_id"] for row in rows(on_postgresql.engines[0], tables.journal) if not row["change"]]
+    issued_ids = [row["entity_id"] for row in numbered(on_postgresql.engines[0]) if not row["change"]]
     assert issued_ids == ["found"]
 
 

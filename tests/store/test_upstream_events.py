@@ -32,7 +32,7 @@ from doorward.protocol.session import Browser
 from doorward.protocol.upstream import Told, Upstream
 from doorward.protocol.upstream_sign_in import Arrive, ArriveFacts, Begin
 from doorward.protocol.user import UserFacts
-from doorward.store import identities, tables, tallies, upstream_sign_ins
+from doorward.store import identities, sweeping, tables, upstream_sign_ins
 from doorward.store.memory import Memory, Reader
 from doorward.store.rows import row
 
@@ -92,9 +92,9 @@ def test_what_waits_is_counted_everywhere_and_for_one_address(people: Engine) ->
 def test_what_is_over_is_swept(engine: Engine) -> None:
     assert commit(engine, u.UpstreamSignInBegun(a_sign_in()), u.UpstreamSignInBegun(a_sign_in(id="u2"))) == ""
     assert commit(engine, u.UpstreamSignInEnded(a_sign_in(ended_at=NOW, expires_at=NOW + 900))) == ""
-    assert tables.upstream_sign_ins in dict(tallies.ENDED)
+    assert tables.upstream_sign_ins in [rule.table for rule in sweeping.RULES if rule.step]
     with engine.begin() as connection:
-        assert tallies.delete_ended(tables.upstream_sign_ins, NOW + 600, connection) == 1
+        assert sweeping.expired(tables.upstream_sign_ins, 0, NOW + 600, connection, 9) == 1
     assert [found["id"] for found in rows(engine, tables.upstream_sign_ins)] == [STATE]
 
 

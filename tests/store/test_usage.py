@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 from tests.protocol.given import KEY, NOW, kept
-from tests.store.committing import count, read
-from tests.store.test_tallies import Steps, unavailable
+from tests.store.committing import Steps, count, read, swept
+from tests.store.test_tallies import unavailable
 
 from doorward.protocol.entities import Usage
 from doorward.protocol.use import Used
-from doorward.store import tables, usage
+from doorward.store import sweeping, tables, usage
 from doorward.store.tallies import Tallies
 from doorward.store.usage import HOUR, RETENTION, Counting, Hour
 
@@ -118,10 +118,9 @@ def test_what_waits_is_bounded_and_the_rest_is_counted_as_dropped(monkeypatch: p
 
 
 def test_old_hours_are_swept_and_totals_stay(engine: Engine) -> None:
-    kept = Tallies(Steps(engine))
     add(engine, used(at=AT - RETENTION), used(at=AT - RETENTION + HOUR), used())
     assert count(engine, tables.usage_hours) == 6
-    kept.sweep(AT + 1)
+    swept(engine, AT + 1)
     assert [hour.at for hour in hours(engine)] == [AT - RETENTION + HOUR, AT]
     assert count(engine, tables.usage_hours) == 4
     assert of(engine, "api_key", "key_1").uses == 3
@@ -129,5 +128,5 @@ def test_old_hours_are_swept_and_totals_stay(engine: Engine) -> None:
 
 def test_old_hours_are_swept_step_by_step(engine: Engine) -> None:
     add(engine, *(used(f"key_{number}") for number in range(5)))
-    found = [read(engine, lambda connection, _: usage.forget_hours(AT + 1, 4, connection), None)]
+    found = [read(engine, lambda connection, _: sweeping.old_hours(AT + 1 + RETENTION, connection, 4), None)]
     assert found == [4]

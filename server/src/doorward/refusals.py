@@ -311,6 +311,21 @@ def _random(text: str) -> bool:
     return value is not None and len(value) == 32 and len(set(value)) >= 16 and not value.isascii()
 
 
+def _archive(settings: Settings) -> Refusal | None:
+    path = settings.audit.archive
+    there = None if path is None else next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
+    if path is None or there is None or (there.is_dir() and os.access(there, os.W_OK)):
+        return None
+    return Refusal(
+        f"the audit log cannot be archived to {path}: it is no directory that this user can write to",
+        (
+            f"make it, for this user alone: install -d -m 700 {path}",
+            "name another: archive in [audit] of doorward.toml",
+            "leave it out: what is kept no longer is removed then",
+        ),
+    )
+
+
 CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
     *gateway_refusals.CHECKS,
     *limit_refusals.CHECKS,
@@ -326,6 +341,7 @@ CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
     _mail_trust,
     _webhook,
     _leaked_passwords,
+    _archive,
     _logo,
     _outbound_ca,
     _outbound_networks,

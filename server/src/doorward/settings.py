@@ -26,6 +26,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from doorward.audit_settings import AuditSettings
 from doorward.gateway_settings import GatewaySettings
 from doorward.limit_settings import LimitSettings
 from doorward.protocol.leak import KINDS
@@ -35,6 +36,7 @@ PREFIX = "DOORWARD__"
 # What the last `serve` was told, kept in the data directory so that the command line names the same issuer.
 SERVED_FILE = "served.json"
 REMEMBERED = ("issuer", "host", "port", "no_tls", "tls_cert", "tls_key", "host_names", "brand", "database")
+TABLES = ("audit", "upstream", "gateway")
 UPSTREAM_NAME = r"^[a-z][a-z0-9_]{0,30}$"
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -198,6 +200,9 @@ class Settings(LimitSettings):
     refresh_token_overlap: int = Field(
         10, ge=0, le=60, description="Seconds in which a client whose answer was lost gets the same again; 0: never."
     )
+    audit: AuditSettings = Field(
+        default_factory=AuditSettings, description="How long the audit log is kept, and where it goes then."
+    )
     leaks_flagged: Annotated[Words, AfterValidator(_leak_kinds)] = Field(
         (), description="Kinds of secrets that a report of a leak only flags, such as test_api_key; others end at once."
     )
@@ -324,7 +329,7 @@ def _build(flags: Mapping[str, Any], file: Mapping[str, Any], served: Mapping[st
 
 def _name_of(location: tuple[int | str, ...]) -> str:
     """Of a table within, down to its key; of a list, no further than its name."""
-    return ".".join(map(str, location if location[0] in ("upstream", "gateway") else location[:1]))
+    return ".".join(map(str, location if location[0] in TABLES else location[:1]))
 
 
 def _misread(name: str, message: str) -> Refusal:
@@ -341,7 +346,7 @@ def _misread(name: str, message: str) -> Refusal:
 def _refuse_unknown_environment() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in os.environ:
-        within = name.upper().startswith((f"{PREFIX}UPSTREAM__", f"{PREFIX}GATEWAY__"))
+        within = name.upper().startswith(tuple(f"{PREFIX}{table.upper()}__" for table in TABLES))
         if name.upper().startswith(PREFIX) and name.upper() not in known and not within:
             raise StartRefused(_misread(name.upper().removeprefix(PREFIX).lower(), "there is no such setting"))
 

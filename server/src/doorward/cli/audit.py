@@ -1,4 +1,4 @@
-"""`doorward audit`: what happened, who did it, in which request; the newest first, or as it happens."""
+"""`doorward audit`: what happened, who did it, in which request; the newest first, as it happens, or as a file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli import lists, output
+from doorward.cli import audit_export, lists, output
 from doorward.cli.admin_api import PAGE_LIMIT, AdminApi, Object, run
+from doorward.cli.durations import moment
+from doorward.cli.failure import USAGE, Failure
 from doorward.cli.options import Cursor, Json, Limit, noun
 
 app = noun(
@@ -18,6 +20,7 @@ app = noun(
     """
 doorward audit list --type ApiKeyRevoked
 doorward audit tail --json | jq .entity_id
+doorward audit export --since 2026-11-01 november.jsonl
 """,
 )
 
@@ -26,6 +29,7 @@ BEGINNING = 10
 # A stream cannot wait for its widest cell: most of them fit.
 WIDTHS = (6, 19, 17, 26, 23, 0)
 Kind = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this type, such as ApiKeyCreated.")]
+Time = Annotated[str | None, typer.Option(metavar="TIME", help="2026-11-24, 2026-11-24T21:04 (UTC), or 30d ago.")]
 Entity = Annotated[str | None, typer.Option(metavar="ID", help="Only what touched this entity.")]
 
 
@@ -73,6 +77,25 @@ def tail(context: typer.Context, type_: Kind = None, entity: Entity = None, json
     # Ctrl-C is how it ends, and no cancellation.
     with contextlib.suppress(KeyboardInterrupt):
         run(context, follow)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines, the oldest first; - is stdout.")],
+    since: Time = None,
+    until: Time = None,
+    type_: Kind = None,
+    entity: Entity = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a file that ends somewhere.")] = False,
+) -> None:
+    """Write what happened to a file, however much that is."""
+    query = {"since": moment(since), "until": moment(until), "type": type_, "entity": entity}
+    if resume and file == "-":
+        raise Failure("a stream has no end to go on from: name a file with --resume", exit_code=USAGE)
+    with audit_export.opened(file, resume=resume) as (output_file, after), audit_export.progress() as advance:
+        count = run(context, lambda api: audit_export.export(api, output_file, after, advance, **query))
+    output.note(f"Exported {count} {'entry' if count == 1 else 'entries'}.")
 
 
 def _row(entry: Object) -> tuple[str, ...]:

@@ -170,6 +170,8 @@ def _shown(settings: Settings, name: str) -> Any:
         return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
     if name == "upstream":
         return {named: one.model_dump(mode="json", exclude_unset=True) for named, one in value.items()}
+    if name == "audit":
+        return value.model_dump(mode="json")
     if name == "gateway":
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, Path):
@@ -182,4 +184,6 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if value is None or value == [] or value == {}:
         return "-"
+    if isinstance(value, dict) and not any(isinstance(one, dict | list) for one in value.values()):
+        return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
     return ", ".join(value) if isinstance(value, list | dict) else str(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import contextlib
 import re
 import time
 
@@ -10,6 +12,7 @@ from doorward.cli.failure import USAGE, Failure
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
 _SPAN = re.compile(r"([0-9]{1,9})([smhdwy])", re.ASCII)
+_FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 _STEPS = ((365 * DAY, "year"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
 
 
@@ -21,6 +24,18 @@ def seconds(text: str) -> int:
             f"{text!r} is no span of time: give a number and one of s m h d w y, such as 90d", exit_code=USAGE
         )
     return int(found[1]) * UNITS[found[2]]
+
+
+def moment(text: str | None, now: float | None = None) -> int | None:
+    """`2026-11-24`, or `2026-11-24T21:04`, in UTC; a span is so long ago."""
+    if text is None:
+        return None
+    if _SPAN.fullmatch(text):
+        return round(time.time() if now is None else now) - seconds(text)
+    for form in _FORMS:
+        with contextlib.suppress(ValueError):
+            return calendar.timegm(time.strptime(text, form))
+    raise Failure(f"{text!r} is no time: give one such as 2026-11-24, 2026-11-24T21:04 or 30d", exit_code=USAGE)
 
 
 def overlap(text: str | None) -> int | None:

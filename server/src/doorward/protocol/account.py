@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, limited, metadata, named
+from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, limited, metadata, named, touched
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import Account
 from doorward.protocol.events import AccountCreated, AccountUpdated
@@ -66,7 +66,7 @@ def update(asked: Asked[UpdateAccount], facts: Facts, policy: Policy, moment: Mo
     name = account.name if asked.body.name is None else named(asked.body.name)
     kept = account.metadata if asked.body.metadata is None else metadata(asked.body.metadata)
     limits = account.limits if asked.body.limits is None else limited(asked.body.limits)
-    return _changed(replace(account, name=name, metadata=kept, limits=limits), moment)
+    return _changed(replace(account, name=name, metadata=kept, limits=limits), account, moment)
 
 
 def suspend(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[AccountObject]:
@@ -78,15 +78,13 @@ def resume(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) 
 
 
 def _in_state(state: str, account: Account, moment: Moment) -> Decision[AccountObject]:
-    """Asking for the state it has already is fine, and changes nothing."""
-    if account.state == state:
-        return Decision(show(account))
-    return _changed(replace(account, state=state), moment)
+    return _changed(replace(account, state=state), account, moment)
 
 
-def _changed(account: Account, moment: Moment) -> Decision[AccountObject]:
-    changed = replace(account, updated_at=moment.now, version=account.version + 1)
-    return Decision(show(changed), (AccountUpdated(changed),))
+def _changed(account: Account, before: Account, moment: Moment) -> Decision[AccountObject]:
+    """Asking for what it is already is fine, and changes nothing."""
+    changed = touched(account, before, moment.now)
+    return Decision(show(changed), () if changed is before else (AccountUpdated(changed),))
 
 
 def show(account: Account) -> AccountObject:

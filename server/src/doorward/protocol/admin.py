@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from doorward.protocol import limit
@@ -97,6 +97,11 @@ def current(entity: Entity | None, asked: Asked[Any], noun: str) -> Entity:
     if asked.if_match is not None and not _names(asked.if_match, etag(there.version)):
         raise PreconditionFailed(f"the {noun} was changed since it was read")
     return there
+
+
+def touched(entity: Entity, before: Entity, now: int) -> Entity:
+    """The next version; or the one before it, where nothing is different."""
+    return before if entity == before else replace(entity, updated_at=now, version=before.version + 1)  # type: ignore[type-var]
 
 
 def _names(if_match: str, tag: str) -> bool:

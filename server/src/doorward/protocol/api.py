@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from doorward.protocol import api_routes, route_policy
-from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, limited, named
+from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, invalid, limited, named, touched
 from doorward.protocol.api_routes import RouteObject
 from doorward.protocol.consent import OIDC
 from doorward.protocol.decision import Decision
@@ -151,11 +151,14 @@ def update(asked: Asked[UpdateApi], facts: Facts, policy: Policy, moment: Moment
     rules = {name: value or None for name in KEY_RULES if (value := getattr(asked.body, name)) is not None}
     if any(getattr(api, name) != value for name, value in rules.items()):
         changes |= {**rules, "key_policy_at": moment.now}
-    changed = replace(api, **changes, updated_at=moment.now, version=api.version + 1)
+    asked_for = replace(api, **changes)
     if asked.body.routes is not None:
-        changed = replace(changed, routes=api_routes.kept(asked.body.routes, api.identifier, changed.scopes))
-        api_routes.check_free(changed, facts.routes)
-    api_routes.check_arrivals(changed)
+        asked_for = replace(asked_for, routes=api_routes.kept(asked.body.routes, api.identifier, asked_for.scopes))
+        api_routes.check_free(asked_for, facts.routes)
+    api_routes.check_arrivals(asked_for)
+    changed = touched(asked_for, api, moment.now)
+    if changed is api:
+        return Decision(show(checked(api, policy)))
     events: tuple[Event, ...] = (
         ApiUpdated(changed),
         *_turned(changed, legacy=api.legacy),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from doorward.protocol import network, rotation
 from doorward.protocol import secret as secrets
 from doorward.protocol.account import Metadata
-from doorward.protocol.admin import Asked, Nothing, Strict, current, found, invalid, limited, metadata, named
+from doorward.protocol.admin import Asked, Nothing, Strict, current, found, invalid, limited, metadata, named, touched
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import UNUSED, Account, Api, ApiKey, Usage
 from doorward.protocol.events import ApiKeyCreated, ApiKeyRevoked, ApiKeyUpdated
@@ -135,17 +135,17 @@ def _expiry(body: CreateKey, api: Api, policy: Policy, moment: Moment) -> int | 
 
 def update(asked: Asked[UpdateKey], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:
     key, body = current(facts.api_key, asked, "api key"), asked.body
-    changed = replace(
+    asked_for = replace(
         key,
         name=key.name if body.name is None else named(body.name),
         scope=key.scope if body.scope is None else within(body.scope, found(facts.api, "api")),
         metadata=key.metadata if body.metadata is None else metadata(body.metadata),
         networks=key.networks if body.networks is None else network.texts(body.networks),
         limits=key.limits if body.limits is None else limited(body.limits),
-        updated_at=moment.now,
-        version=key.version + 1,
     )
-    return Decision(show(replace(facts, api_key=changed), policy), (ApiKeyUpdated(changed),))
+    changed = touched(asked_for, key, moment.now)
+    events = () if changed is key else (ApiKeyUpdated(changed),)
+    return Decision(show(replace(facts, api_key=changed), policy), events)
 
 
 def revoke(asked: Asked[Nothing], facts: Facts, policy: Policy, moment: Moment) -> Decision[KeyObject]:

@@ -184,17 +184,19 @@ def update(asked: Asked[UpdateClient], facts: Facts, policy: Policy, moment: Mom
     body = asked.body
     client = current(facts.client.client if facts.client else None, asked, "client")
     assert facts.client is not None
-    changed = registration.checked(
+    asked_for = registration.checked(
         replace(
             client,
             name=client.name if body.name is None else named(body.name),
             metadata=client.metadata if body.metadata is None else metadata(body.metadata),
-            updated_at=moment.now,
-            version=client.version + 1,
             **_given(body, client),
         )
     )
     grants, events = _regrant(body, facts, client, moment)
+    if asked_for == client and not events:
+        return Decision(show(facts.client))
+    # What it is allowed is shown with it: another scope is another version of it too.
+    changed = replace(asked_for, updated_at=moment.now, version=client.version + 1)
     shown = ClientFacts(changed, facts.client.account, facts.client.secrets, grants)
     return Decision(show(shown), (ClientUpdated(changed), *events))
 
@@ -228,6 +230,8 @@ def _regrant(
     scope = within(body.scope, api)
     others = tuple(g for g in facts.client.grants if g.api.id != api.id)
     for old in facts.client.grants:
+        if old.api.id == api.id and old.grant.scope == scope:
+            return facts.client.grants, ()
         if old.api.id == api.id:
             grant = replace(old.grant, scope=scope, version=old.grant.version + 1)
             return (*others, replace(old, grant=grant, api=api)), (GrantChanged(grant),)

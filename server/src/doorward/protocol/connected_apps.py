@@ -48,6 +48,10 @@ def _app(allowed: list[Allowed]) -> App:
     return App(allowed[0].client, scopes, min(one.since for one in allowed), max(used, default=None))
 
 
+# Grants that end in one commit: each is an event that somebody's verifier hears of, and nobody waits long for any.
+AT_ONCE = 250
+
+
 @dataclass(frozen=True, slots=True)
 class Disconnect:
     user_id: str
@@ -55,7 +59,7 @@ class Disconnect:
 
 
 def disconnect(request: Disconnect, facts: tuple[Grant, ...], policy: Policy, moment: Moment) -> Decision[int]:
-    """Every grant of this user and client ends at once, with all its tokens. A second time is no error."""
+    """These grants of a user and client end, with all their tokens; how many they were. A second time is no error."""
     live = [one for one in facts if one.revoked_at is None]
     ended = (replace(one, revoked_at=moment.now, version=one.version + 1) for one in live)
     return Decision(len(live), tuple(GrantRevoked(one) for one in ended))

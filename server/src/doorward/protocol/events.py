@@ -261,9 +261,20 @@ RECORDS = (
 )  # fmt: skip
 
 
+# Of these, what comes with every token that is asked for: kept for a short time, apart from the rest.
+TOKEN_RECORDS = (
+    AccessTokenIssued, authorization.AuthorizationRequested, authorization.RefreshTokenIssued,
+    upstreams.UpstreamSignInBegun,
+)  # fmt: skip
+
+
 def is_change(event: Event) -> bool:
     """Whether facts read before this event may be stale after it."""
     return not isinstance(event, RECORDS)
+
+
+def is_token_record(event: Event) -> bool:
+    return isinstance(event, TOKEN_RECORDS)
 
 
 def entity_id(event: Event) -> str:

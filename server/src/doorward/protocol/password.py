@@ -147,7 +147,8 @@ def _changed(
     changed = PasswordChanged(Password(user.id, phc, moment.now))
     if not policy.password_change_ends_sessions:
         return (changed,)
-    ended = (replace(one, tokens_revoked_at=moment.now, version=one.version + 1) for one in grants)
+    live = (one for one in grants if not one.has_ended)
+    ended = (replace(one, tokens_revoked_at=moment.now, version=one.version + 1) for one in live)
     return (changed, *session.end(sessions, moment), *(GrantTokensRevoked(one) for one in ended))
 
 

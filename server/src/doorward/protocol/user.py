@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from doorward.protocol import password, session
-from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, found, invalid, named
+from doorward.protocol.admin import Asked, Nothing, Strict, absent, current, found, invalid, named, touched
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import JSON
 from doorward.protocol.events import Event
@@ -190,8 +190,10 @@ def _current(facts: Facts, asked: Asked[Any]) -> User:
 
 
 def _changed(user: User, facts: Facts, moment: Moment, more: tuple[Event, ...] = ()) -> Decision[UserObject]:
-    changed = replace(user, updated_at=moment.now, version=user.version + 1)
-    return Decision(show(replace(_known(facts), user=changed)), (UserUpdated(changed), *more))
+    before = _known(facts).user
+    changed = touched(user, before, moment.now)
+    events = () if changed is before else (UserUpdated(changed), *more)
+    return Decision(show(replace(_known(facts), user=changed)), events)
 
 
 def _username(text: str) -> str:

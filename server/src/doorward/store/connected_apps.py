@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from doorward.protocol import connected_apps as protocol
 from doorward.protocol.connected_apps import Allowed
 from doorward.protocol.entities import Client, Grant
-from doorward.store import apis, users
+from doorward.store import apis
 from doorward.store.clients import DELETED
 from doorward.store.memory import Reader
 from doorward.store.tables import clients, grants
@@ -40,5 +40,13 @@ def _clients(connection: Connection, live: ColumnElement[bool]) -> tuple[Client,
 
 
 def grants_facts(read: Reader, request: protocol.Disconnect) -> tuple[Grant, ...]:
-    """Whoever allows something meanwhile touches neither user nor client: the store's order says which was first."""
-    return tuple(one for one in users.live_grants(read, request.user_id) if one.client_id == request.client_id)
+    """The newest that live, which have tokens most likely; as many as end at once.
+
+    Whoever allows something meanwhile touches neither user nor client: the store's order says which was first.
+    """
+    live = (grants.c.user_id == request.user_id) & (grants.c.client_id == request.client_id)
+    query = select(grants).where(live, grants.c.revoked_at.is_(None)).limit(protocol.AT_ONCE)
+    rows = read.connection.execute(query.order_by(grants.c.created_at.desc(), grants.c.id))
+    found = tuple(Grant(**row._mapping) for row in rows)
+    read.rely(f"user/{request.user_id}", *(f"grant/{one.id}" for one in found))
+    return found

@@ -75,6 +75,9 @@ def _sqlite(url: URL) -> Engine:
 
 def _configure(connection: Any, record: object) -> None:  # noqa: ARG001
     cursor = connection.cursor()
+    # A file that is made by this can be made smaller in small steps (`sweeping.py`). Asked of another it takes a lock.
+    if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
     for pragma in PRAGMAS:
         cursor.execute(pragma)
     cursor.close()

@@ -80,10 +80,11 @@ def catch_up(connection: Connection, memory: Memory) -> Position:
     position = journal.read_head(connection).position
     known = memory.position
     if position != known:
-        is_known = position.epoch == known.epoch
+        # Who slept for longer than the journal is kept begins anew.
+        is_known = position.epoch == known.epoch and known.seq >= journal.pruned_to(connection)
         changes = [ref for _, ref in journal.changed_since(connection, known.seq)] if is_known else []
         for ref, heed in memory.heeded.items():
             if ref in changes or not is_known:
                 heed(connection)
-        memory.hear(changes, position)
+        memory.hear(changes, position, whole=is_known)
     return position

@@ -19,7 +19,8 @@ def find(connection: Connection, key: str) -> Answered | None:
 
 
 def keep(connection: Connection, key: str, answered: Answered, now: int) -> None:
-    """Raises IntegrityError when another reply was kept under the key meanwhile; old rows go first."""
-    connection.execute(delete(idempotency).where(idempotency.c.expires_at <= now))
+    """Raises IntegrityError when another reply was kept under the key meanwhile; one that expired goes first."""
+    expired = (idempotency.c.key == key) & (idempotency.c.expires_at <= now)
+    connection.execute(delete(idempotency).where(expired))
     row = {"key": key, "request": answered.request, "reply": answered.reply, "expires_at": answered.expires_at}
     connection.execute(insert(idempotency), row)

@@ -9,11 +9,11 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Table, func, select
 
-from doorward.protocol.events import Event, entity_id, is_change, particulars
+from doorward.protocol.events import Event, entity_id, is_change, is_token_record, particulars
 from doorward.protocol.moment import Position
-from doorward.store.tables import journal, journal_head
+from doorward.store.tables import checkpoints, journal, journal_head, token_records
 
 HEAD = select(journal_head.c.epoch, journal_head.c.seq, journal_head.c.change_seq).where(journal_head.c.id == 1)
 CHANGES = select(journal.c.seq, journal.c.entity, journal.c.entity_id).where(journal.c.change).order_by(journal.c.seq)
@@ -22,6 +22,8 @@ HEAD_ROW = "SELECT epoch, seq, change_seq FROM journal_head WHERE id = 1"
 LOCK = {"sqlite": HEAD_ROW, "postgresql": f"{HEAD_ROW} FOR UPDATE"}
 MOVE = "UPDATE journal_head SET seq = ?, change_seq = ? WHERE id = 1"
 LARGEST_INSERT = 128
+# Rows of both are numbered together, and shown together.
+LEDGERS = (journal, token_records)
 
 encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -54,7 +56,14 @@ def read_head(connection: Connection) -> Head:
 
 def last_at(connection: Connection) -> int:
     """When the last of all events was committed, 0 when there is none."""
-    return connection.execute(select(journal.c.at).order_by(journal.c.seq.desc()).limit(1)).scalar() or 0
+    newest = (select(of.c.at).order_by(of.c.seq.desc()).limit(1) for of in LEDGERS)
+    return max(connection.execute(query).scalar() or 0 for query in newest)
+
+
+def pruned_to(connection: Connection, ledger: str = journal.name) -> int:
+    """Up to here rows may be gone: whoever knows the journal no further cannot catch up by it."""
+    reached = select(func.max(checkpoints.c.seq)).where(checkpoints.c.ledger == ledger)
+    return connection.execute(reached).scalar() or 0
 
 
 def lock_head(connection: Connection) -> Head:
@@ -80,35 +89,36 @@ def changed_since(connection: Connection, seq: int) -> list[tuple[int, str]]:
 def append(connection: Connection, head: Head, events: Iterable[tuple[Event, Context, int]]) -> Head:
     """Writes the rows and returns the head behind them; the caller holds the lock, and moves the head once."""
     seq, change_seq = head.seq, head.change_seq
-    rows: list[tuple[Any, ...]] = []
+    rows: dict[Table, list[tuple[Any, ...]]] = {journal: [], token_records: []}
     for event, context, now in events:
         seq += 1
         change = is_change(event)
         if change:
             change_seq = seq
-        rows.append(
+        rows[token_records if is_token_record(event) else journal].append(
             (
                 seq, now, change, type(event).__name__, event.entity, entity_id(event),
                 context.actor, context.request_id, encode(particulars(event)),
             )
         )  # fmt: skip
-    _insert(connection, rows)
+    for table, of_table in rows.items():
+        _insert(connection, table.name, of_table)
     return Head(head.epoch, seq, change_seq)
 
 
-def _insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def _insert(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Many rows by few statements; sizes are powers of two, so that each is soon known and prepared."""
     start = 0
     while start < len(rows):
         size = min(1 << ((len(rows) - start).bit_length() - 1), LARGEST_INSERT)
-        _execute(connection, _inserting(size), [*chain.from_iterable(rows[start : start + size])])
+        _execute(connection, _inserting(table, size), [*chain.from_iterable(rows[start : start + size])])
         start += size
 
 
 @cache
-def _inserting(size: int) -> str:
+def _inserting(table: str, size: int) -> str:
     row = f"({', '.join('?' * len(journal.columns))})"
-    return f"INSERT INTO journal ({', '.join(journal.columns.keys())}) VALUES {', '.join([row] * size)}"  # noqa: S608
+    return f"INSERT INTO {table} ({', '.join(journal.columns.keys())}) VALUES {', '.join([row] * size)}"  # noqa: S608
 
 
 def move_head(connection: Connection, head: Head) -> None:
@@ -116,31 +126,14 @@ def move_head(connection: Connection, head: Head) -> None:
     _execute(connection, MOVE, (head.seq, head.change_seq))
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which rows the audit log shows: behind `after` in the order asked for, of one type or entity if named."""
-
-    after: int | None
-    limit: int
-    newest_first: bool = False
-    type: str | None = None
-    entity_id: str | None = None
+def entry(found: Row[Any]) -> Mapping[str, Any]:
+    """An audit entry as `/v1/audit` answers it, and as it is archived."""
+    told = dict(found._mapping)
+    told["kind"] = "change" if told.pop("change") else "record"
+    told["data"] = json.loads(told["data"])
+    return told
 
 
-def page(connection: Connection, query: Query) -> list[Mapping[str, Any]]:
-    order = journal.c.seq.desc() if query.newest_first else journal.c.seq
-    rows = select(journal).order_by(order).limit(query.limit)
-    if query.after is not None:
-        rows = rows.where(journal.c.seq < query.after if query.newest_first else journal.c.seq > query.after)
-    for column in ("type", "entity_id"):
-        if (wanted := getattr(query, column)) is not None:
-            rows = rows.where(journal.c[column] == wanted)
-    return [_entry(found) for found in connection.execute(rows)]
-
-
-def _entry(found: Row[Any]) -> Mapping[str, Any]:
-    """An audit entry as `/v1/audit` answers it."""
-    entry = dict(found._mapping)
-    entry["kind"] = "change" if entry.pop("change") else "record"
-    entry["data"] = json.loads(entry["data"])
-    return entry
+def line(found: Row[Any]) -> bytes:
+    """The same as a line of a file."""
+    return f"{encode(entry(found))}\n".encode()

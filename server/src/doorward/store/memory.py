@@ -69,10 +69,10 @@ class Memory:
             for ref in refs:
                 self._keys_by_ref.setdefault(ref, set()).add(key)
 
-    def hear(self, changes: Iterable[str], position: Position) -> None:
-        """The journal was followed up to `position`."""
+    def hear(self, changes: Iterable[str], position: Position, *, whole: bool = True) -> None:
+        """The journal was followed up to `position`; not `whole` when some of it may have been missed."""
         with self._lock:
-            if position.epoch != self.position.epoch:
+            if not whole or position.epoch != self.position.epoch:
                 self.changes += 1
                 self._values.clear()
                 self._keys_by_ref.clear()

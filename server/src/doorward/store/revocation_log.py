@@ -92,6 +92,8 @@ def behind(connection: Connection, api_id: str, since: Position) -> Behind:
     head = journal.read_head(connection).position
     first = select(journal_table.c.at).where(journal_table.c.change, journal_table.c.seq > since.seq)
     moved_on_at = connection.execute(first.order_by(journal_table.c.seq).limit(1)).scalar()
+    if since.seq < journal.pruned_to(connection):
+        moved_on_at = 0
     return Behind(head, moved_on_at, _placed(connection, _heard_by(api_id).where(log.c.seq > since.seq)))
 
 

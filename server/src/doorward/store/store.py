@@ -21,8 +21,10 @@ from doorward.store import journal
 from doorward.store.clock import Clock
 from doorward.store.engine import POOL_SIZE, snapshots
 from doorward.store.follower import Follower, catch_up
+from doorward.store.housekeeping import Housekeeping
 from doorward.store.journal import Context
 from doorward.store.memory import Memory, Miss, Reader
+from doorward.store.retention import Retention
 from doorward.store.revocation_log import Heard, Tail
 from doorward.store.rows import Stale
 from doorward.store.status_lists import Leases
@@ -55,8 +57,9 @@ class Gathered(Generic[Facts]):
 class Store:
     """Opened by `start`, ended by `stop`; one for a worker."""
 
-    def __init__(self, engine: Engine, policy: Policy) -> None:
+    def __init__(self, engine: Engine, policy: Policy, kept: Retention | None = None) -> None:
         self.policy = policy
+        self._committing = engine
         self._engine = snapshots(engine)
         self.memory = Memory(self.read_now(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
@@ -64,6 +67,7 @@ class Store:
         self.tail = Tail(self.memory.position)
         self._follower = Follower(engine, self.memory, self.tail.heard)
         self.tallies = Tallies(self._write)
+        self.housekeeping = Housekeeping(self.read_now, self._write_aside, self.now, kept or Retention())
         self._leases = Leases(self._write, self.now)
         self._gathering: list[Append] = []
         self._uncommitted: set[asyncio.Future[None]] = set()
@@ -80,6 +84,7 @@ class Store:
         self._writer.start()
         self._follower.start()
         self.tallies.start()
+        self.housekeeping.start()
 
     @property
     def is_fresh(self) -> bool:
@@ -87,6 +92,7 @@ class Store:
         return self._follower.is_fresh
 
     def stop(self) -> None:
+        self.housekeeping.stop()
         self.tallies.stop()
         self._hand_over()
         self._writer.stop()
@@ -214,6 +220,16 @@ class Store:
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
         return done[-1]
+
+    def _write_aside(self, step: Step) -> int:
+        """A step that needs no place in the order of commits: on PostgreSQL nobody who commits waits for it."""
+        if self._engine.dialect.name == "sqlite":
+            return self._write(step)
+        try:
+            with self._committing.begin() as connection:
+                return step(connection)
+        except SQLAlchemyError as problem:
+            raise Unavailable(type(problem).__name__) from None
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Called by the writer's thread: one wake-up of the loop for a whole batch."""

@@ -123,6 +123,11 @@ grants = Table(
     Column("claims", JSON, nullable=False, server_default="{}"), _at("tokens_revoked_at", nullable=True),
 )  # fmt: skip
 
+# Grants that can never act again are looked for by these (`housekeeping.py`).
+_has_ended = grants.c.revoked_at.is_not(None)
+Index("ix_grants_revoked_at", grants.c.revoked_at, sqlite_where=_has_ended, postgresql_where=_has_ended)
+Index("ix_grants_created_at", grants.c.created_at)
+
 authorization_requests = Table(
     "authorization_requests", metadata, _id(), _text("digest"), _text("client_id"), _text("address", index=True),
     _json("asked"), _text("session_id", nullable=True), _at("created_at"), _at("expires_at", index=True),
@@ -339,10 +344,25 @@ journal_head = Table(
     Column("change_seq", BigInteger, nullable=False),
 )  # fmt: skip
 
-journal = Table(
-    "journal", metadata, Column("seq", BigInteger, primary_key=True, autoincrement=False), _at("at"),
-    Column("change", Boolean, nullable=False), _text("type"), _text("entity"), _text("entity_id"),
-    _text("actor"), _text("request_id"), _text("data"),
+
+def _ledger(name: str) -> Table:
+    """On PostgreSQL in parts by `seq`, each dropped whole (`partitions.py`)."""
+    return Table(
+        name, metadata, Column("seq", BigInteger, primary_key=True, autoincrement=False), _at("at"),
+        Column("change", Boolean, nullable=False), _text("type"), _text("entity"), _text("entity_id"),
+        _text("actor"), _text("request_id"), _text("data"), postgresql_partition_by="RANGE (seq)",
+    )  # fmt: skip
+
+
+journal = _ledger("journal")
+# What comes with every token that is asked for; `seq` counts on through both.
+token_records = _ledger("token_records")
+
+# Up to `seq` a ledger is pruned: of `count` rows behind the checkpoint before it. `digest` is of their archive.
+checkpoints = Table(
+    "checkpoints", metadata, Column("ledger", String(64), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False), _at("at"),
+    Column("count", BigInteger, nullable=False), _text("digest", nullable=True),
 )  # fmt: skip
 
 Index("ix_journal_changes", journal.c.seq, sqlite_where=journal.c.change, postgresql_where=journal.c.change)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, select, tuple_
+from sqlalchemy import Connection, case, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from doorward.protocol import use
@@ -138,10 +138,3 @@ def _adding_hours(dialect: str) -> Any:
     new = (postgresql if dialect == "postgresql" else sqlite).insert(usage_hours)
     added = {"count": usage_hours.c["count"] + new.excluded["count"]}
     return new.on_conflict_do_update(index_elements=["kind", "id", "at", "result"], set_=added)
-
-
-def forget_hours(before: int, limit: int, connection: Connection) -> int:
-    """Deletes at most `limit` rows of hours that began before, and returns how many that were."""
-    key = tuple_(*usage_hours.primary_key.columns)
-    old = select(*usage_hours.primary_key.columns).where(usage_hours.c.at < before).limit(limit)
-    return connection.execute(delete(usage_hours).where(key.in_(old))).rowcount

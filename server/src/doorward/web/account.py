@@ -156,7 +156,9 @@ def _seen(connection: Connection, user_id: str, accounts: list[str]) -> Seen:
 
 async def _disconnect(incoming: Incoming, found: SessionFacts, form: Form) -> Reply:
     request = connected_apps.Disconnect(found.user.id, form.required("client"))
-    await run(DISCONNECT, request, incoming.runtime.store, lambda _: None, incoming.context)
+    ended = connected_apps.AT_ONCE
+    while ended == connected_apps.AT_ONCE:
+        ended = await run(DISCONNECT, request, incoming.runtime.store, lambda count: count, incoming.context)
     return see_other("/account?done=app")
 
 

@@ -10,12 +10,14 @@ from sqlalchemy import Connection
 
 from doorward.data_directory import DataDirectory
 from doorward.held_secrets import Current, HeldSecrets
+from doorward.protocol.policy import DAY
 from doorward.protocol.secret import Pepper
 from doorward.settings import Refusal as StartProblem
 from doorward.settings import Settings, StartRefused
 from doorward.sign import Keyring
 from doorward.store import schema
 from doorward.store.engine import open_engine
+from doorward.store.retention import HOUR, Retention
 from doorward.store.store import Store
 from doorward.store.writer import Unavailable
 from doorward.web.runtime import policy
@@ -41,7 +43,7 @@ def open_store(settings: Settings, data: DataDirectory) -> Opened:
     try:
         found = schema.prepare(engine, held.fingerprint(held.newest), int(time.time()), known)
         current = known[found]
-        store = Store(engine, policy(settings, held.peppers, current.pepper))
+        store = Store(engine, policy(settings, held.peppers, current.pepper), kept(settings))
     except schema.WrongSecrets:
         raise StartRefused(_WRONG_SECRETS) from None
     except schema.SchemaTooNew:
@@ -51,6 +53,11 @@ def open_store(settings: Settings, data: DataDirectory) -> Opened:
     keyring = Keyring(held.master_keys, current.master_key)
     store.memory.heeded[SECRETS] = Turning(settings, data, store, keyring)
     return Opened(store, keyring, held, current)
+
+
+def kept(settings: Settings) -> Retention:
+    audit = settings.audit
+    return Retention(audit.retention * DAY or None, audit.token_records * HOUR, audit.archive)
 
 
 @dataclass(slots=True)
