@@ -18,11 +18,11 @@ PROGRAM = textwrap.dedent(
     """
     import asyncio, os, sys
     from contextlib import asynccontextmanager
-    from doorward.web import server, supervisor
+    from doorward.web import connection, server, supervisor
     from doorward.web.sockets import bind
 
-    server.HEADER_TIMEOUT = server.BODY_TIMEOUT = 0.5
-    server.KEEP_ALIVE, server.GRACE, server.LINGER = 5, 2, 0.2
+    connection.HEADER_TIMEOUT = connection.BODY_TIMEOUT = 0.5
+    server.KEEP_ALIVE, server.GRACE, connection.LINGER = 5, 2, 0.2
 
     async def app(scope, receive, send):
         path = scope["path"]

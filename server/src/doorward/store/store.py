@@ -33,6 +33,7 @@ TALLIES = Context("server")
 PATIENCE = 2.0
 STEP_PATIENCE = 5.0
 UNCOMMITTED_LIMIT = 10_000
+READING_LIMIT = 1_000
 
 Request = TypeVar("Request")
 Facts = TypeVar("Facts")
@@ -40,7 +41,7 @@ Answer = TypeVar("Answer")
 
 
 class Overloaded(Unavailable):
-    """Too many commits are waiting."""
+    """Too many commits or reads are waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Store:
         self._leases = Leases(self._write, self.now)
         self._gathering: list[Append] = []
         self._uncommitted: set[asyncio.Future[None]] = set()
+        self._reading = 0
         self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
 
     def start(
@@ -128,11 +130,16 @@ class Store:
 
     async def _in_thread(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
         """Nobody waits for longer than `PATIENCE`: not for a database that is silent, not for a free thread."""
+        if self._reading >= READING_LIMIT:
+            raise Overloaded("too many reads are waiting")
+        self._reading += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 return await asyncio.get_running_loop().run_in_executor(self._readers, call, *arguments)
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
+        finally:
+            self._reading -= 1
 
     def read_now(self, query: Callable[[Connection], Answer]) -> Answer:
         try:

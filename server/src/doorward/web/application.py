@@ -62,8 +62,10 @@ from doorward.web import (
     userinfo,
 )  # fmt: skip
 from doorward.web.back_channel import BackChannel
+from doorward.web.connection import IN_THE_CLEAR
 from doorward.web.incoming import Incoming
 from doorward.web.key_upkeep import KeyUpkeep
+from doorward.web.load import Load
 from doorward.web.metrics import Metrics
 from doorward.web.notices import Notices
 from doorward.web.opening import UNREACHABLE, open_store
@@ -71,7 +73,7 @@ from doorward.web.plaintext import Plaintext
 from doorward.web.refused import refuse
 from doorward.web.replies import STRICT_TRANSPORT, Headers, send_reply
 from doorward.web.runtime import Runtime, runtime
-from doorward.web.server import IN_THE_CLEAR
+from doorward.web.turned_away import turned_away
 from doorward.web.upkeep import Upkeep
 
 log = logging.getLogger("doorward")
@@ -212,7 +214,8 @@ def application(made: Runtime, settings: Settings, checks: gateway_checks.Checks
     ]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
     extra = [] if _is_local(settings.issuer) else [STRICT_TRANSPORT]
-    return Application(hot, _identified(rest, made), checks, made, extra, Plaintext(made))
+    load = Load(partial(turned_away, made, extra), made.metrics)
+    return Application(hot, _identified(rest, made), checks, made, extra, Plaintext(made), load)
 
 
 def _people(made: Runtime) -> list[Route]:
@@ -242,6 +245,7 @@ class Application:
     made: Runtime
     extra: Headers
     plaintext: Plaintext
+    load: Load
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         outgoing = Outgoing(send, self.extra if scope["scheme"] == "https" else [])

@@ -27,12 +27,12 @@ from doorward.protocol.reasons import REASONS
 from doorward.protocol.refusal import InsufficientScope, InvalidToken, NotFound, Refusal, RouteRefused, SlowDown
 from doorward.settings import Settings
 from doorward.web import forwarded
+from doorward.web.connection import TARGET
 from doorward.web.forwarded import Network
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse
 from doorward.web.replies import JSON, NO_STORE, RETRY_AFTER, Headers, Reply, compact, docs_link, send_reply
 from doorward.web.runtime import Runtime
-from doorward.web.server import TARGET
 from doorward_verify import challenge
 from doorward_verify.errors import RateLimited
 

@@ -23,12 +23,12 @@ from doorward.app import PLAINTEXT
 from doorward.exchange import run
 from doorward.protocol.plaintext import ORIGIN, PROXY, Arrived, Burnt, arrived
 from doorward.protocol.refusal import InTheClear, Refusal
+from doorward.web.connection import LimitedProtocol
 from doorward.web.incoming import Incoming
 from doorward.web.leaks import UNDER_WAY_LIMIT, answering, beat
 from doorward.web.refused import refuse
 from doorward.web.replies import JSON, NO_STORE, Reply, send_reply
 from doorward.web.runtime import Runtime
-from doorward.web.server import LimitedProtocol
 from doorward_verify import exposed
 from doorward_verify.address_limit import AddressLimit
 
