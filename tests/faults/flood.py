@@ -25,7 +25,7 @@ CONNECTING_AT_ONCE = 200
 
 @dataclass
 class Flood:
-    """`rate` requests a second for `seconds`, each over a connection that is free; 0 is as fast as they are answered."""
+    """`rate` requests a second for `seconds`, each over a free connection; 0: each when the last was answered."""
 
     port: int
     request: str
@@ -36,7 +36,7 @@ class Flood:
 
 @dataclass
 class Answers:
-    """`statuses` counts them; `unsent` found no free connection, `lost` got no answer; `waits` are milliseconds of 200s."""
+    """By their status; `unsent` found no free connection, `lost` got none; `waits` are the milliseconds of 200s."""
 
     statuses: dict[str, int]
     seconds: float
@@ -90,7 +90,7 @@ class Sender(asyncio.Protocol):
             self._read, self._sent_at = b"", 0.0
             self._crowd.free_again(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         self._crowd.gone(self, was_waiting=self._sent_at > 0)
 
 

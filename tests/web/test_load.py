@@ -100,6 +100,13 @@ class Caller:
         lines = (f"{method} {path} HTTP/1.1", "Host: l", *length, *headers, "", body)
         self._socket.sendall("\r\n".join(lines).encode())
 
+    def send_raw(self, text: bytes) -> None:
+        self._socket.sendall(text)
+
+    def line(self) -> str:
+        """And the empty one after it."""
+        return (self._read.readline() + self._read.readline()).strip().decode()
+
     def reply(self) -> tuple[int, dict[str, str], bytes]:
         line = self._read.readline()
         assert line, "the connection ended"
@@ -234,3 +241,48 @@ def test_one_connection_too_many_ends_the_one_that_is_idle_for_longest():
         assert one_more.ask(CHECK)[0] == 200
         assert callers[1].is_over()
         assert [caller.ask(CHECK)[0] for caller in (callers[0], *callers[2:])] == [200] * 12
+
+
+def test_whoever_sends_his_body_slowly_takes_no_place(port):
+    """As many of them as there is room for are no reason to turn away anybody."""
+    slow = [Caller(port) for _ in range(4)]
+    for caller in slow:
+        caller.send(HELD, "Content-Length: 10")
+    with full(port):
+        pass
+    Caller(port).ask("/check/let-go")
+    for caller in slow:
+        caller.send_raw(b"0123456789")
+        assert caller.reply()[0] == 200
+    until(port, 0)
+
+
+def test_whoever_leaves_before_his_body_was_sent_leaves_no_trace(port):
+    slow = [Caller(port) for _ in range(4)]
+    for caller in slow:
+        caller.send(HELD, "Content-Length: 10")
+        caller.close()
+    until(port, 0)
+    assert Caller(port).ask("/")[0] == 200
+
+
+def test_a_body_that_is_waited_for_is_asked_for(port):
+    caller = Caller(port)
+    caller.send("/", "Content-Length: 2", "Expect: 100-continue")
+    assert caller.line() == "HTTP/1.1 100 Continue"
+    caller.send_raw(b"ab")
+    assert caller.reply()[0] == 200
+
+
+def test_a_body_that_is_more_than_is_kept_is_read_while_it_comes(port):
+    assert Caller(port).ask("/", method="POST", body="a" * 300_000)[0] == 200
+
+
+def test_pipelined_requests_that_nobody_began_to_answer_leave_no_trace(port):
+    Caller(port).ask("/check/begin")
+    caller = Caller(port)
+    caller.send(HELD + " HTTP/1.1\r\nHost: l\r\n\r\nGET /")
+    until(port, 2)
+    caller.close()
+    Caller(port).ask("/check/let-go")
+    until(port, 0)

@@ -37,7 +37,7 @@ RANKS = (
     Rank("end",           512,    512,   2.0,      1.0, (
         "/oauth/revoke", "/v1/revocations", "/v1/keys/self/revoke", "/leaks/",
     )),
-    Rank("token",         128,    512,   2.0,      0.5, ("/oauth/token", "/oauth/userinfo", "/usage")),
+    Rank("token",          64,    512,   2.0,      0.5, ("/oauth/token", "/oauth/userinfo", "/usage")),
     Rank("page",           64,    256,   5.0,     0.25, ("/",)),
     Rank("admin",           8,    256,   5.0,      0.1, ("/v1/",)),
 )  # fmt: skip

@@ -75,10 +75,13 @@ class Store:
         self,
         observe: Callable[[tuple[Event, ...]], None] = lambda _: None,
         hear: Callable[[Heard], None] = lambda _: None,
+        broken: Callable[[], None] | None = None,
     ) -> None:
-        """`observe` is told of every event that this worker committed, `hear` of what any worker revoked."""
+        """`observe` is told of every event that this worker committed, `hear` of what any worker revoked, and `broken`
+        when the disk failed, by the writer's thread: nothing may be acknowledged after it."""
         self._observe = observe
         self.tail.listener = hear
+        self._writer.broken = broken
         self._writer.start()
         self._follower.start()
         self.tallies.start()

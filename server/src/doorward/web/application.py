@@ -125,7 +125,7 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
     opened = open_store(settings, data)
     store, counters = opened.store, Metrics()
     made = runtime(store, opened.keyring, counters, node, settings)
-    store.start(partial(_observe, counters), made.fan_out.hear_soon)
+    store.start(partial(_observe, counters), made.fan_out.hear_soon, _end_at_once if node else None)
     regularly = [counters.write_regularly(), made.fan_out.beat_regularly()]
     if node:
         made.passwords.measure(store.read_now(sessions.any_password))
@@ -147,6 +147,14 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
 def _observe(counters: Metrics, events: tuple[Event, ...]) -> None:
     counters.committed(events)
     notices.alarm(events)
+
+
+def _end_at_once() -> None:
+    """The disk failed (F10). What was written since its last success may be gone, though every read would show it:
+    nothing more is acknowledged, and the next start reads what is there."""
+    log.critical("the disk failed while it was written to: the server ends, and nothing that it confirmed is lost")
+    logging.shutdown()
+    os._exit(os.EX_IOERR)
 
 
 def _keep_signing_keys(store: Store, signer: Signer) -> None:

@@ -19,12 +19,14 @@ from doorward.protocol.load import Rank, rank_of
 from doorward.settings import address_of
 from doorward.web import forwarded
 from doorward.web.forwarded import Network
-from doorward.web.load import GATE, Load
+from doorward.web.load import ENTRY, Entry, Load
 
 HEADER_LIMIT = 16 * 1024
 HEADER_TIMEOUT = 10.0
 BODY_TIMEOUT = 10.0
 WRITE_TIMEOUT = 30.0
+# Of a body that nobody reads so much is taken in, as uvicorn has it.
+BODY_KEPT = 64 * 1024
 LINGER = 1.0
 # Set in the scope when a believed proxy says that some hop was plain HTTP; a missing header is no evidence.
 IN_THE_CLEAR = "doorward.in_the_clear"
@@ -54,7 +56,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._write_timer: TimerHandle | None = None
         self._timed: Phase | None = None
         self._refused = False
-        self._turned_away: bytes | None = None  # the answer to the request that is arriving
+        self._entry: Entry | None = None  # of the request that is arriving, or what it is answered without one
+        self._turned_away: bytes | None = None
+        self._in_a_row = 0  # so often was it turned away since it was let in
         self._believed = self._suspicious = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -70,7 +74,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._disarm()
         self._stop_write_timer()
         if self.load is not None:
-            self.load.lost(self, [cycle.scope for cycle, _ in self.pipeline])
+            self.load.lost(self)
+            for cycle, _ in self.pipeline:
+                cycle.scope[ENTRY].leave()  # type: ignore[literal-required]
+        if self._entry is not None:
+            self._entry.give_up()
         super().connection_lost(exc)
 
     def let_go(self) -> None:
@@ -132,10 +140,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self.scope[TARGET] = self.url  # type: ignore[literal-required]
         if self._is_let_in():
             super().on_headers_complete()
+            self._expect()
 
     def on_body(self, body: bytes) -> None:
         if not self._refused and self._turned_away is None:
             super().on_body(body)
+            if self._entry is not None and len(self.cycle.body) > BODY_KEPT:
+                self._entry.arrive()
 
     def on_message_complete(self) -> None:
         if not self._refused:
@@ -144,6 +155,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self._phase = Phase.IDLE
             if self._turned_away is None:
                 super().on_message_complete()
+                if self._entry is not None:
+                    self._entry.arrive()
+                    self._entry = None
             else:
                 self._turn_away(is_whole=True)
 
@@ -162,12 +176,27 @@ class LimitedProtocol(HttpToolsProtocol):
             return True
         self.load.idle.pop(self, None)
         rank = self.rank()
-        gate = self.load.lets_in(rank)
-        if gate is None:
+        self._entry = self.load.enter(rank)
+        if self._entry is None:
             self._turned_away = self.load.answer(rank).raw
             return False
-        self.scope[GATE] = gate  # type: ignore[literal-required]
+        self.scope[ENTRY] = self._entry  # type: ignore[literal-required]
+        self._in_a_row = 0
         return True
+
+    def _expect(self) -> None:
+        """Nobody reads the body before all of it is there, so that it is asked for here (RFC 9110 §10.1.1).
+
+        What is announced as more than is kept is read, or refused, by whoever answers.
+        """
+        if self._entry is None:
+            return
+        announced = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        if len(announced) > 9 or int(announced) > BODY_KEPT or self.pipeline:
+            self._entry.arrive()
+        elif self.cycle.waiting_for_100_continue:
+            self.cycle.waiting_for_100_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _turn_away(self, is_whole: bool) -> None:
         """The connection stays, since a new one would cost more, unless its client sends on or does not read."""
@@ -181,9 +210,25 @@ class LimitedProtocol(HttpToolsProtocol):
         elif is_whole and self._stays():
             self.load.idle[self] = None
             self.transport.write(answer)
+            self._slow_down(self.load)
         else:
             self._refused = True
             self._end_with(answer.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+
+    def _slow_down(self, load: Load) -> None:
+        """Who comes again at once is read later: to turn him away over and over would be all there is time for.
+
+        Not the first time, since a gateway asks for many callers over one connection.
+        """
+        self._in_a_row += 1
+        if self._in_a_row > 1:
+            self.flow.pause_reading()
+            self.loop.call_later(load.pause(), self._read_on, load)
+
+    def _read_on(self, load: Load) -> None:
+        load.resume()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _stays(self) -> bool:
         if self.flow.write_paused or self.parser.get_method() == b"HEAD":

@@ -12,21 +12,24 @@ import asyncio
 import contextlib
 import resource
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from doorward.protocol.load import RANKS, Rank, is_let_in
 
-# In the scope: the gate by which the request came in, which it leaves by.
-GATE = "doorward.gate"
+# In the scope of a request that was let in.
+ENTRY = "doorward.entry"
 TICK = 0.05
 # A worker that has fewer requests than this at a time is late for another reason: a machine that does something else.
 MUCH = 100
 ANSWER_LIFETIME = 1.0
+# In a second, of those who come again at once; it takes less than a tenth of the worker's time.
+TURNED_AWAY_RATE = 2_000
 CONNECTION_LIMIT = 20_000
 # Files of the process that are no connections: the database, metrics, what it asks others.
 OTHER_FILES = 256
@@ -111,6 +114,57 @@ class Gate:
         self.answered -= 1
 
 
+class Entry:
+    """A request that was let in. It takes no place before all of it is there: a slow client costs nobody else."""
+
+    __slots__ = ("_arrived", "_load", "gate", "is_gone", "is_whole")
+
+    def __init__(self, load: Load, gate: Gate) -> None:
+        self._load, self.gate = load, gate
+        self.is_whole = self.is_gone = False
+        self._arrived: asyncio.Future[None] | None = None
+
+    def arrive(self) -> None:
+        """All of it, or as much as is kept without anybody who reads it."""
+        if not self.is_whole:
+            self.is_whole = True
+            self.gate.inside += 1
+            self._wake()
+
+    def give_up(self) -> None:
+        """Its connection is lost."""
+        if not self.is_whole:
+            self.is_gone = True
+            self._wake()
+
+    def leave(self) -> None:
+        """Unanswered, since its connection is lost before its turn came."""
+        self.is_gone = True
+        if self.is_whole:
+            self.gate.inside -= 1
+
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    async def answer(self, application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.is_whole or await self._is_let_in_late(send):
+            await self.gate.answer(application, scope, receive, send)
+
+    async def _is_let_in_late(self, send: Send) -> bool:
+        """There may be no room any more."""
+        if not self.is_gone:
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
+        if self.is_gone:
+            return False
+        if is_let_in(self.gate.rank, self.gate.inside - 1, self._load.late):
+            return True
+        self.gate.inside -= 1
+        await _say(self._load.answer(self.gate.rank), send)
+        return False
+
+
 async def _say(told: TurnedAway, send: Send) -> None:
     await send({"type": "http.response.start", "status": told.status, "headers": told.headers})
     await send({"type": "http.response.body", "body": told.body})
@@ -127,6 +181,7 @@ class Load:
         self._due = self._loop.time() + TICK
         self._late = 0.0
         self._came = self._came_before = 0
+        self._paused = 0
         # Connections whose client has the next word: the first of them waits longest.
         self.idle: dict[Connection, None] = {}
         self.connections = 0
@@ -139,14 +194,11 @@ class Load:
             return 0.0
         return max(self._late, self._loop.time() - self._due)
 
-    def lets_in(self, rank: Rank) -> Gate | None:
-        """The gate, which counts it from now on."""
+    def enter(self, rank: Rank) -> Entry | None:
+        """None when there is no room."""
         gate = self._gates[rank.name]
         self._came += 1
-        if not is_let_in(gate.rank, gate.inside, self.late):
-            return None
-        gate.inside += 1
-        return gate
+        return Entry(self, gate) if is_let_in(gate.rank, gate.inside, self.late) else None
 
     def answer(self, rank: Rank) -> TurnedAway:
         """To one who is turned away."""
@@ -158,6 +210,14 @@ class Load:
         if self._counting is not None:
             self._counting.turned_away(rank.name)
         return answer
+
+    def pause(self) -> float:
+        """For how long one of them is not read; the more they are, the longer."""
+        self._paused += 1
+        return self._paused / TURNED_AWAY_RATE
+
+    def resume(self) -> None:
+        self._paused -= 1
 
     async def watch(self) -> None:
         """Until it is cancelled: by how much the loop is late."""
@@ -178,23 +238,17 @@ class Load:
             del self.idle[longest]
             longest.let_go()
 
-    def lost(self, connection: Connection, unanswered: Sequence[Mapping[str, Any]]) -> None:
-        """With the requests that nobody has begun to answer."""
+    def lost(self, connection: Connection) -> None:
         self.connections -= 1
         self.idle.pop(connection, None)
-        for scope in unanswered:
-            scope[GATE].inside -= 1
 
 
 def letting_in(application: ASGIApp) -> ASGIApp:
-    """What answers requests that came in by a gate; others came where there is none."""
+    """What answers those that were let in; where nobody is turned away they have no entry."""
 
     async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
-        gate = scope.get(GATE)
-        if gate is None:
-            await application(scope, receive, send)
-        else:
-            await gate.answer(application, scope, receive, send)
+        entry = scope.get(ENTRY)
+        await (application if entry is None else partial(entry.answer, application))(scope, receive, send)
 
     return outermost
 

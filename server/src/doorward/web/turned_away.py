@@ -19,7 +19,7 @@ RENDER: Mapping[str, Callable[[Refusal, Incoming], Reply]] = {"check": denied, "
 
 def turned_away(runtime: Runtime, extra: Headers, rank: Rank) -> TurnedAway:
     """One id for all of this second: it tells when, where and why, and that is all there is to tell of them."""
-    scope: Any = {"type": "http", "method": "GET", "path": "", "headers": []}
+    scope: Any = {"type": "http", "method": "GET", "path": "", "query_string": b"", "headers": []}
     incoming = Incoming(scope, _nothing, runtime)
     refusal = TemporarilyUnavailable("too many requests are waiting", reason="overloaded")
     reply = RENDER.get(rank.name, oauth_error)(refusal, incoming)
