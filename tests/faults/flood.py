@@ -21,6 +21,8 @@ STEP = 0.01
 # After the last was sent, answers are waited for.
 PATIENCE = 10.0
 CONNECTING_AT_ONCE = 200
+# In a request: what is another one each time.
+NUMBER, NETWORK = b"@number", b"@network"
 
 
 @dataclass
@@ -78,9 +80,9 @@ class Sender(asyncio.Protocol):
         self.transport = transport
         self._crowd.free.append(self)
 
-    def send(self, now: float) -> None:
+    def send(self, request: bytes, now: float) -> None:
         self._sent_at = now
-        self.transport.write(self._crowd.request)
+        self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -108,7 +110,8 @@ class Crowd:
         self._statuses: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._ends_at = 0.0
-        self._under_way = 0
+        self._under_way = self._sent = 0
+        self._is_numbered = NUMBER in self.request
 
     async def run(self) -> Answers:
         await self._connect(self.flood.connections)
@@ -142,7 +145,14 @@ class Crowd:
 
     def _send(self, sender: Sender, now: float) -> None:
         self._under_way += 1
-        sender.send(now)
+        self._sent += 1
+        sender.send(self._next() if self._is_numbered else self.request, now)
+
+    def _next(self) -> bytes:
+        """Each of another user, from another network."""
+        number = self._sent % 65_536
+        network = b"10.%d.%d.1" % divmod(number, 256)
+        return self.request.replace(NUMBER, b"%05d" % number).replace(NETWORK, network)
 
     def take(self, head: bytes, body: bytes, sent_at: float) -> None:
         self._under_way -= 1
@@ -152,7 +162,7 @@ class Crowd:
             self._statuses[status] += 1
         if status == "200":
             self.answers.waits.append(round((now - sent_at) * 1000, 2))
-        elif b"\r\nretry-after:" not in head.lower():
+        elif status in ("429", "503") and b"\r\nretry-after:" not in head.lower():
             self.answers.without_retry_after += 1
         if status == "503" and not self.answers.sample:
             self.answers.sample = (head + b"\r\n\r\n" + body).decode()

@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from tests.deployment import Doorward, Json, served
+from tests.browsing import Browser, Page
+from tests.deployment import Doorward, Json, free_port, served
 from tests.faults.figures import percentile
 from tests.faults.flood import Answers, Flood, answers, flooded
 
@@ -70,9 +71,21 @@ def basic(caller: Json) -> str:
     return "Basic " + base64.b64encode(f"{caller['client_id']}:{caller['client_secret']}".encode()).decode()
 
 
+def sign_in(doorward: Doorward) -> str:
+    """Each time another user from another network, or the limiter would keep argon2 from its work."""
+    browser = Browser(doorward)
+    shown = Page(browser.get("/login").text)
+    form = urlencode({"csrf": shown.fields["csrf"], "username": "nobody-00000", "password": "wrong horse battery"})
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    sent = request("/login", form).replace("nobody-00000", "nobody-@number")
+    return sent.replace("Host: localhost", f"Host: localhost\r\nCookie: {cookies}\r\nX-Forwarded-For: @network")
+
+
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory, is_long: bool) -> Iterator[Target]:
-    with served(tmp_path_factory.mktemp("overload"), "--no-tls") as doorward:
+    port = free_port()
+    flags = ("--no-tls", "--behind-proxy", "127.0.0.1/32", "--issuer", f"http://localhost:{port}")
+    with served(tmp_path_factory.mktemp("overload"), *flags, port=port) as doorward:
         assert doorward.program is not None
         for thread in Path(f"/proc/{doorward.program.pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), {SERVER_CORE})
@@ -84,7 +97,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, is_long: bool) -> Iterator[
             doorward,
             token=request("/oauth/token", grant, authorization=basic(client)),
             check=request("/oauth/introspect", asked, authorization=basic(verifier)),
-            sign_in=request("/login", urlencode({"username": "nobody", "password": "wrong horse battery"})),
+            sign_in=sign_in(doorward),
             seconds=60.0 if is_long else 3.0,
         )
 
@@ -154,4 +167,6 @@ def test_wrong_passwords_without_end_do_not_hold_up_a_check(target, figure):
     figure("a check alone", "ms", alone.waits)
     figure("a check beside a flood of passwords", "ms", checks.waits, p99=2 * percentile(alone.waits, 99))
     assert set(checks.statuses) == {"200"}
-    assert sum(flooding.statuses.values()) > 0
+    # More waited for argon2 than may: it had no pause.
+    assert "503" in flooding.statuses
+    assert flooding.without_retry_after == 0
