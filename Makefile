@@ -17,7 +17,7 @@ serve: .venv/.server ## Start the server on https://localhost:8443 and print the
 	@exec ./doorward serve $(ARGS)
 
 test: .venv/.development tests/node/node_modules ## Run every test
-	@tests/system-packages postgresql redis-server chromium faketime nginx caddy haproxy curl
+	@tests/system-packages postgresql redis-server chromium faketime strace nginx caddy haproxy curl
 	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 
 test-browser: .venv/.development tests/node/node_modules ## Run the tests in a browser alone
@@ -54,7 +54,7 @@ bench: .venv/.development ## Measure, and print the figures
 	.venv/bin/python bench/run.py $(ARGS)
 
 faults: .venv/.development ## Provoke every fault at length, and print the figures
-	@tests/system-packages postgresql redis-server faketime
+	@tests/system-packages postgresql redis-server faketime strace
 	.venv/bin/pytest tests/faults --long $(ARGS)
 
 lock: .venv/pyvenv.cfg ## Pin the dependencies anew (ARGS=--upgrade for newer versions)

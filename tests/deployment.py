@@ -67,6 +67,10 @@ class Program:
     def pid(self) -> int:
         return self._process.pid
 
+    def wait(self, seconds: float) -> int:
+        """Its exit code, when it ends by itself."""
+        return self._process.wait(seconds)
+
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
@@ -269,14 +273,15 @@ def deployed(directory: Path, *, set_up: bool = True, **flags: Any) -> Iterator[
 def served(
     directory: Path, *flags: object, port: int | None = None, variables: Mapping[str, str] | None = None
 ) -> Iterator[Doorward]:
-    """`doorward serve` over TLS on a free port, with the first administrator if it has none yet."""
+    """`doorward serve` on a free port, over TLS unless the flags say otherwise, with the first administrator."""
     data, port = directory / "data", port or free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD")}
     environment |= variables or {}
     argv = command("--data-dir", data, "serve", "--port", port, *flags)
     with running(argv, "Ctrl-C", cwd=directory, env=environment) as program:
-        trust = ssl.create_default_context(cafile=data / "ca.pem")
-        issuer = f"https://localhost:{port}"
+        is_plain = "--no-tls" in flags
+        trust = True if is_plain else ssl.create_default_context(cafile=data / "ca.pem")
+        issuer = f"{'http' if is_plain else 'https'}://localhost:{port}"
         with httpx2.Client(base_url=issuer, verify=trust, trust_env=False, timeout=30) as http:
             doorward = Doorward(issuer, data, http, program=program)
             link = data / "setup-link"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -112,6 +113,20 @@ def test_two_at_once_fifty_wait_and_the_rest_is_refused(monkeypatch):
     asyncio.run(run())
     pool.stop()
     assert max(most) == THREADS
+
+
+def test_the_threads_that_compare_step_back_for_those_who_check_tokens():
+    pool = Passwords()
+
+    async def niceness():
+        return await pool._run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        assert asyncio.run(niceness()) == passwords.NICENESS
+        assert os.getpriority(os.PRIO_PROCESS, 0) == before
+    finally:
+        pool.stop()
 
 
 @pytest.mark.parametrize(

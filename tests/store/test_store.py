@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -255,6 +256,24 @@ def test_more_than_the_limit_is_refused_and_the_rest_committed(engine: Engine, m
 
     assert [type(answer) for answer in asyncio.run(flood())] == [type(None)] * 5 + [Overloaded] * 3
     assert len(numbered(engine)) == 6
+
+
+def test_so_many_reads_wait_and_the_rest_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of eight, with four threads that are held until all have asked."""
+    monkeypatch.setattr(stores, "READING_LIMIT", 6)
+    held = threading.Event()
+
+    async def flood() -> tuple[list[Any], object]:
+        async with opened(engine) as store:
+            asked = [asyncio.create_task(store.read(lambda _: held.wait())) for _ in range(8)]
+            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            held.set()
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            return answers, await store.read(lambda _: "afterwards")
+
+    answers, afterwards = asyncio.run(flood())
+    assert [type(answer) for answer in answers] == [bool] * 6 + [Overloaded] * 2
+    assert afterwards == "afterwards"
 
 
 def test_what_was_begun_is_committed_when_the_store_stops(engine: Engine) -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.deployment import deployed
 
 from doorward.store.store import Store
-from doorward.web.server import IN_THE_CLEAR
+from doorward.web.connection import IN_THE_CLEAR
 
 CANARY = "correct-horse-battery-staple"
 

@@ -15,6 +15,7 @@ from tests.people import Browser, signed_in
 from uvicorn.server import ServerState
 
 from doorward.web import forwarded, server
+from doorward.web.load import Load
 
 BELIEVED = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "fd00::/8")))
 
@@ -117,7 +118,7 @@ def clients(peer: str, *requests: str) -> list[str]:
         await send({"type": "http.response.body", "body": b""})
 
     async def connected() -> None:
-        config = server._config(application, None, [str(network) for network in BELIEVED])
+        config = server._config(application, None, [str(network) for network in BELIEVED], Load())
         config.load()
         protocol: Any = config.http_protocol_class
         connection = protocol(config=config, server_state=ServerState(), app_state={})

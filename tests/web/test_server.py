@@ -18,16 +18,22 @@ PROGRAM = textwrap.dedent(
     """
     import asyncio, os, sys
     from contextlib import asynccontextmanager
-    from doorward.web import server, supervisor
+    from doorward.web import connection, server, supervisor
     from doorward.web.sockets import bind
 
-    server.HEADER_TIMEOUT = server.BODY_TIMEOUT = 0.5
-    server.KEEP_ALIVE, server.GRACE, server.LINGER = 5, 2, 0.2
+    connection.HEADER_TIMEOUT = connection.BODY_TIMEOUT = 0.5
+    server.KEEP_ALIVE, server.GRACE, connection.LINGER, connection.WRITE_TIMEOUT = 5, 2, 0.2, 3
 
     async def app(scope, receive, send):
         path = scope["path"]
         if path == "/slow":
             await asyncio.sleep(1)
+        if path == "/big":
+            length = str(256 << 16).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+            for number in range(256):
+                await send({"type": "http.response.body", "body": bytes(1 << 16), "more_body": number < 255})
+            return
         if path == "/die":
             os._exit(9)
         body = b""

@@ -35,6 +35,7 @@ TALLIES = Context("server")
 PATIENCE = 2.0
 STEP_PATIENCE = 5.0
 UNCOMMITTED_LIMIT = 10_000
+READING_LIMIT = 1_000
 
 Request = TypeVar("Request")
 Facts = TypeVar("Facts")
@@ -42,7 +43,7 @@ Answer = TypeVar("Answer")
 
 
 class Overloaded(Unavailable):
-    """Too many commits are waiting."""
+    """Too many commits or reads are waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,20 @@ class Store:
         self._leases = Leases(self._write, self.now)
         self._gathering: list[Append] = []
         self._uncommitted: set[asyncio.Future[None]] = set()
+        self._reading = 0
         self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
 
     def start(
         self,
         observe: Callable[[tuple[Event, ...]], None] = lambda _: None,
         hear: Callable[[Heard], None] = lambda _: None,
+        broken: Callable[[], None] | None = None,
     ) -> None:
-        """`observe` is told of every event that this worker committed, `hear` of what any worker revoked."""
+        """`observe` is told of every event that this worker committed, `hear` of what any worker revoked, and `broken`
+        when the disk failed, by the writer's thread: nothing may be acknowledged after it."""
         self._observe = observe
         self.tail.listener = hear
+        self._writer.broken = broken
         self._writer.start()
         self._follower.start()
         self.tallies.start()
@@ -134,11 +139,16 @@ class Store:
 
     async def _in_thread(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
         """Nobody waits for longer than `PATIENCE`: not for a database that is silent, not for a free thread."""
+        if self._reading >= READING_LIMIT:
+            raise Overloaded("too many reads are waiting")
+        self._reading += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 return await asyncio.get_running_loop().run_in_executor(self._readers, call, *arguments)
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
+        finally:
+            self._reading -= 1
 
     def read_now(self, query: Callable[[Connection], Answer]) -> Answer:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,13 @@ from doorward.store.rows import Stale
 BATCH_LIMIT = 512
 
 log = logging.getLogger("doorward.store")
+
+
+# SQLite's extended codes: a write or a sync failed, and what the system still shows of the file may not be on the disk.
+BROKEN = frozenset((
+    sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+))  # fmt: skip
 
 
 class Unavailable(Exception):  # noqa: N818  the store's way to say not now
@@ -54,6 +62,8 @@ Changed = list[tuple[int, str]]
 
 class Writer:
     """A thread that commits what is put and settles the outcomes; `commit` works without it too."""
+
+    broken: Callable[[], None] | None = None
 
     def __init__(self, engine: Engine, memory: Memory, settle: Callable[[list[Outcome]], None]) -> None:
         self._engine = engine.execution_options(writing=True)
@@ -113,6 +123,8 @@ class Writer:
         try:
             return self._transaction(batch)
         except Exception as problem:
+            if self.broken is not None and _is_broken(problem):
+                self.broken()
             if len(batch) > 1 and not isinstance(problem, self._outages):
                 # One of them cannot be written, whatever it is; the others shall not suffer from it.
                 return [outcome for append in batch for outcome in self.commit([append])]
@@ -136,6 +148,11 @@ class Writer:
         if changes:
             self._memory.forget(changes, after.position)
         return outcomes
+
+
+def _is_broken(problem: Exception) -> bool:
+    """PostgreSQL ends by itself then, and begins again from what is on the disk."""
+    return getattr(getattr(problem, "orig", problem), "sqlite_errorcode", 0) in BROKEN
 
 
 def _records(connection: Connection, head: Head, changed: Changed, records: list[Append]) -> tuple[list[Outcome], Head]:

@@ -62,8 +62,10 @@ from doorward.web import (
     userinfo,
 )  # fmt: skip
 from doorward.web.back_channel import BackChannel
+from doorward.web.connection import IN_THE_CLEAR
 from doorward.web.incoming import Incoming
 from doorward.web.key_upkeep import KeyUpkeep
+from doorward.web.load import Load
 from doorward.web.metrics import Metrics
 from doorward.web.notices import Notices
 from doorward.web.opening import UNREACHABLE, open_store
@@ -71,7 +73,7 @@ from doorward.web.plaintext import Plaintext
 from doorward.web.refused import refuse
 from doorward.web.replies import STRICT_TRANSPORT, Headers, send_reply
 from doorward.web.runtime import Runtime, runtime
-from doorward.web.server import IN_THE_CLEAR
+from doorward.web.turned_away import turned_away
 from doorward.web.upkeep import Upkeep
 
 log = logging.getLogger("doorward")
@@ -123,7 +125,7 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
     opened = open_store(settings, data)
     store, counters = opened.store, Metrics()
     made = runtime(store, opened.keyring, counters, node, settings)
-    store.start(partial(_observe, counters), made.fan_out.hear_soon)
+    store.start(partial(_observe, counters), made.fan_out.hear_soon, _end_at_once if node else None)
     regularly = [counters.write_regularly(), made.fan_out.beat_regularly()]
     if node:
         made.passwords.measure(store.read_now(sessions.any_password))
@@ -146,6 +148,14 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
 def _observe(counters: Metrics, events: tuple[Event, ...]) -> None:
     counters.committed(events)
     notices.alarm(events)
+
+
+def _end_at_once() -> None:
+    """The disk failed (F10). What was written since its last success may be gone, though every read would show it:
+    nothing more is acknowledged, and the next start reads what is there."""
+    log.critical("the disk failed while it was written to: the server ends, and nothing that it confirmed is lost")
+    logging.shutdown()
+    os._exit(os.EX_IOERR)
 
 
 def _keep_signing_keys(store: Store, signer: Signer) -> None:
@@ -213,7 +223,8 @@ def application(made: Runtime, settings: Settings, checks: gateway_checks.Checks
     ]
     rest = Router(routes, redirect_slashes=False, default=_nowhere(made))
     extra = [] if _is_local(settings.issuer) else [STRICT_TRANSPORT]
-    return Application(hot, _identified(rest, made), checks, made, extra)
+    load = Load(partial(turned_away, made, extra), made.metrics)
+    return Application(hot, _identified(rest, made), checks, made, extra, load)
 
 
 def _people(made: Runtime) -> list[Route]:
@@ -242,6 +253,7 @@ class Application:
     checks: gateway_checks.Checks
     made: Runtime
     extra: Headers
+    load: Load
 
     @property
     def plaintext(self) -> Plaintext:

@@ -12,9 +12,11 @@ import socket
 import stat
 from pathlib import Path
 
+from doorward.protocol.load import CHECK, Rank
 from doorward.settings import Refusal, StartRefused
+from doorward.web.connection import LimitedProtocol
 from doorward.web.gateway_checks import AT_LISTENER
-from doorward.web.server import LimitedProtocol, Listener
+from doorward.web.server import Listener
 from doorward.web.sockets import BACKLOG, bind
 
 # Its owner and his group: who else may ask is for the directory, or for chgrp, to say.
@@ -26,6 +28,9 @@ class CheckProtocol(LimitedProtocol):
         self._believed = self._suspicious = False
         self.scope[AT_LISTENER] = True  # type: ignore[literal-required]
         super().on_headers_complete()
+
+    def rank(self) -> Rank:
+        return CHECK
 
 
 def listen(where: str | None) -> list[Listener]:

@@ -37,13 +37,13 @@ from doorward.protocol.refusal import (
 )
 from doorward.settings import Settings
 from doorward.web import forwarded, slow_keys
+from doorward.web.connection import target
 from doorward.web.forwarded import Network
 from doorward.web.incoming import Incoming
 from doorward.web.plaintext import Plaintext
 from doorward.web.refused import REFUSED, refuse
 from doorward.web.replies import JSON, NO_STORE, RETRY_AFTER, Headers, Reply, compact, docs_link, send_reply
 from doorward.web.runtime import Runtime
-from doorward.web.server import target
 from doorward_verify import challenge
 from doorward_verify.errors import RateLimited
 

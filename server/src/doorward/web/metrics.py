@@ -16,6 +16,9 @@ from doorward.protocol.events import Event
 
 DIRECTORY = "metrics"
 WRITE_INTERVAL = 1.0
+# Of each of a worker's files; a few hundred names fill a tenth of it.
+FILE_SIZE = 512 * 1024
+FILES = ("counter", "gauge_livesum", "gauge_livemax")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -36,9 +39,11 @@ FAMILIES = {
     "doorward_verifications": ("Checked credentials.", ("type", "result")),
     "doorward_uncounted_checks": ("Checks that passed while limits could not be counted.", ()),
     "doorward_plaintext_requests": ("Requests in the clear, by what became of their credentials.", ("outcome",)),
+    "doorward_turned_away": ("Requests for which there was no room, by their rank.", ("rank",)),
     "doorward_feed_events": ("Events sent to subscribers of the revocation feed.", ("event",)),
 }
 SUBSCRIBERS = ("doorward_feed_subscribers", "Verifiers that are told of revocations now.")
+LATE = ("doorward_loop_lag_seconds", "By how much a worker came late in the last second, at most; of all the worst.")
 
 
 def forget(pid: int) -> None:
@@ -48,6 +53,14 @@ def forget(pid: int) -> None:
         file.unlink(missing_ok=True)
 
 
+def _reserve() -> None:
+    """The library maps its files into memory, where a page that a full disk does not grant ends the process."""
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for kind in FILES if directory else ():
+        with (Path(directory or "") / f"{kind}_{os.getpid()}.db").open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, FILE_SIZE)
+
+
 class Metrics:
     """What this process counted since it last wrote it down: adding to a dictionary is all that a request pays for."""
 
@@ -55,11 +68,14 @@ class Metrics:
         # Imported late: the library reads the directory's name from the environment only once.
         from prometheus_client import CollectorRegistry, Counter, Gauge
 
+        _reserve()
         own = CollectorRegistry()
         self._families = {name: Counter(name, text, labels, registry=own) for name, (text, labels) in FAMILIES.items()}
         self._pending: dict[tuple[str, ...], int] = defaultdict(int)
         self._subscribers = Gauge(*SUBSCRIBERS, registry=own, multiprocess_mode="livesum")
         self.subscribers = 0
+        self._lag = Gauge(*LATE, registry=own, multiprocess_mode="livemax")
+        self._latest = 0.0
 
     def committed(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -80,11 +96,20 @@ class Metrics:
     def in_the_clear(self, outcome: str) -> None:
         self._pending["doorward_plaintext_requests", outcome] += 1
 
+    def turned_away(self, rank: str) -> None:
+        self._pending["doorward_turned_away", rank] += 1
+        self.refused("overloaded")
+
+    def is_late(self, seconds: float) -> None:
+        self._latest = max(self._latest, seconds)
+
     def told(self, event: str, number: int = 1) -> None:
         self._pending["doorward_feed_events", event] += number
 
     def write(self) -> None:
         self._subscribers.set(self.subscribers)
+        self._lag.set(self._latest)
+        self._latest = 0.0
         pending, self._pending = self._pending, defaultdict(int)
         for (family, *labels), count in pending.items():
             counter = self._families[family]

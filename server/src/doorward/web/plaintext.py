@@ -24,13 +24,13 @@ from doorward.exchange import run
 from doorward.protocol.plaintext import ORIGIN, PROXY, Arrived, Burnt, arrived
 from doorward.protocol.refusal import InTheClear, Refusal
 from doorward.web import forwarded
+from doorward.web.connection import LimitedProtocol, target
 from doorward.web.forwarded import Network
 from doorward.web.incoming import Incoming
 from doorward.web.leaks import UNDER_WAY_LIMIT, answering, beat
 from doorward.web.refused import refuse
 from doorward.web.replies import JSON, NO_STORE, Reply, send_reply
 from doorward.web.runtime import Runtime
-from doorward.web.server import LimitedProtocol, target
 from doorward_verify import exposed
 from doorward_verify.address_limit import AddressLimit
 

@@ -39,10 +39,10 @@ def said(refusal: Refusal | None) -> Said:
 
 def refused_page(fault: Exception, incoming: Incoming) -> Reply:
     """Counted and noted like every refusal."""
-    return refuse(fault, incoming, _page)
+    return refuse(fault, incoming, as_page)
 
 
-def _page(refusal: Refusal, incoming: Incoming) -> Reply:
+def as_page(refusal: Refusal, incoming: Incoming) -> Reply:
     reason = REASONS[refusal.reason]
     return page(
         incoming, "refused.html", refusal.status, form_action=("'none'",), more=retry_after(refusal),

@@ -129,6 +129,12 @@ class Supervisor:
             self.failed = True
             self._stop(signal.SIGTERM)
             return
+        if os.waitstatus_to_exitcode(status) == os.EX_IOERR:
+            # The others have the same disk: what it lost is found by a start that nobody's memory survives.
+            log.critical("worker %d says that the disk failed: all end", child.node)
+            self.failed = True
+            self._stop(signal.SIGKILL)
+            return
         lived = time.monotonic() - child.started_at
         self.backoff = FIRST_BACKOFF if lived > LONGEST_BACKOFF else min(self.backoff * 2, LONGEST_BACKOFF)
         log.error("worker %d ended (%d); it is started again", child.node, os.waitstatus_to_exitcode(status))
