@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from tests.deployment import deployed
 
 BURST = {"name": "burst", "amount": 10, "per": "day"}
 MONTHLY = {"name": "monthly", "amount": 5, "per": "month", "type": "quota"}
+
+
+@pytest.fixture(scope="module")
+def in_valkey(valkey, tmp_path_factory):
+    with deployed(tmp_path_factory.mktemp("valkey"), limits_url=valkey.url) as doorward:
+        yield doorward
+
+
+@pytest.fixture(params=["on_sqlite", "on_postgresql", "in_valkey"])
+def doorward(request):
+    """Rates are counted in the database, or in Valkey."""
+    return request.getfixturevalue(request.param)
 
 
 def check(doorward, key, **more):

@@ -16,7 +16,7 @@ from tests.valkey import Valkey
 
 from doorward.protocol import limit
 from doorward.protocol.limit import Charge, Limit, Taken
-from doorward.protocol.limit_cell import TURN, Cell, Loan, Wanted, take_all
+from doorward.protocol.limit_cell import EMPTY, TURN, Cell, Loan, Wanted, take_all
 from doorward.store import limits_in_valkey
 from doorward.store.limits_in_valkey import FAILURES, Breaker, InValkey
 from doorward.store.writer import Unavailable
@@ -125,7 +125,8 @@ class TestTheScriptCountsAsWeDo:
         assert [(one.fits, one.granted) for one in found] == [(one.fits, one.granted) for one in expected]
         assert [one.value for one in found] == [max(one.value, now) for one in expected]
         mended = {cell: after._replace(value=max(after.value, now)) for cell, after in changed.items()}
-        assert counted.read(*(one.charge.cell for one in wanted)) == {**known, **mended}
+        cells = [one.charge.cell for one in wanted]
+        assert counted.read(*cells) == {cell: {**known, **mended}.get(cell, EMPTY) for cell in cells}
 
     def test_a_rate_is_used_up_exactly(self, counted: Counted) -> None:
         once = Limit("once", 50, "day")
@@ -134,6 +135,7 @@ class TestTheScriptCountsAsWeDo:
     def test_what_it_does_not_understand_is_an_empty_cell(self, counted: Counted, server: Redis) -> None:
         counted.take(Wanted(Charge("a", BURST, 100)))
         server.set(key_of(server), "nonsense")
+        assert counted.read("a") == {"a": EMPTY}
         assert counted.take(Wanted(Charge("a", BURST, 100)))[0][0].fits
 
     def test_a_cell_ends_when_it_says_no_more_than_an_empty_one(self, counted: Counted, server: Redis) -> None:
@@ -228,24 +230,24 @@ def test_who_is_gone_is_asked_no_more_for_a_while_and_found_again(valkey: Valkey
 
 
 class TestBreaker:
-    def closed(self) -> Breaker:
+    def opened(self) -> Breaker:
         breaker = Breaker()
         assert [breaker.failed(10.0) for _ in range(FAILURES)] == [False] * (FAILURES - 1) + [True]
         return breaker
 
-    def test_a_failure_now_and_then_closes_nothing(self) -> None:
+    def test_a_failure_now_and_then_opens_nothing(self) -> None:
         breaker = Breaker()
         for _ in range(FAILURES * 2):
             breaker.failed(10.0)
             assert not breaker.succeeded()
         assert breaker.lets_pass(10.0)
 
-    def test_while_it_is_closed_one_at_a_time_tries(self) -> None:
-        breaker = self.closed()
+    def test_while_it_is_open_one_at_a_time_tries(self) -> None:
+        breaker = self.opened()
         later = 10.0 + limits_in_valkey.PAUSE
         assert [breaker.lets_pass(at) for at in (10.0, later, later)] == [False, True, False]
 
-    def test_an_answer_opens_it(self) -> None:
-        breaker = self.closed()
+    def test_an_answer_closes_it(self) -> None:
+        breaker = self.opened()
         assert breaker.succeeded()
         assert breaker.lets_pass(10.0)

@@ -313,6 +313,7 @@ def test_a_webhook_beyond_loopback_is_called_by_https_alone():
         ("redis://:secret@10.0.0.7", True),
         ("rediss://valkey.example.com?ssl_cert_reqs=none", True),
         ("rediss://valkey.example.com:port", True),
+        ("rediss://[::1", True),
         ("rediss://", True),
         ("redis://localhost/all", True),
         ("unix://valkey.sock", True),

@@ -30,12 +30,12 @@ def _limits(settings: Settings) -> Refusal | None:
 
 def _is_limits_url(text: str) -> bool:
     """The client would take anything else from a query: to verify no certificate, too."""
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         has_place = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    if not has_place or parts.query or parts.fragment or "?" in text or "#" in text:
+    if not has_place or "?" in text or "#" in text:
         return False
     if parts.scheme == "unix":
         return parts.path.startswith("/") and not parts.netloc.rpartition("@")[2]
@@ -45,8 +45,8 @@ def _is_limits_url(text: str) -> bool:
 
 def _limits_trust(settings: Settings) -> Refusal | None:
     file = settings.limits_ca_file
-    scheme = urlsplit(settings.secret("limits_url") or "").scheme
-    if file is None or (scheme == "rediss" and is_certificates(file)):
+    text = settings.secret("limits_url") or ""
+    if file is None or (text.startswith("rediss:") and is_certificates(file)):
         return None
     return Refusal(
         "the certificates to trust where rates are counted cannot be read, or nothing is reached by TLS there",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ PATIENCE = 0.4
 FAILURES = 3
 PAUSE = 0.5
 MICROSECOND = 1000
+TEXT = re.compile(rb"[0-9]{10,} [0-9]+ [0-9]+ [0-9]+")
 
 log = logging.getLogger("doorward.store")
 Answer = TypeVar("Answer")
@@ -75,8 +77,7 @@ class InValkey:
         if not rates:
             return known, now
         texts, now = await self._asked(self._texts(rates))
-        found = {cell: Cell(*map(int, text.split())) for cell, text in zip(rates, texts, strict=True) if text}
-        return {**known, **found}, now
+        return {**known, **{cell: _cell(text) for cell, text in zip(rates, texts, strict=True)}}, now
 
     async def stop(self) -> None:
         await self._client.aclose()
@@ -155,7 +156,7 @@ class InValkey:
 
 
 class Breaker:
-    """Closed after failures in a row, for a pause; then one at a time may try."""
+    """Open after failures in a row, for a pause; then one at a time may try."""
 
     def __init__(self) -> None:
         self._failures, self._until = 0, 0.0
@@ -169,15 +170,20 @@ class Breaker:
         return True
 
     def failed(self, now: float) -> bool:
-        """Whether it closed by that."""
+        """Whether it opened by that."""
         self._failures += 1
         self._until = now + PAUSE
         return self._failures == FAILURES
 
     def succeeded(self) -> bool:
-        """Whether it had been closed."""
-        was_closed, self._failures = self._failures >= FAILURES, 0
-        return was_closed
+        """Whether it had been open."""
+        was_open, self._failures = self._failures >= FAILURES, 0
+        return was_open
+
+
+def _cell(text: bytes | None) -> Cell:
+    """What the script does not understand is an empty cell to it."""
+    return Cell(*map(int, text.split())) if text and TEXT.fullmatch(text) else EMPTY
 
 
 def _numbers(one: Wanted) -> tuple[int, ...]:
