@@ -1,4 +1,4 @@
-"""There is no room for all who come: who is turned away, how he is told, and who is answered meanwhile."""
+"""There is no room for all who come (F16): who is turned away, how he is told, and who is answered meanwhile."""
 
 from __future__ import annotations
 
@@ -255,6 +255,15 @@ def test_whoever_sends_his_body_slowly_takes_no_place(port):
         caller.send_raw(b"0123456789")
         assert caller.reply()[0] == 200
     until(port, 0)
+
+
+def test_nor_does_he_behind_another_request_of_his(port):
+    callers = [Caller(port) for _ in range(4)]
+    for caller in callers:
+        caller.send(f"{CHECK} HTTP/1.1\r\nHost: l\r\n\r\nGET {HELD}", "Content-Length: 10")
+        assert caller.reply()[0] == 200
+    with full(port):
+        pass
 
 
 def test_whoever_leaves_before_his_body_was_sent_leaves_no_trace(port):

@@ -205,11 +205,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._entry is None:
             return
         announced = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        if len(announced) > 9 or int(announced) > BODY_KEPT or self.pipeline:
+        if len(announced) > 9 or int(announced) > BODY_KEPT:
             self._entry.arrive()
         elif self.cycle.waiting_for_100_continue:
             self.cycle.waiting_for_100_continue = False
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if not self.pipeline:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _turn_away(self, is_whole: bool) -> None:
         """The connection stays, since a new one would cost more, unless its client sends on or does not read."""
