@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from doorward.audit_settings import AuditSettings
+from doorward.check_settings import CheckSettings, ListenAddress
 from doorward.gateway_settings import GatewaySettings
 from doorward.limit_settings import LimitSettings
 from doorward.protocol.leak import KINDS
@@ -70,20 +71,6 @@ def _names(values: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def listen_address(value: str) -> tuple[str, int]:
-    """Raises ValueError."""
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError("ADDRESS:PORT is expected")
-    return host, int(port)
-
-
-def _listen_address(value: str | None) -> str | None:
-    if value is not None:
-        listen_address(value)
-    return value
-
-
 def _leak_kinds(values: tuple[str, ...]) -> tuple[str, ...]:
     if not set(values) <= set(KINDS):
         raise ValueError(f"kinds are {', '.join(KINDS)}")
@@ -124,7 +111,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 SecretName = Literal["master_key", "pepper", "smtp_url", "webhook_secret", "check_secret", "limits_url"]
 
 
-class Settings(LimitSettings):
+class Settings(LimitSettings, CheckSettings):
     """Every name is a key of doorward.toml and `DOORWARD__NAME`; most are flags too. Each upstream is a table."""
 
     model_config = SettingsConfigDict(
@@ -155,7 +142,7 @@ class Settings(LimitSettings):
     )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) instead of the local CA's; reloaded live.")
     tls_key: Path | None = Field(None, description="Its private key (PEM); reloaded live.")
-    plaintext_listen: Annotated[str | None, AfterValidator(_listen_address)] = Field(
+    plaintext_listen: ListenAddress | None = Field(
         None,
         description="Such as 0.0.0.0:80: it serves nothing, sends people to https://, and revokes what arrives there.",
     )
@@ -248,25 +235,6 @@ class Settings(LimitSettings):
         default_factory=lambda: GatewaySettings(routes=()),
         description="Which requests gateways let through; routes are a table each.",
     )
-    check_listen: str | None = Field(
-        None,
-        pattern=r"^(unix:/.+|[^/\s]+:[0-9]{1,5})$",
-        description="unix:/FILE or a loopback ADDRESS:PORT where gateways ask in plain HTTP; nothing else is served.",
-    )
-    check_grpc_listen: str | None = Field(
-        None,
-        pattern=r"^[^/\s]+:[0-9]{1,5}$",
-        description="A loopback ADDRESS:PORT where Envoy asks by gRPC; wants the extra doorward[envoy].",
-    )
-    check_tls_listen: Annotated[str | None, AfterValidator(_listen_address)] = Field(
-        None, description="Such as 0.0.0.0:8446: gateways elsewhere ask there, each with a client certificate."
-    )
-    check_client_ca_file: Path | None = Field(None, description="Who signs those certificates (PEM); reloaded live.")
-    check_secret: SecretStr | None = Field(
-        None,
-        description="What gateways elsewhere send as X-Check-Secret, 32 characters at least; none: they cannot ask.",
-    )
-    check_secret_file: Path | None = Field(None, description="A file that holds check_secret.")
     master_key: SecretStr | None = Field(
         None,
         description='Base64url, or {"1": "...", "2": "..."} by version; the same for all nodes. Default: a file.',
