@@ -113,8 +113,8 @@ def _run(flags: dict[str, object], config: Path | None) -> int:
 
 def _start(settings: "Settings", config: Path | None) -> int:
 
-    from doorward.data_directory import DataDirectory
     from doorward.check_settings import listen_address
+    from doorward.data_directory import DataDirectory
     from doorward.web import application, check_listener, check_tls, logs, supervisor
     from doorward.web.sockets import bind
 
