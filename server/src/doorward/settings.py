@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from doorward.gateway_settings import GatewaySettings
+from doorward.node_settings import NodeSettings
 from doorward.protocol.leak import KINDS
 from doorward.upstream_settings import UpstreamSettings
 
@@ -120,7 +121,7 @@ def _default_database(values: dict[str, Any]) -> str:
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
-class Settings(BaseSettings):
+class Settings(NodeSettings):
     """Every name is a key of doorward.toml and `DOORWARD__NAME`; most are flags too. Each upstream is a table."""
 
     model_config = SettingsConfigDict(

@@ -57,7 +57,7 @@ class Store:
 
     def __init__(self, engine: Engine, policy: Policy) -> None:
         self.policy = policy
-        self._engine = snapshots(engine)
+        self._engine, self._aside = snapshots(engine), engine.execution_options(writing=True)
         self.memory = Memory(self.read_now(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
         self.now = Clock(self.read_now(journal.last_at)).now
@@ -179,6 +179,17 @@ class Store:
         await self.commit((), nothing, TALLIES, 0, lambda connection: done.append(step(connection)))
         return done[-1]
 
+    async def write_aside(self, step: Callable[[Connection], Answer]) -> Answer:
+        """What nobody decides by, and which has no place in the order of commits: no commit waits for it."""
+        return await self._in_thread(self._write_aside, step)
+
+    def _write_aside(self, step: Callable[[Connection], Answer]) -> Answer:
+        try:
+            with self._aside.begin() as connection:
+                return step(connection)
+        except SQLAlchemyError as problem:
+            raise Unavailable(type(problem).__name__) from None
+
     def _hand_over(self) -> None:
         """Everything that this turn of the loop brought at once: a busy loop makes few and large batches."""
         appends, self._gathering = self._gathering, []
@@ -200,6 +211,17 @@ class Store:
         for _, problem in self._writer.commit([append]):
             if problem is not None:
                 raise problem
+
+    def consume_now(self, step: Callable[[Connection], Answer]) -> Answer:
+        """`consume` where `commit_now` is."""
+        done: list[Answer] = []
+        append = Append(
+            (), self.memory.position, frozenset(), TALLIES, 0, also=lambda connection: done.append(step(connection))
+        )
+        for _, problem in self._writer.commit([append]):
+            if problem is not None:
+                raise problem
+        return done[-1]
 
     def _write(self, step: Step) -> int:
         """A step of the tallies in the writer's next transaction; to be called from a thread of their own."""

@@ -24,6 +24,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.entities import SigningKey
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Moment
+from doorward.protocol.node import DRAINING, READY
 from doorward.protocol.refusal import NotFound
 from doorward.settings import Settings, StartRefused, is_loopback
 from doorward.sign import Signer
@@ -53,6 +54,7 @@ from doorward.web import (
     own_key,
     pages,
     plaintext,
+    presence,
     reset,
     sign_in,
     status_lists,
@@ -68,6 +70,7 @@ from doorward.web.metrics import Metrics
 from doorward.web.notices import Notices
 from doorward.web.opening import UNREACHABLE, open_store
 from doorward.web.plaintext import Plaintext
+from doorward.web.presence import Presence
 from doorward.web.refused import refuse
 from doorward.web.replies import STRICT_TRANSPORT, Headers, send_reply
 from doorward.web.runtime import Runtime, runtime
@@ -79,6 +82,7 @@ Facts = TypeVar("Facts")
 Answer = TypeVar("Answer")
 ADMIN_SCOPE = frozenset({"admin"})
 AT_START = Context("server")
+CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ def prepare(settings: Settings, data: DataDirectory) -> Prepared:
     opened = open_store(settings, data)
     store = opened.store
     try:
+        presence.join(store, presence.sign(settings, data, 1))
         _keep_signing_keys(store, Signer(opened.keyring))
         return Prepared(_offer_setup(store))
     finally:
@@ -122,7 +127,8 @@ async def local(settings: Settings, data: DataDirectory) -> AsyncGenerator[ASGIA
 async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGenerator[Runtime]:
     opened = open_store(settings, data)
     store, counters = opened.store, Metrics()
-    made = runtime(store, opened.keyring, counters, node, settings)
+    present = Presence(store, counters, presence.sign(settings, data, node))
+    made = runtime(store, opened.keyring, counters, node, settings, present)
     store.start(partial(_observe, counters), made.fan_out.hear_soon)
     regularly = [counters.write_regularly(), made.fan_out.beat_regularly()]
     if node:
@@ -131,12 +137,15 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
         regularly.append(KeyUpkeep(store).look_regularly())
         regularly.append(BackChannel(store, made.signer, made.fetch).look_regularly())
         regularly.append(Notices(made).send_regularly())
+        regularly.append(present.beat_regularly())
     beside = [asyncio.create_task(work) for work in regularly]
     try:
         yield made
     finally:
         for task in beside:
             task.cancel()
+        if node:
+            await present.leave()
         made.passwords.stop()
         made.slow_keys.stop()
         store.stop()
@@ -244,7 +253,7 @@ class Application:
     plaintext: Plaintext
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outgoing = Outgoing(send, self.extra if scope["scheme"] == "https" else [])
+        outgoing = Outgoing(send, self._fields(scope))
         if scope.get(IN_THE_CLEAR):
             await self.plaintext.refuse_hop(Incoming(scope, receive, self.made), outgoing)
             return
@@ -261,8 +270,21 @@ class Application:
             return self.checks
         return self.hot.get(path, self.rest)
 
+    def _fields(self, scope: Scope) -> Headers:
+        """A balancer that keeps connections to a node that leaves would send requests into their end."""
+        leaving = [CLOSE] if self.made.presence.state == DRAINING else []
+        return [*(self.extra if scope["scheme"] == "https" else []), *leaving]
+
+    def begin(self) -> None:
+        self.made.presence.become(READY)
+
+    def drain(self) -> None:
+        """Everything is answered as before, but whoever asks where to send more is told: elsewhere."""
+        self.made.presence.become(DRAINING)
+
     def end_streams(self) -> None:
         """The server is about to end, and waits for every answer."""
+        self.drain()
         self.made.fan_out.close()
 
 

@@ -9,8 +9,9 @@ import asyncio
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from doorward.protocol.events import Event
 
@@ -38,7 +39,15 @@ FAMILIES = {
     "doorward_plaintext_requests": ("Requests in the clear, by what became of their credentials.", ("outcome",)),
     "doorward_feed_events": ("Events sent to subscribers of the revocation feed.", ("event",)),
 }
-SUBSCRIBERS = ("doorward_feed_subscribers", "Verifiers that are told of revocations now.")
+Mode = Literal["livesum", "livemax", "livemostrecent"]
+# Of each worker by itself; how those of a node are one number.
+GAUGES: Mapping[str, tuple[str, Mode]] = {
+    "doorward_feed_subscribers": ("Verifiers that are told of revocations now.", "livesum"),
+    "doorward_ready_workers": ("Workers that serve.", "livesum"),
+    "doorward_journal_lag_events": ("Changes that a worker has not heard of yet.", "livemax"),
+    "doorward_journal_lag_seconds": ("How long ago the first of these was committed.", "livemax"),
+    "doorward_clock_skew_seconds": ("How far the clock is ahead of the database's.", "livemostrecent"),
+}
 
 
 def forget(pid: int) -> None:
@@ -58,7 +67,10 @@ class Metrics:
         own = CollectorRegistry()
         self._families = {name: Counter(name, text, labels, registry=own) for name, (text, labels) in FAMILIES.items()}
         self._pending: dict[tuple[str, ...], int] = defaultdict(int)
-        self._subscribers = Gauge(*SUBSCRIBERS, registry=own, multiprocess_mode="livesum")
+        self._gauges = {
+            name: Gauge(name, text, registry=own, multiprocess_mode=mode) for name, (text, mode) in GAUGES.items()
+        }
+        self.gauges: dict[str, float] = {}
         self.subscribers = 0
 
     def committed(self, events: Iterable[Event]) -> None:
@@ -84,7 +96,8 @@ class Metrics:
         self._pending["doorward_feed_events", event] += number
 
     def write(self) -> None:
-        self._subscribers.set(self.subscribers)
+        for name, value in {**self.gauges, "doorward_feed_subscribers": self.subscribers}.items():
+            self._gauges[name].set(value)
         pending, self._pending = self._pending, defaultdict(int)
         for (family, *labels), count in pending.items():
             counter = self._families[family]

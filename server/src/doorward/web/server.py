@@ -18,6 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from types import FrameType
 from typing import Any, cast
 
 import httptools
@@ -241,8 +242,22 @@ class Server(uvicorn.Server):
     # Of the plaintext port, and what makes its connections.
     plaintext: tuple[Sequence[socket.socket], Callable[..., Callable[[], asyncio.Protocol]] | None] = ((), None)
     on_ready: Callable[[], None] | None = None
+    on_drain: Callable[[], None] | None = None
     on_shutdown: Callable[[], None] | None = None
     others: Sequence[Listener] = ()
+    # How long it serves after SIGTERM, while the load balancer learns of it.
+    drain_seconds = 0.0
+    _drains = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Who does not want to wait says it twice, or presses Ctrl-C."""
+        if sig != signal.SIGTERM or self._drains or not self.drain_seconds:
+            super().handle_exit(sig, frame)
+            return
+        self._drains = True
+        if self.on_drain is not None:
+            self.on_drain()
+        asyncio.get_running_loop().call_later(self.drain_seconds, super().handle_exit, sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.on_shutdown is not None:
@@ -308,6 +323,7 @@ class Worker:
     beside: Callable[[], Coroutine[None, None, None]] | None = field(default=None)
     plaintext: Sequence[socket.socket] = ()
     others: Sequence[Listener] = ()
+    drain_seconds: float = 0.0
 
     def run(self, node: int, on_ready: Callable[[], None], parent: int | None = None) -> None:
         """Until SIGINT or SIGTERM, or until the supervisor's end of `parent` closes."""
@@ -317,7 +333,8 @@ class Worker:
     async def _work(self, node: int, on_ready: Callable[[], None], parent: int | None) -> None:
         async with self.application(node) as application:
             server = Server(_config(application, self.tls, self.behind_proxy))
-            server.on_ready, server.others = on_ready, self.others
+            server.on_ready, server.others = partial(_begun, application, on_ready), self.others
+            server.drain_seconds, server.on_drain = self.drain_seconds, getattr(application, "drain", None)
             server.plaintext = self.plaintext, getattr(getattr(application, "plaintext", None), "connections", None)
             # Answers that do not end by themselves would be waited for in vain.
             server.on_shutdown = getattr(application, "end_streams", None)
@@ -329,6 +346,13 @@ class Worker:
             finally:
                 if task is not None:
                     task.cancel()
+
+
+def _begun(application: ASGIApp, on_ready: Callable[[], None]) -> None:
+    begin = getattr(application, "begin", None)
+    if begin is not None:
+        begin()
+    on_ready()
 
 
 def _orphaned(server: Server, parent: int) -> None:

@@ -100,7 +100,7 @@ class Supervisor:
 
     def _stop(self, number: signal.Signals) -> None:
         if self.stop_at is None:
-            self.stop_at = time.monotonic() + STOP_TIMEOUT
+            self.stop_at = time.monotonic() + self.worker.drain_seconds + STOP_TIMEOUT
         for pid in self.children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
