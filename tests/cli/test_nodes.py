@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 NOW = int(time.time())
+HEADER = ["ID", "STATE", "VERSION", "SCHEMA", "STARTED", "SEEN", "POSITION", "LAG", "VERIFIERS", "CLOCK"]
 NODE = {
     "id": "web1.1", "name": "web1", "worker": 1, "state": "ready", "version": "1.2.3", "schema_revision": "0042",
     "started_at": NOW - 2 * 86_400, "seen_at": NOW - 2, "position": "1:1042", "lag_events": 0, "lag_seconds": 0,
@@ -22,7 +23,7 @@ def test_workers_are_listed_with_how_far_they_are(run, server):
     assert ran.code == 0, ran.err
     assert asked[0].url.params["name"] == "web1"
     header, first, second = ran.out.splitlines()
-    assert header.split() == "ID STATE VERSION SCHEMA STARTED SEEN POSITION LAG VERIFIERS CLOCK".split()
+    assert header.split() == HEADER
     for text in ("web1.1", "ready", "1.2.3", "0042", "2 days ago", "1:1042", "12", "-0.1 s"):
         assert text in first
     for text in ("web2.1", "lost", "7 (3 s)", "+61.5 s"):
@@ -39,7 +40,7 @@ def test_one_worker_is_shown(run, server):
 
 
 @pytest.mark.parametrize("words", [("list",), ("list", "--json")])
-def test_where_no_server_runs_there_is_no_node(at, words):
-    ran = at("nodes", *words)
+def test_where_no_server_runs_there_is_no_node(acme, words):
+    ran = acme("nodes", *words)
     assert ran.code == 0
     assert ran.json["items"] == [] if "--json" in words else "There are no nodes here." in ran.err

@@ -30,7 +30,8 @@ from doorward.store.tallies import Step, Tallies
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
 
 TALLIES = Context("server")
-PATIENCE = 2.0
+# Whoever waits is told within 2 seconds that it is in vain (faults, F7).
+PATIENCE = 1.7
 STEP_PATIENCE = 5.0
 UNCOMMITTED_LIMIT = 10_000
 
@@ -203,7 +204,7 @@ class Store:
                     future.set_exception(Unavailable("the database does not answer"))
             self._uncommitted.clear()
         if self._uncommitted:
-            asyncio.get_running_loop().call_later(PATIENCE / 4, self._watch)
+            asyncio.get_running_loop().call_later(PATIENCE / 10, self._watch)
 
     def commit_now(self, events: tuple[Event, ...], gathered: Gathered[Any], context: Context, now: int) -> None:
         """The same before the writer runs: at start, in the one process that prepares the store."""

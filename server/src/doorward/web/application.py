@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import traceback
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -33,6 +33,7 @@ from doorward.store.journal import Context
 from doorward.store.memory import Reader
 from doorward.store.rows import Stale
 from doorward.store.store import Store
+from doorward.store.writer import Unavailable
 from doorward.web import (
     account,
     account_keys,
@@ -111,7 +112,11 @@ async def running(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
     async with _opened(settings, data, node + 1) as made:
         checks = gateway_checks.checks(made, settings)
         async with _asked_by_envoy(checks, settings):
-            yield application(made, settings, checks)
+            keys = discovery.published(made)
+            # Known before anybody asks: the database may be gone when somebody does.
+            with suppress(Unavailable):
+                await asyncio.gather(*(document() for document in keys.values()))
+            yield application(made, settings, checks, keys)
 
 
 @asynccontextmanager
@@ -197,11 +202,13 @@ def _asked_by_envoy(checks: gateway_checks.Checks, settings: Settings) -> Abstra
     return envoy_listener.listening(checks, settings.check_grpc_listen)
 
 
-def application(made: Runtime, settings: Settings, checks: gateway_checks.Checks) -> Application:
+def application(
+    made: Runtime, settings: Settings, checks: gateway_checks.Checks, keys: Mapping[str, discovery.Keys]
+) -> Application:
     """What answers a request: found by its exact path, or by Starlette, or not at all."""
     hot = {
         **oauth.applications(made),
-        **discovery.applications(made),
+        **discovery.applications(made, keys),
         **operations.applications(made),
         **key_checks.applications(made),
         **feed.applications(made),

@@ -20,6 +20,7 @@ from doorward.web.server import Worker
 STOP_TIMEOUT = 10.0
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 5.0
+STEADY = 1.0
 TICK = 0.5
 
 log = logging.getLogger("doorward.supervisor")
@@ -130,7 +131,9 @@ class Supervisor:
             self._stop(signal.SIGTERM)
             return
         lived = time.monotonic() - child.started_at
-        self.backoff = FIRST_BACKOFF if lived > LONGEST_BACKOFF else min(self.backoff * 2, LONGEST_BACKOFF)
+        # Who served was killed, and is missed; who ends before he serves will do so again.
+        was_well = child.ready and lived > STEADY
+        self.backoff = FIRST_BACKOFF if was_well else min(self.backoff * 2, LONGEST_BACKOFF)
         log.error("worker %d ended (%d); it is started again", child.node, os.waitstatus_to_exitcode(status))
         self.waiting[child.node] = time.monotonic() + self.backoff
 
