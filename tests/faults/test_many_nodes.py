@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import httpx2
 import pytest
 from aiosmtpd.controller import Controller
 from tests.deployment import Doorward, auth_of, command, free_port, running
+from tests.faults.test_clock import FakedClock
 from tests.receiver import Receiver, a_receiver
 
 NODES, KEYS = 3, 12
@@ -78,14 +79,14 @@ class Nodes:
         return inherited | {f"DOORWARD__{name}": value for name, value in given.items()}
 
     @contextlib.contextmanager
-    def node(self, name: str) -> Iterator[Doorward]:
+    def node(self, name: str, variables: Mapping[str, str] | None = None) -> Iterator[Doorward]:
         port, directory = free_port(), self._directory / name
         directory.mkdir()
         url = f"https://localhost:{port}"
         issuer = self._issuer or url
         argv = command("--data-dir", directory / "data", "serve", "--port", port, "--issuer", issuer)
         trust = ssl.create_default_context(cafile=self._receiver.ca_file)
-        with running(argv, "Ctrl-C", cwd=directory, env=self._variables(name)) as program:
+        with running(argv, "Ctrl-C", cwd=directory, env={**self._variables(name), **(variables or {})}) as program:
             self._issuer = issuer
             with httpx2.Client(base_url=url, verify=trust, trust_env=False, timeout=30) as http:
                 made = Doorward(issuer, directory / "data", http, self._admin_key, program=program)
@@ -189,6 +190,23 @@ def test_signing_keys_were_made_once_and_rotate_once_though_all_nodes_look(three
     until(lambda: time.monotonic() - last > 2, "the time stood still")
     assert spares() == 1
     assert len(three[1].v1("GET", "/audit?type=SigningKeyCreated&limit=200").json()["items"]) == len(found) + 1
+
+
+@pytest.mark.slow
+def test_a_node_whose_clock_is_not_that_of_the_others_is_not_ready(nodes, three, tmp_path):
+    clock = FakedClock(tmp_path)
+    with nodes.node("skewed", clock.variables) as skewed:
+        assert skewed.http.get("/readyz").status_code == 200
+        clock.jump("+90")
+        until(lambda: skewed.http.get("/readyz").status_code == 503, "nobody noticed the clock")
+        assert skewed.http.get("/readyz").json() == {"status": "the clock is not that of the other nodes"}
+        told = {item["name"]: item["clock_skew"] for item in three[0].v1("GET", "/nodes").json()["items"]}
+        assert 80 < told["skewed"] < 100
+        assert all(abs(skew) < 10 for name, skew in told.items() if name != "skewed")
+        assert {one.http.get("/readyz").status_code for one in three} == {200}
+        clock.jump("+0")
+        until(lambda: skewed.http.get("/readyz").status_code == 200, "the clock was never right again")
+        assert "the clock is" in skewed.program.output
 
 
 @pytest.mark.slow

@@ -62,6 +62,7 @@ class Presence:
         self._changed = asyncio.Event()
         self._pause = FIRST_PAUSE
         self._is_known = False
+        self._under_way: asyncio.Future[nodes.Seen | None] | None = None
         self._noted: set[str] = set()
 
     def become(self, state: str) -> None:
@@ -86,9 +87,12 @@ class Presence:
     async def beat(self) -> None:
         verifiers = self._metrics.subscribers
         position, anew = self._store.memory.position, not self._is_known
-        seen = await self._store.write_aside(
-            lambda connection: nodes.beat(connection, self._sign, self.state, position, verifiers, anew=anew)
+        self._under_way = asyncio.ensure_future(
+            self._store.write_aside(
+                lambda connection: nodes.beat(connection, self._sign, self.state, position, verifiers, anew=anew)
+            )
         )
+        seen = await asyncio.shield(self._under_way)
         self._is_known = True
         self._note(
             "name", seen is None and self.state == READY, "another process is called %s: set node_name", self._sign.name
@@ -115,6 +119,8 @@ class Presence:
         self._noted = self._noted | {what} if holds else self._noted - {what}
 
     async def leave(self) -> None:
-        """Who ends as he was told is not lost."""
+        """Who ends as he was told is not lost. What he said last must not come after it."""
+        if self._under_way is not None:
+            await asyncio.gather(self._under_way, return_exceptions=True)
         with contextlib.suppress(Unavailable):
             await self._store.write_aside(partial(nodes.leave, sign=self._sign))
