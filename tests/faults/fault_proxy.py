@@ -5,7 +5,8 @@ with proxied(certificate, upstream_port) as proxy:
     proxy.spoil("reset", only="feed")    # on those that ask for revocations alone
     proxy.heal()
 
-It ends TLS itself, so that it can tell the feed from the rest, and count what was asked: `proxy.asked`.
+It ends TLS itself, so that it can tell the feed from the rest, and count what was asked: `proxy.asked`. Between the
+server and its database (`upstream` is PostgreSQL's socket, and there is no certificate) all connections are one kind.
 """
 
 from __future__ import annotations
@@ -55,13 +56,15 @@ class Connection:
 class FaultProxy:
     """Its loop has a thread of its own; `spoil` and `heal` may be called by any other."""
 
-    def __init__(self, certificate: Path, upstream: int) -> None:
+    def __init__(self, certificate: Path | None, upstream: int | Path) -> None:
         self.port = 0
         self.asked: Counter[str] = Counter()
         self._upstream = upstream
-        self._inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._inside.load_cert_chain(certificate)
-        self._outside = ssl.create_default_context(cafile=certificate.with_name("ca.pem"))
+        self._inside = self._outside = None
+        if certificate is not None:
+            self._inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._inside.load_cert_chain(certificate)
+            self._outside = ssl.create_default_context(cafile=certificate.with_name("ca.pem"))
         self._fault: Fault = "pass"
         self._only: Connections = "all"
         self._seconds, self._bytes = 0.0, 0
@@ -133,9 +136,7 @@ class FaultProxy:
             first = await reader.read(CHUNK)
             self._count(first, connection)
             await self._suffer(connection)
-            theirs, ours = await asyncio.open_connection(
-                "127.0.0.1", self._upstream, ssl=self._outside, server_hostname="localhost"
-            )
+            theirs, ours = await self._connected()
             connection.writers.append(ours)
             ours.write(first)
             await asyncio.gather(
@@ -147,6 +148,13 @@ class FaultProxy:
         finally:
             self._connections.discard(connection)
             connection.end(reset=False)
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._upstream, Path):
+            return await asyncio.open_unix_connection(self._upstream)
+        return await asyncio.open_connection(
+            "127.0.0.1", self._upstream, ssl=self._outside, server_hostname="localhost" if self._outside else None
+        )
 
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Connection, *, asks: bool
@@ -187,7 +195,7 @@ class FaultProxy:
 
 
 @contextlib.contextmanager
-def proxied(certificate: Path, upstream: int, port: int = 0) -> Iterator[FaultProxy]:
+def proxied(certificate: Path | None, upstream: int | Path, port: int = 0) -> Iterator[FaultProxy]:
     """`certificate` holds the server's own, with its key; the CA's is beside it."""
     proxy = FaultProxy(certificate, upstream)
     proxy.start(port)

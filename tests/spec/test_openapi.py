@@ -109,6 +109,7 @@ def existing(doorward, path):
         "identities": lambda: an_identity(doorward),
         "sessions": lambda: a_session(doorward),
         "leaks": lambda: a_leak(doorward),
+        "nodes": lambda: doorward.v1("GET", "/nodes").json()["items"][0],
         "admin-keys": lambda: doorward.create("/admin-keys", name="ci", scope="apis:read"),
     }[kind]()
     return made.get("id") or made["client_id"]

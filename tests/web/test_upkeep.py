@@ -74,9 +74,11 @@ def opened(engine: Engine, policy: Policy = POLICY) -> Iterator[Store]:
         store.stop()
 
 
-@pytest.fixture
-def url(tmp_path: object) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: object) -> str:
     found = f"sqlite:///{tmp_path}/doorward.db"
+    if request.param == "postgresql":
+        found = request.getfixturevalue("postgresql_url")
     engine = open_engine(found)
     prepare(engine, "the secrets of these tests", NOW)
     engine.dispose()

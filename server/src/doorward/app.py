@@ -36,6 +36,7 @@ from doorward.protocol import (
     logout,
     member_keys,
     membership,
+    node,
     own_key,
     password,
     plaintext,
@@ -74,6 +75,7 @@ from doorward.store import (
     key_life,
     leaks,
     memberships,
+    nodes,
     refresh_tokens,
     revocations,
     sessions,
@@ -323,4 +325,5 @@ RESOURCES = (
     Resource("/leaks",        "leaks:read",         leak_report.LeakObject,       tables.leaks,        leaks.by_id,             _plain(leak_report.show),   {**BY_ACCOUNT, "outcome": ("outcome", _same)}),
     Resource("/admin-keys",   "admin-keys:read",   admin_key.AdminKeyObject,     tables.admin_keys,   admin_keys.by_id,        admin_key.show),
     Resource("/signing-keys", "signing-keys:read", signing_key.SigningKeyObject, tables.signing_keys, signing_keys.by_id,      signing_key.show),
+    Resource("/nodes",        "nodes:read",         node.NodeObject,              tables.nodes,        nodes.by_id,             _plain(node.show),          {"name": ("name", _same)}),
 )  # fmt: skip

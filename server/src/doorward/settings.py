@@ -30,6 +30,7 @@ from doorward.audit_settings import AuditSettings
 from doorward.check_settings import CheckSettings, ListenAddress
 from doorward.gateway_settings import GatewaySettings
 from doorward.limit_settings import LimitSettings
+from doorward.node_settings import NodeSettings
 from doorward.protocol.leak import KINDS
 from doorward.upstream_settings import UpstreamSettings
 
@@ -111,7 +112,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 SecretName = Literal["master_key", "pepper", "smtp_url", "webhook_secret", "check_secret", "limits_url"]
 
 
-class Settings(LimitSettings, CheckSettings):
+class Settings(LimitSettings, CheckSettings, NodeSettings):
     """Every name is a key of doorward.toml and `DOORWARD__NAME`; most are flags too. Each upstream is a table."""
 
     model_config = SettingsConfigDict(

@@ -35,6 +35,7 @@ COMMANDS = {
     "admin-keys":   ("admin_keys", "Credentials for the admin API."),
     "signing-keys": ("signing_keys", "Keys that sign tokens, the feed and what gateways assert."),
     "revoke":       ("revoke", "End a token, grant, user, client, account or signing key."),
+    "nodes":        ("nodes", "Servers of this deployment, as they see each other."),
     "leaks":        ("leaks", "Leaked secrets: found, reported, revoked."),
     "gateway":      ("gateway", "Gateways that ask Doorward: nginx, Caddy, HAProxy and others."),
     "inspect":      ("inspect", "Say what a key, secret or token is."),

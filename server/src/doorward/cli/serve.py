@@ -129,6 +129,7 @@ def _start(settings: "Settings", config: Path | None) -> int:
     data.remember(settings)
     text = banner(settings, data, _setup_link(settings, data, prepared.setup_token), config)
     worker = replace(_worker(settings, data, sockets, tls), plaintext=plaintext, others=others, openings=openings)
+    worker = replace(worker, drain_seconds=settings.drain_seconds)
     return supervisor.run(worker, settings.workers, lambda: print(text, flush=True))
 
 

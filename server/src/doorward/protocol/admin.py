@@ -12,7 +12,7 @@ from doorward_verify.scope import Scope
 
 NOUNS = (
     "apis", "accounts", "keys", "clients", "verifiers", "admin-keys", "signing-keys", "audit", "requests",
-    "users", "memberships", "identities", "sessions", "grants", "leaks",
+    "users", "memberships", "identities", "sessions", "grants", "leaks", "nodes",
 )  # fmt: skip
 SCOPES = frozenset(
     {

@@ -32,7 +32,8 @@ from doorward.store.tallies import Step, Tallies
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
 
 TALLIES = Context("server")
-PATIENCE = 2.0
+# Whoever waits is told within 2 seconds that it is in vain (faults, F7).
+PATIENCE = 1.7
 STEP_PATIENCE = 5.0
 UNCOMMITTED_LIMIT = 10_000
 READING_LIMIT = 1_000
@@ -60,8 +61,7 @@ class Store:
 
     def __init__(self, engine: Engine, policy: Policy, kept: Retention | None = None) -> None:
         self.policy = policy
-        self._committing = engine
-        self._engine = snapshots(engine)
+        self._engine, self._apart = snapshots(engine), engine.execution_options(writing=True)
         self.memory = Memory(self.read_now(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
         self.now = Clock(self.read_now(journal.last_at)).now
@@ -195,6 +195,17 @@ class Store:
         await self.commit((), nothing, TALLIES, 0, lambda connection: done.append(step(connection)))
         return done[-1]
 
+    async def write_aside(self, step: Callable[[Connection], Answer]) -> Answer:
+        """What nobody decides by, and which has no place in the order of commits: no commit waits for it."""
+        return await self._in_thread(self._write_apart, step)
+
+    def _write_apart(self, step: Callable[[Connection], Answer]) -> Answer:
+        try:
+            with self._apart.begin() as connection:
+                return step(connection)
+        except SQLAlchemyError as problem:
+            raise Unavailable(type(problem).__name__) from None
+
     def _hand_over(self) -> None:
         """Everything that this turn of the loop brought at once: a busy loop makes few and large batches."""
         appends, self._gathering = self._gathering, []
@@ -208,7 +219,7 @@ class Store:
                     future.set_exception(Unavailable("the database does not answer"))
             self._uncommitted.clear()
         if self._uncommitted:
-            asyncio.get_running_loop().call_later(PATIENCE / 4, self._watch)
+            asyncio.get_running_loop().call_later(PATIENCE / 10, self._watch)
 
     def commit_now(self, events: tuple[Event, ...], gathered: Gathered[Any], context: Context, now: int) -> None:
         """The same before the writer runs: at start, in the one process that prepares the store."""
@@ -216,6 +227,17 @@ class Store:
         for _, problem in self._writer.commit([append]):
             if problem is not None:
                 raise problem
+
+    def consume_now(self, step: Callable[[Connection], Answer]) -> Answer:
+        """`consume` where `commit_now` is."""
+        done: list[Answer] = []
+        append = Append(
+            (), self.memory.position, frozenset(), TALLIES, 0, also=lambda connection: done.append(step(connection))
+        )
+        for _, problem in self._writer.commit([append]):
+            if problem is not None:
+                raise problem
+        return done[-1]
 
     def _write(self, step: Step) -> int:
         """A step of the tallies in the writer's next transaction; to be called from a thread of their own."""
@@ -236,7 +258,7 @@ class Store:
         if self._engine.dialect.name == "sqlite":
             return self._write(step)
         try:
-            with self._committing.begin() as connection:
+            with self._apart.begin() as connection:
                 return step(connection)
         except SQLAlchemyError as problem:
             raise Unavailable(type(problem).__name__) from None

@@ -367,6 +367,15 @@ checkpoints = Table(
 
 Index("ix_journal_changes", journal.c.seq, sqlite_where=journal.c.change, postgresql_where=journal.c.change)
 
+# One row for each worker of each node, as it was last seen; decides nothing.
+nodes = Table(
+    "nodes", metadata, _id(), _text("name"), Column("worker", Integer, nullable=False), _text("instance"),
+    _text("version"), _text("schema_revision"), _text("authority"), _text("state"), _at("created_at"), _at("seen_at"),
+    Column("epoch", BigInteger, nullable=False), Column("seq", BigInteger, nullable=False),
+    Column("lag_events", BigInteger, nullable=False), Column("lag_seconds", BigInteger, nullable=False),
+    Column("verifiers", BigInteger, nullable=False), Column("clock_skew", BigInteger, nullable=False),
+)  # fmt: skip
+
 # What was used of a limit: of a rate the arrival time of the next use in nanoseconds, of a quota a count. Of a rate
 # so much is lent to workers in a turn of the clock, and so much was in the one before.
 limit_cells = Table(

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import traceback
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -24,6 +24,7 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.entities import SigningKey
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Moment
+from doorward.protocol.node import DRAINING, READY
 from doorward.protocol.refusal import NotFound
 from doorward.settings import Settings, StartRefused, is_loopback
 from doorward.sign import Signer
@@ -32,6 +33,7 @@ from doorward.store.journal import Context
 from doorward.store.memory import Reader
 from doorward.store.rows import Stale
 from doorward.store.store import Store
+from doorward.store.writer import Unavailable
 from doorward.web import (
     account,
     account_keys,
@@ -53,6 +55,7 @@ from doorward.web import (
     own_key,
     pages,
     plaintext,
+    presence,
     reset,
     sign_in,
     status_lists,
@@ -70,6 +73,7 @@ from doorward.web.metrics import Metrics
 from doorward.web.notices import Notices
 from doorward.web.opening import UNREACHABLE, open_store
 from doorward.web.plaintext import Plaintext
+from doorward.web.presence import Presence
 from doorward.web.refused import refuse
 from doorward.web.replies import STRICT_TRANSPORT, Headers, send_reply
 from doorward.web.runtime import Runtime, runtime
@@ -81,6 +85,7 @@ Facts = TypeVar("Facts")
 Answer = TypeVar("Answer")
 ADMIN_SCOPE = frozenset({"admin"})
 AT_START = Context("server")
+CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ def prepare(settings: Settings, data: DataDirectory) -> Prepared:
     opened = open_store(settings, data)
     store = opened.store
     try:
+        presence.join(store, presence.sign(settings, data, 1))
         _keep_signing_keys(store, Signer(opened.keyring))
         return Prepared(_offer_setup(store))
     finally:
@@ -108,7 +114,11 @@ async def running(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
     async with _opened(settings, data, node + 1) as made:
         checks = gateway_checks.checks(made, settings)
         async with _asked_by_envoy(checks, settings):
-            yield application(made, settings, checks)
+            keys = discovery.published(made)
+            # Known before anybody asks: the database may be gone when somebody does.
+            with suppress(Unavailable):
+                await asyncio.gather(*(document() for document in keys.values()))
+            yield application(made, settings, checks, keys)
 
 
 @asynccontextmanager
@@ -124,7 +134,8 @@ async def local(settings: Settings, data: DataDirectory) -> AsyncGenerator[ASGIA
 async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGenerator[Runtime]:
     opened = open_store(settings, data)
     store, counters = opened.store, Metrics()
-    made = runtime(store, opened.keyring, counters, node, settings)
+    present = Presence(store, counters, presence.sign(settings, data, node))
+    made = runtime(store, opened.keyring, counters, node, settings, present)
     store.start(partial(_observe, counters), made.fan_out.hear_soon, _end_at_once if node else None)
     regularly = [counters.write_regularly(), made.fan_out.beat_regularly()]
     if node:
@@ -133,12 +144,15 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
         regularly.append(KeyUpkeep(store).look_regularly())
         regularly.append(BackChannel(store, made.signer, made.fetch).look_regularly())
         regularly.append(Notices(made).send_regularly())
+        regularly.append(present.beat_regularly())
     beside = [asyncio.create_task(work) for work in regularly]
     try:
         yield made
     finally:
         for task in beside:
             task.cancel()
+        if node:
+            await present.leave()
         made.passwords.stop()
         made.slow_keys.stop()
         await made.limiter.cells.stop()
@@ -199,11 +213,13 @@ def _asked_by_envoy(checks: gateway_checks.Checks, settings: Settings) -> Abstra
     return envoy_listener.listening(checks, settings.check_grpc_listen)
 
 
-def application(made: Runtime, settings: Settings, checks: gateway_checks.Checks) -> Application:
+def application(
+    made: Runtime, settings: Settings, checks: gateway_checks.Checks, keys: Mapping[str, discovery.Keys]
+) -> Application:
     """What answers a request: found by its exact path, or by Starlette, or not at all."""
     hot = {
         **oauth.applications(made),
-        **discovery.applications(made),
+        **discovery.applications(made, keys),
         **operations.applications(made),
         **key_checks.applications(made),
         **feed.applications(made),
@@ -261,7 +277,7 @@ class Application:
         return self.checks.plaintext
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outgoing = Outgoing(send, self.extra if scope["scheme"] == "https" else [])
+        outgoing = Outgoing(send, self._fields(scope))
         # There the field tells of the request that the gateway hands on, which came in the clear for sure.
         if scope.get(IN_THE_CLEAR) and not scope["path"].startswith(gateway_checks.CLEAR):
             await self.plaintext.refuse_hop(Incoming(scope, receive, self.made), outgoing)
@@ -279,8 +295,21 @@ class Application:
             return self.checks
         return self.hot.get(path, self.rest)
 
+    def _fields(self, scope: Scope) -> Headers:
+        """A balancer that keeps connections to a node that leaves would send requests into their end."""
+        leaving = [CLOSE] if self.made.presence.state == DRAINING else []
+        return [*(self.extra if scope["scheme"] == "https" else []), *leaving]
+
+    def begin(self) -> None:
+        self.made.presence.become(READY)
+
+    def drain(self) -> None:
+        """Everything is answered as before, but whoever asks where to send more is told: elsewhere."""
+        self.made.presence.become(DRAINING)
+
     def end_streams(self) -> None:
         """The server is about to end, and waits for every answer."""
+        self.drain()
         self.made.fan_out.close()
 
 

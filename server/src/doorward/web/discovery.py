@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
 
 from sqlalchemy import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,6 +15,7 @@ from doorward.app import ENDPOINTS, GRANT_TYPES
 from doorward.protocol import metadata
 from doorward.store import signing_keys
 from doorward.store.memory import Reader
+from doorward.store.writer import Unavailable
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse_as_oauth
 from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, preflight, send_reply
@@ -19,35 +23,55 @@ from doorward.web.runtime import Runtime
 
 Document = Callable[[], Awaitable[bytes]]
 Find = Callable[[Connection, str], signing_keys.SigningKeys]
+# Who has an answer at hand waits no longer for a better one.
+PATIENCE = 0.3
 
 
-def applications(runtime: Runtime) -> dict[str, ASGIApp]:
+def published(runtime: Runtime) -> dict[str, Keys]:
+    return {
+        "/.well-known/jwks.json": Keys(runtime, signing_keys.published),
+        "/revocations/jwks": Keys(runtime, signing_keys.of_feed),
+        "/assertions/jwks": Keys(runtime, signing_keys.of_assertions),
+    }
+
+
+def applications(runtime: Runtime, keys: Mapping[str, Document]) -> dict[str, ASGIApp]:
     issuer = runtime.policy.issuer
     described = compact(metadata.document(issuer, GRANT_TYPES, ENDPOINTS))
 
     async def server_metadata() -> bytes:
         return described
 
-    async def jwks() -> bytes:
-        """Memory answers when nothing changed; a key that was withdrawn is gone at once."""
-        gathered = await runtime.store.gather(_published, signing_keys.published)
-        return compact({"keys": gathered.facts})
-
-    async def feed_jwks() -> bytes:
-        gathered = await runtime.store.gather(_published, signing_keys.of_feed)
-        return compact({"keys": gathered.facts})
-
-    async def assertion_jwks() -> bytes:
-        gathered = await runtime.store.gather(_published, signing_keys.of_assertions)
-        return compact({"keys": gathered.facts})
-
     return {
         "/.well-known/oauth-authorization-server": _public(runtime, server_metadata),
         "/.well-known/openid-configuration": _public(runtime, server_metadata),
-        "/.well-known/jwks.json": _public(runtime, jwks),
-        "/revocations/jwks": _public(runtime, feed_jwks),
-        "/assertions/jwks": _public(runtime, assertion_jwks),
+        **{path: _public(runtime, document) for path, document in keys.items()},
     }
+
+
+class Keys:
+    """Memory answers when nothing changed; a key that was withdrawn is gone at once.
+
+    While the database is silent, what was answered last is answered again, for as long as whoever asked then may keep
+    it: who checks tokens by himself notices nothing (F7).
+    """
+
+    def __init__(self, runtime: Runtime, find: Find) -> None:
+        self._runtime, self._find = runtime, find
+        self._known, self._known_at = b"", -math.inf
+
+    async def __call__(self) -> bytes:
+        asked_at = time.monotonic()
+        is_of_use = asked_at - self._known_at < self._runtime.policy.jwks_max_age
+        try:
+            async with asyncio.timeout(PATIENCE if is_of_use else None):
+                gathered = await self._runtime.store.gather(_published, self._find)
+        except (Unavailable, TimeoutError):
+            if not is_of_use:
+                raise
+            return self._known
+        self._known, self._known_at = compact({"keys": gathered.facts}), asked_at
+        return self._known
 
 
 def _published(read: Reader, find: Find) -> list[dict[str, object]]:

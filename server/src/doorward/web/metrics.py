@@ -9,8 +9,9 @@ import asyncio
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from doorward.protocol.events import Event
 
@@ -18,7 +19,7 @@ DIRECTORY = "metrics"
 WRITE_INTERVAL = 1.0
 # Of each of a worker's files; a few hundred names fill a tenth of it.
 FILE_SIZE = 512 * 1024
-FILES = ("counter", "gauge_livesum", "gauge_livemax")
+FILES = ("counter", "gauge_livesum", "gauge_livemax", "gauge_livemostrecent")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -42,8 +43,16 @@ FAMILIES = {
     "doorward_turned_away": ("Requests for which there was no room, by their rank.", ("rank",)),
     "doorward_feed_events": ("Events sent to subscribers of the revocation feed.", ("event",)),
 }
-SUBSCRIBERS = ("doorward_feed_subscribers", "Verifiers that are told of revocations now.")
-LATE = ("doorward_loop_lag_seconds", "By how much a worker came late in the last second, at most; of all the worst.")
+Mode = Literal["livesum", "livemax", "livemostrecent"]
+# Of each worker by itself; how those of a node are one number.
+GAUGES: Mapping[str, tuple[str, Mode]] = {
+    "doorward_feed_subscribers": ("Verifiers that are told of revocations now.", "livesum"),
+    "doorward_ready_workers": ("Workers that serve.", "livesum"),
+    "doorward_journal_lag_events": ("Changes that a worker has not heard of yet.", "livemax"),
+    "doorward_journal_lag_seconds": ("How long ago the first of these was committed.", "livemax"),
+    "doorward_loop_lag_seconds": ("By how much a worker came late in the last second, at most.", "livemax"),
+    "doorward_clock_skew_seconds": ("How far the clock is ahead of the database's.", "livemostrecent"),
+}
 
 
 def forget(pid: int) -> None:
@@ -72,9 +81,11 @@ class Metrics:
         own = CollectorRegistry()
         self._families = {name: Counter(name, text, labels, registry=own) for name, (text, labels) in FAMILIES.items()}
         self._pending: dict[tuple[str, ...], int] = defaultdict(int)
-        self._subscribers = Gauge(*SUBSCRIBERS, registry=own, multiprocess_mode="livesum")
+        self._gauges = {
+            name: Gauge(name, text, registry=own, multiprocess_mode=mode) for name, (text, mode) in GAUGES.items()
+        }
+        self.gauges: dict[str, float] = {}
         self.subscribers = 0
-        self._lag = Gauge(*LATE, registry=own, multiprocess_mode="livemax")
         self._latest = 0.0
 
     def committed(self, events: Iterable[Event]) -> None:
@@ -107,9 +118,10 @@ class Metrics:
         self._pending["doorward_feed_events", event] += number
 
     def write(self) -> None:
-        self._subscribers.set(self.subscribers)
-        self._lag.set(self._latest)
+        own = {"doorward_feed_subscribers": self.subscribers, "doorward_loop_lag_seconds": self._latest}
         self._latest = 0.0
+        for name, value in {**self.gauges, **own}.items():
+            self._gauges[name].set(value)
         pending, self._pending = self._pending, defaultdict(int)
         for (family, *labels), count in pending.items():
             counter = self._families[family]

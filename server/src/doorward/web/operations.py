@@ -6,6 +6,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from doorward.protocol.node import DRAINING
 from doorward.store import journal
 from doorward.store.writer import Unavailable
 from doorward.web import metrics
@@ -44,7 +45,11 @@ async def _health(incoming: Incoming) -> Reply:  # noqa: ARG001
 
 
 async def _readiness(incoming: Incoming) -> Reply:
-    """Ready is who can read the truth: a worker whose database is gone is taken out of the balance."""
+    """Ready is who can read the truth and goes on: a worker whose database is gone is taken out of the balance."""
+    presence = incoming.runtime.presence
+    if presence.state == DRAINING or presence.is_astray:
+        why = "draining" if presence.state == DRAINING else "the clock is not that of the other nodes"
+        return Reply(503, compact({"status": why}), [JSON, NO_STORE])
     try:
         await incoming.runtime.store.read(journal.read_head)
     except Unavailable:

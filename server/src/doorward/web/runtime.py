@@ -24,6 +24,7 @@ from doorward.web.limiter import Limiter
 from doorward.web.logos import Logos
 from doorward.web.mail import Mail
 from doorward.web.metrics import Metrics
+from doorward.web.presence import Presence
 from doorward.web.published_keys import PublishedKeys
 from doorward.web.webhook import Webhook
 
@@ -43,6 +44,7 @@ class Runtime:
     fan_out: FanOut
     node: int
     limiter: Limiter
+    presence: Presence
     keyring: Keyring = field(repr=False)
     passwords: Passwords = field(default_factory=Passwords)
     slow_keys: SlowKeys = field(default_factory=SlowKeys)
@@ -83,11 +85,14 @@ def policy(settings: Settings, peppers: Mapping[int, bytes], pepper_version: int
     )
 
 
-def runtime(store: Store, keyring: Keyring, metrics: Metrics, node: int, settings: Settings) -> Runtime:
+def runtime(
+    store: Store, keyring: Keyring, metrics: Metrics, node: int, settings: Settings, presence: Presence
+) -> Runtime:
     signer = Signer(keyring)
     fetch = Fetch(settings.outbound_networks, settings.outbound_ca_file)
     return Runtime(
-        store, signer, metrics, FanOut(store, signer, metrics), node, _limiter(store, metrics, settings), keyring,
+        store, signer, metrics, FanOut(store, signer, metrics), node, _limiter(store, metrics, settings),
+        presence, keyring,
         brand=_brand(settings), mail=mail.configured(settings), leaked=_leaked(settings),
         fetch=fetch, logos=Logos(fetch), providers=_providers(settings),
         github_keys=published_keys.configured(settings), webhook=webhook.configured(settings),

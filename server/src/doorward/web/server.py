@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from types import FrameType
 from typing import Any, Protocol, cast
 
 import uvicorn
@@ -37,9 +38,23 @@ class Server(uvicorn.Server):
     # Of the plaintext port, and what makes its connections.
     plaintext: tuple[Sequence[socket.socket], Callable[..., Callable[[], asyncio.Protocol]] | None] = ((), None)
     on_ready: Callable[[], None] | None = None
+    on_drain: Callable[[], None] | None = None
     on_shutdown: Callable[[], None] | None = None
     others: Sequence[Listener] = ()
     openings: Sequence["Opening"] = ()
+    # How long it serves after SIGTERM, while the load balancer learns of it.
+    drain_seconds = 0.0
+    _drains = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Who does not want to wait says it twice, or presses Ctrl-C."""
+        if sig != signal.SIGTERM or self._drains or not self.drain_seconds:
+            super().handle_exit(sig, frame)
+            return
+        self._drains = True
+        if self.on_drain is not None:
+            self.on_drain()
+        asyncio.get_running_loop().call_later(self.drain_seconds, super().handle_exit, sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.on_shutdown is not None:
@@ -116,6 +131,7 @@ class Worker:
     plaintext: Sequence[socket.socket] = ()
     others: Sequence[Listener] = ()
     openings: Sequence[Opening] = ()
+    drain_seconds: float = 0.0
 
     def run(self, node: int, on_ready: Callable[[], None], parent: int | None = None) -> None:
         """Until SIGINT or SIGTERM, or until the supervisor's end of `parent` closes."""
@@ -126,7 +142,12 @@ class Worker:
         async with self.application(node) as application:
             load: Load = getattr(application, "load", None) or Load()
             server = Server(_config(application, self.tls, self.behind_proxy, load))
-            server.on_ready, server.others, server.openings = on_ready, self.others, self.openings
+            server.on_ready, server.others, server.openings = (
+                partial(_begun, application, on_ready),
+                self.others,
+                self.openings,
+            )
+            server.drain_seconds, server.on_drain = self.drain_seconds, getattr(application, "drain", None)
             server.plaintext = self.plaintext, getattr(getattr(application, "plaintext", None), "connections", None)
             # Answers that do not end by themselves would be waited for in vain.
             server.on_shutdown = getattr(application, "end_streams", None)
@@ -140,6 +161,13 @@ class Worker:
             finally:
                 for task in tasks:
                     task.cancel()
+
+
+def _begun(application: ASGIApp, on_ready: Callable[[], None]) -> None:
+    begin = getattr(application, "begin", None)
+    if begin is not None:
+        begin()
+    on_ready()
 
 
 def _orphaned(server: Server, parent: int) -> None:

@@ -20,6 +20,7 @@ from doorward.web.server import Worker
 STOP_TIMEOUT = 10.0
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 5.0
+STEADY = 1.0
 TICK = 0.5
 
 log = logging.getLogger("doorward.supervisor")
@@ -100,7 +101,7 @@ class Supervisor:
 
     def _stop(self, number: signal.Signals) -> None:
         if self.stop_at is None:
-            self.stop_at = time.monotonic() + STOP_TIMEOUT
+            self.stop_at = time.monotonic() + self.worker.drain_seconds + STOP_TIMEOUT
         for pid in self.children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -136,7 +137,9 @@ class Supervisor:
             self._stop(signal.SIGKILL)
             return
         lived = time.monotonic() - child.started_at
-        self.backoff = FIRST_BACKOFF if lived > LONGEST_BACKOFF else min(self.backoff * 2, LONGEST_BACKOFF)
+        # Who served was killed, and is missed; who ends before he serves will do so again.
+        was_well = child.ready and lived > STEADY
+        self.backoff = FIRST_BACKOFF if was_well else min(self.backoff * 2, LONGEST_BACKOFF)
         log.error("worker %d ended (%d); it is started again", child.node, os.waitstatus_to_exitcode(status))
         self.waiting[child.node] = time.monotonic() + self.backoff
 
