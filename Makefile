@@ -17,7 +17,7 @@ serve: .venv/.server ## Start the server on https://localhost:8443 and print the
 	@exec ./doorward serve $(ARGS)
 
 test: .venv/.development tests/node/node_modules ## Run every test
-	@tests/system-packages postgresql chromium faketime nginx caddy haproxy curl
+	@tests/system-packages postgresql pgbouncer chromium faketime nginx caddy haproxy curl
 	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 
 test-browser: .venv/.development tests/node/node_modules ## Run the tests in a browser alone
