@@ -65,10 +65,11 @@ def test_a_password_is_read_from_a_file_and_never_shown(acme, url, tmp_path):
 
 
 def test_a_password_on_the_command_line_is_warned_of(acme):
-    ran = acme("migrate", "--to", "postgresql://u:hunter2@db.example.com/x")
-    assert ran.code == 2
-    assert "shows in `ps`" in ran.err
-    assert "hunter2" not in ran.err
+    for to in ("postgresql://u:hunter2@db.example.com/x", "postgresql://u@db.example.com/x?password=hunter2"):
+        ran = acme("migrate", "--to", to)
+        assert ran.code == 2
+        assert "shows in `ps`" in ran.err
+        assert "hunter2" not in ran.err
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,8 @@ def test_a_password_on_the_command_line_is_warned_of(acme):
         ("sqlite:///elsewhere.db", "postgresql://user@host/name"),
         ("mysql://u@localhost/x", "postgresql://user@host/name"),
         ("nonsense", "postgresql://user@host/name"),
+        ("postgresql://[u@x/y", "postgresql://user@host/name"),
+        ("postgresql://u@x:port/y", "postgresql://user@host/name"),
         ("postgresql://u@/x?host=/nonexistent", "the database cannot be used"),
     ],
 )

@@ -31,7 +31,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 
 
 def migrate(context: typer.Context, to: To = None, dry_run: DryRun = False, json: Json = False) -> None:
-    """Bring the database to this version, or with --to move it to PostgreSQL.
+    """Bring the database to this version, or move it to PostgreSQL.
 
     A start brings it to this version too. Servers of the version before go on answering meanwhile.
 
@@ -109,6 +109,6 @@ app = verb(
     migrate,
     """
 doorward --data-dir /var/lib/doorward migrate
-doorward --data-dir /var/lib/doorward migrate --to postgresql:///doorward?host=/run/postgresql
+doorward --data-dir /var/lib/doorward migrate --to @url-file --dry-run
 """,
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from doorward.cli import credential_input, output
 from doorward.cli.admin_api import open_data_directory, refusals_told
@@ -70,17 +70,18 @@ def move(chosen: Local, to: str, *, dry_run: bool, as_json: bool) -> None:
     with refusals_told():
         settings, data = open_data_directory(chosen)
         url = _target(to)
+        shown = _shown(url)
         _check(settings, url)
         with data.moving() as alone, _told(), both_ends(settings.database, url) as ends:
             if not alone:
                 raise Failure("another `doorward migrate` is moving this database")
             plan = look(ends, [*data.secrets(settings).fingerprints()])
             if dry_run:
-                _tell_plan(plan, _shown(url), as_json)
+                _tell_plan(plan, shown, as_json)
                 return
             with _progress() as progress:
-                moved = carry_out(plan, ends, _shown(url), progress)
-            _tell(moved, _shown(url), as_json)
+                moved = carry_out(plan, ends, shown, progress)
+            _tell(moved, shown, as_json)
 
 
 @contextmanager
@@ -105,7 +106,7 @@ def tidy(chosen: Local) -> None:
 
 def _target(to: str) -> str:
     """A URL with a password is a secret as others are (decision 19)."""
-    if to == "-" or to.startswith("@") or urlsplit(to).password:
+    if to == "-" or to.startswith("@") or _shown(to) != to:
         return credential_input.read(to, "database URL")
     return to
 
@@ -117,18 +118,25 @@ def _check(settings: Settings, url: str) -> None:
     file = database_path(settings.database)
     if file is None or not file.is_file():
         raise Failure("only an SQLite database that is there can be moved", exit_code=USAGE)
-    if urlsplit(url).scheme.partition("+")[0] != "postgresql":
-        raise Failure("--to takes the URL of a PostgreSQL database: postgresql://user@host/name", exit_code=USAGE)
     if refusal := unverified_database(settings.model_copy(update={"database": url})):
         raise Failure(refusal.sentence, *refusal.ways_out[:2], exit_code=USAGE)
 
 
 def _shown(url: str) -> str:
     """As it may stand in a file that others read: without the password, wherever in the URL it was."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     query = "&".join(pair for pair in parts.query.split("&") if not pair.startswith("password="))
     user = f"{parts.username}@" if parts.username else ""
     return urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2], query=query))
+
+
+def _parts(url: str) -> SplitResult:
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        # A port that is none is found when it is asked for.
+        if parts.scheme.partition("+")[0] == "postgresql" and parts.port != 0:
+            return parts
+    raise Failure("--to takes the URL of a PostgreSQL database: postgresql://user@host/name", exit_code=USAGE)
 
 
 def _tell_plan(plan: Plan, shown: str, as_json: bool) -> None:
