@@ -7,18 +7,22 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser test-gateways test-outside check lint types layers laws format bench faults lock clean
+.PHONY: help serve test test-postgresql test-browser test-gateways test-outside check lint types layers laws format bench faults lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo "  ARGS=... is handed on by serve, test, test-browser, test-gateways, test-outside, bench, faults and lock"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@echo "  ARGS=... is handed on by serve, test, test-postgresql, test-browser, test-gateways, test-outside, bench, faults and lock"
 
 serve: .venv/.server ## Start the server on https://localhost:8443 and print the next steps
 	@exec ./doorward serve $(ARGS)
 
 test: .venv/.development tests/node/node_modules ## Run every test
-	@tests/system-packages postgresql redis-server chromium faketime strace nginx caddy haproxy curl
+	@tests/system-packages postgresql pgbouncer redis-server chromium faketime strace nginx caddy haproxy curl
 	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+
+test-postgresql: .venv/.development ## Run the store, the specifications and the stories on PostgreSQL alone
+	@tests/system-packages postgresql pgbouncer chromium nginx caddy haproxy
+	.venv/bin/pytest --engine postgresql tests/store tests/spec tests/stories $(ARGS)
 
 test-browser: .venv/.development tests/node/node_modules ## Run the tests in a browser alone
 	@tests/system-packages chromium

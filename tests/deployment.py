@@ -18,7 +18,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,9 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 Response = httpx2.Response
 Json = dict[str, Any]
+
+# With `--engine postgresql`: where a deployment lies whose test does not say it, by its directory.
+database_for: Callable[[Path], str] | None = None
 
 
 def command(*words: object) -> list[str]:
@@ -129,6 +132,7 @@ class Doorward:
     admin_key: str = field(default="", repr=False)
     setup_token: str = field(default="", repr=False)
     program: Program | None = None
+    database: str = ""
     _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
 
     def set_up(self) -> None:
@@ -184,6 +188,19 @@ class Doorward:
         reply = self.post("introspect", caller, token=token)
         assert reply.status_code == 200, reply.text
         return dict(reply.json())
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        """What no caller could do or see: a test lets a day go by, or looks whether a secret was kept."""
+        from sqlalchemy import text
+
+        from doorward.store.engine import open_engine
+
+        engine = open_engine(self.database)
+        with engine.execution_options(writing=True).begin() as connection:
+            found = connection.execute(text(statement), values)
+            rows = [tuple(row) for row in found] if found.returns_rows else []
+        engine.dispose()
+        return rows
 
     def at_once(self, number: int, call: Any) -> list[Any]:
         """What `number` callers got who called together; `call` is given each one's number."""
@@ -253,6 +270,8 @@ def deployed(directory: Path, *, set_up: bool = True, **flags: Any) -> Iterator[
 
     # As on a slow machine: the least work that is allowed. `served` takes what this one can do.
     passwords._seconds = lambda *_: 9.0
+    if database_for is not None:
+        flags.setdefault("database", database_for(directory))
     given = settings.load({"data_dir": directory / "data", **flags})
     data = DataDirectory.open(given)
     token = application.prepare(given, data).setup_token
@@ -261,7 +280,7 @@ def deployed(directory: Path, *, set_up: bool = True, **flags: Any) -> Iterator[
         served = asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result()
         try:
             with httpx2.Client(transport=_InProcess(served, loop), base_url=given.issuer) as http:
-                doorward = Doorward(given.issuer, data.path, http, setup_token=token or "")
+                doorward = Doorward(given.issuer, data.path, http, setup_token=token or "", database=given.database)
                 if set_up:
                     doorward.set_up()
                 yield doorward
@@ -277,13 +296,17 @@ def served(
     data, port = directory / "data", port or free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD")}
     environment |= variables or {}
+    if database_for is not None and "--database" not in flags:
+        flags = ("--database", database_for(directory), *flags)
+    named = dict(itertools.pairwise(map(str, flags)))
+    database = named.get("--database", f"sqlite:///{data / 'doorward.db'}")
     argv = command("--data-dir", data, "serve", "--port", port, *flags)
     with running(argv, "Ctrl-C", cwd=directory, env=environment) as program:
         is_plain = "--no-tls" in flags
         trust = True if is_plain else ssl.create_default_context(cafile=data / "ca.pem")
         issuer = f"{'http' if is_plain else 'https'}://localhost:{port}"
         with httpx2.Client(base_url=issuer, verify=trust, trust_env=False, timeout=30) as http:
-            doorward = Doorward(issuer, data, http, program=program)
+            doorward = Doorward(issuer, data, http, program=program, database=database)
             link = data / "setup-link"
             if link.exists():
                 doorward.setup_token = link.read_text().strip().partition("#token=")[2]

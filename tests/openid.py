@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import sqlite3
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -139,6 +137,5 @@ def known(doorward: Doorward, token: str) -> Json:
 
 def signed_in_earlier(doorward: Doorward, seconds: int, user: Mapping[str, Any]) -> None:
     """The clock of a test is the row: the user's sessions began so many seconds before."""
-    with closing(sqlite3.connect(doorward.directory / "doorward.db", timeout=30)) as database, database:
-        values = (seconds, user["id"])
-        assert database.execute("UPDATE sessions SET auth_time = auth_time - ? WHERE user_id = ?", values).rowcount
+    change = "UPDATE sessions SET auth_time = auth_time - :seconds WHERE user_id = :id RETURNING id"
+    assert doorward.sql(change, seconds=seconds, id=user["id"])

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -143,6 +144,41 @@ def postgresql() -> Iterator[PostgreSQL]:
         pytest.skip("SKIP_POSTGRESQL=1")
     with private() as cluster:
         yield cluster
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine", choices=("sqlite", "postgresql"),
+        help="put every deployment on this one; without it most are on SQLite, and some tests run on both",
+    )  # fmt: skip
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With an engine chosen, what is for the other one is left out: a half of what runs on both, and marked tests."""
+    if (chosen := config.getoption("--engine")) is None:
+        return
+    other = "sqlite" if chosen == "postgresql" else "postgresql"
+    left = [item for item in items if _is_for(other, item)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if not _is_for(other, item)]
+
+
+def _is_for(engine: str, item: pytest.Item) -> bool:
+    values = getattr(item, "callspec").params.values() if hasattr(item, "callspec") else ()  # noqa: B009
+    named = {value.removeprefix("empty_").removeprefix("on_") for value in values if isinstance(value, str)}
+    return engine in named or item.get_closest_marker(engine) is not None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _placed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A deployment that is started again in its directory finds what it left."""
+    from tests import deployment
+
+    if request.config.getoption("--engine") == "postgresql":
+        cluster: PostgreSQL = request.getfixturevalue("postgresql")
+        deployment.database_for = cache(lambda directory: cluster.create())
+    yield
+    deployment.database_for = None
 
 
 @pytest.fixture

@@ -1,5 +1,12 @@
 """`doorward migrate`: the schema of this version, whatever was there."""
 
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from doorward.store import schema
+from doorward.store.engine import open_engine
+
 
 def test_an_empty_place_gets_the_schema_and_a_current_one_is_left(at):
     ran = at("migrate", "--json")
@@ -13,3 +20,31 @@ def test_a_server_elsewhere_is_not_migrated_from_here(run, monkeypatch):
     monkeypatch.setenv("DOORWARD_URL", "https://auth.example.com")
     monkeypatch.setenv("DOORWARD_ADMIN_KEY", "dwa_live_x")
     assert run("migrate").code == 2
+
+
+def test_what_would_run_is_told_and_not_done(at):
+    pending = at("migrate", "--dry-run", "--json").json["pending"]
+    assert [one["revision"] for one in pending] == sorted(one["revision"] for one in pending)
+    told = at("migrate", "--dry-run")
+    assert told.out.endswith("These would run, in one transaction. Nothing was changed.\n")
+    assert all(one["what"] in told.out for one in pending)
+    made = at("migrate", "--json").json
+    assert (made["before"], made["now"]) == (None, pending[-1]["revision"])
+    assert at("migrate", "--dry-run").out == "Nothing would be done: the database suits this version.\n"
+    assert at("migrate", "--dry-run", "--json").json == {"pending": []}
+
+
+def test_a_database_of_a_newer_version_is_left_to_it(at, tmp_path):
+    assert at("migrate").code == 0
+    for compatible_from, code in ((schema.HEAD, 0), ("9999", 2)):
+        as_of_a_newer_version(tmp_path / "data" / "doorward.db", compatible_from)
+        assert (at("migrate", "--dry-run").code, at("migrate").code, at("accounts", "list").code) == (code, code, code)
+    assert "a newer version of Doorward" in at("migrate", "--dry-run").err
+
+
+def as_of_a_newer_version(file, compatible_from):
+    engine = open_engine(f"sqlite:///{file}")
+    with engine.execution_options(writing=True).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE deployment SET compatible_from = :it"), {"it": compatible_from})
+    engine.dispose()

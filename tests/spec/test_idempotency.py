@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
 
@@ -133,9 +131,7 @@ def test_the_kept_reply_is_sealed(on_sqlite):
     made = on_sqlite.a_key()
     body = {"account": made["account"], "api": made["api"], "scope": "invoices:read", "name": "sealed canary"}
     assert create(on_sqlite, "/keys", body, "sealed-key").status_code == 201
-    with sqlite3.connect(on_sqlite.directory / "doorward.db") as database:
-        rows = database.execute("SELECT * FROM idempotency").fetchall()
-    database.close()
+    rows = on_sqlite.sql("SELECT * FROM idempotency")
     assert rows
     for row in rows:
         kept = b"".join(value if isinstance(value, bytes) else str(value).encode() for value in row)

@@ -6,7 +6,6 @@ import html
 import re
 
 import pytest
-import sqlalchemy
 from tests.people import PASSWORD, a_browser, signed_in
 
 NEW, ROTATE = "/account/keys/new", "/account/keys/rotate"
@@ -51,10 +50,7 @@ def verify(doorward, text, **body):
 
 def long_ago(doorward, user):
     """His sign-in was before the last quarter of an hour."""
-    engine = sqlalchemy.create_engine(f"sqlite:///{doorward.directory / 'doorward.db'}")
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text("UPDATE sessions SET auth_time = 1 WHERE user_id = :id"), {"id": user["id"]})
-    engine.dispose()
+    doorward.sql("UPDATE sessions SET auth_time = 1 WHERE user_id = :id", id=user["id"])
 
 
 class TestMaking:

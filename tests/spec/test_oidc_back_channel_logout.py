@@ -6,10 +6,9 @@ Threats T075 and T133. The clients' server is a real one; their tokens are read 
 from __future__ import annotations
 
 import itertools
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -60,23 +59,15 @@ def sid_of(doorward: Doorward, id_token: str) -> str:
     return str(jwt.decode(id_token, keys(doorward), algorithms=["RS256"]).claims["sid"])
 
 
-@contextmanager
-def rows(doorward: Doorward) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(doorward.directory / "doorward.db", timeout=30)) as database, database:
-        yield database
-
-
 def owed(doorward: Doorward, client: Json) -> list[tuple[int, int]]:
     """How often each delivery to the client was tried, and when the next time is."""
-    with rows(doorward) as database:
-        query = "SELECT attempts, next_at FROM logout_deliveries WHERE client_id = ?"
-        return list(database.execute(query, (client["client_id"],)))
+    query = "SELECT attempts, next_at FROM logout_deliveries WHERE client_id = :id"
+    return doorward.sql(query, id=client["client_id"])
 
 
 def make_due(doorward: Doorward) -> None:
     """The clock of a test is the row."""
-    with rows(doorward) as database:
-        database.execute("UPDATE logout_deliveries SET next_at = 0")
+    doorward.sql("UPDATE logout_deliveries SET next_at = 0")
 
 
 def until(true: Callable[[], object]) -> None:
@@ -327,9 +318,8 @@ def test_no_client_makes_us_call_an_inner_address(on_sqlite, receiver):
     identified(browser, client)
     logout(browser)
     until(lambda: [attempts for attempts, _ in owed(on_sqlite, client)] == [1])
-    with rows(on_sqlite) as database:
-        statement = "UPDATE logout_deliveries SET attempts = 4, next_at = 0 WHERE client_id = ?"
-        database.execute(statement, (client["client_id"],))
+    statement = "UPDATE logout_deliveries SET attempts = 4, next_at = 0 WHERE client_id = :id"
+    on_sqlite.sql(statement, id=client["client_id"])
     until(lambda: told(on_sqlite, client, "LogoutTokenUndelivered"))
     assert told(on_sqlite, client, "LogoutTokenUndelivered")[0]["data"]["reason"] == "address_refused"
     assert receiver.at(path) == []

@@ -5,9 +5,7 @@ Threats T020, T141, T144 and T151.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -288,18 +286,14 @@ def test_a_session_that_was_idle_for_too_long_ends_with_its_logout(on_sqlite):
     browser, app = signed_in(on_sqlite, user), an_app(on_sqlite, post_logout_redirect_uris=[BYE])
     hint = identified(browser, app)["id_token"]
     too_long = 30 * 86_400
-    change(on_sqlite, "UPDATE sessions SET created_at = created_at - ? WHERE user_id = ?", too_long, user["id"])
-    change(on_sqlite, "UPDATE session_uses SET last_seen_at = last_seen_at - ?", too_long)
+    # The clock of a test is the row.
+    change = "UPDATE sessions SET created_at = created_at - :time WHERE user_id = :id"
+    on_sqlite.sql(change, time=too_long, id=user["id"])
+    on_sqlite.sql("UPDATE session_uses SET last_seen_at = last_seen_at - :time", time=too_long)
     assert not is_signed_in(browser)
     assert ended(on_sqlite, user) == [False]
     assert logout(browser, id_token_hint=hint, post_logout_redirect_uri=BYE).headers["location"] == BYE
     assert ended(on_sqlite, user) == [True]
-
-
-def change(doorward: Doorward, statement: str, *values: object) -> None:
-    """The clock of a test is the row."""
-    with closing(sqlite3.connect(doorward.directory / "doorward.db", timeout=30)) as database, database:
-        database.execute(statement, values)
 
 
 def test_an_id_token_is_good_for_it_as_long_as_its_key_is_published(tmp_path):

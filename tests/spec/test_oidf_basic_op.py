@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import string
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -291,9 +289,8 @@ class TestBasicOP:
         """The clock of the test is the row. What the first use gave has ended."""
         code = self.authorize(here, client).code
         token = redeemed(on_sqlite, client, code)["access_token"]
-        with closing(sqlite3.connect(on_sqlite.directory / "doorward.db", timeout=30)) as database, database:
-            times = ", ".join(f"{name} = {name} - {LATE}" for name in ("created_at", "expires_at", "redeemed_at"))
-            assert database.execute(f"UPDATE codes SET {times} WHERE redeemed_at IS NOT NULL").rowcount
+        times = ", ".join(f"{name} = {name} - {LATE}" for name in ("created_at", "expires_at", "redeemed_at"))
+        assert on_sqlite.sql(f"UPDATE codes SET {times} WHERE redeemed_at IS NOT NULL RETURNING digest")
         assert userinfo(on_sqlite, token).status_code == 200
         reply = redeem(on_sqlite, client, code, redirect_uri=CALLBACK)
         assert (reply.status_code, reply.json()["error"]) == (400, "invalid_grant")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-from contextlib import closing
-from sqlite3 import connect
 from typing import Any
 
 import pytest
@@ -76,10 +74,9 @@ def a_session(doorward):
 def an_identity(doorward):
     """No setting of this deployment names an upstream, so that nobody could be linked to a login there."""
     made, user = f"identity_{next(NUMBERS)}", a_user(doorward)["id"]
-    with closing(connect(doorward.directory / "doorward.db", timeout=30)) as database, database:
-        row = (made, user, "https://login.acme.example", made, 1_800_000_000)
-        columns = "id, user_id, issuer, subject, created_at"
-        database.execute(f"INSERT INTO identities ({columns}) VALUES (?, ?, ?, ?, ?)", row)
+    columns = "id, user_id, issuer, subject, created_at"
+    values = ":id, :user, 'https://login.acme.example', :id, 1800000000"
+    doorward.sql(f"INSERT INTO identities ({columns}) VALUES ({values})", id=made, user=user)
     return {"id": made}
 
 

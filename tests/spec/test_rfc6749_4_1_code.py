@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
@@ -68,8 +66,7 @@ class TestResponse:
         client = an_app(doorward)
         code = a_code(browser, client)
         # The clock of the test is the row.
-        with closing(sqlite3.connect(doorward.directory / "doorward.db", timeout=30)) as database, database:
-            database.execute("UPDATE codes SET expires_at = created_at WHERE client_id = ?", (client["client_id"],))
+        doorward.sql("UPDATE codes SET expires_at = created_at WHERE client_id = :id", id=client["client_id"])
         assert refused(redeem(doorward, client, code))
 
     def test_it_is_used_once(self, doorward, browser):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import threading
 import time
@@ -45,10 +44,8 @@ def held(directory: Path) -> HeldSecrets:
     return DataDirectory(directory / "data", None, False).secrets(settings)
 
 
-def pepper_of(directory: Path, key: str) -> int:
-    with sqlite3.connect(directory / "data" / "doorward.db") as database:
-        (found,) = database.execute("SELECT pepper_version FROM secrets WHERE id = ?", (key[8:20],)).fetchone()
-    database.close()
+def pepper_of(doorward: Doorward, key: str) -> int:
+    ((found,),) = doorward.sql("SELECT pepper_version FROM secrets WHERE id = :id", id=key[8:20])
     return int(found)
 
 
@@ -106,8 +103,8 @@ def test_what_was_made_before_is_good_after_and_after_a_restart(tmp_path: Path) 
         refused = doorward.post("token", client, grant_type="unknown").json()["request_id"]
         certificate = (tmp_path / "data" / "server.pem").read_bytes()
         assert typed(tmp_path, "config", "rotate-master-key").returncode == 0
-        until(lambda: pepper_of(tmp_path, doorward.a_key()["key"]) == 2)
-        assert pepper_of(tmp_path, key) == 1
+        until(lambda: pepper_of(doorward, doorward.a_key()["key"]) == 2)
+        assert pepper_of(doorward, key) == 1
         assert works(doorward, client, key, token)
         assert doorward.v1("POST", "/accounts", account, **headers).content == first.content
         assert doorward.v1("GET", f"/requests/{refused}").json()["reason"] == "grant_type_unknown"
@@ -185,6 +182,7 @@ def _cut_at_the_second_file(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(data_directory, "write_private", once)
 
 
+@pytest.mark.sqlite
 def test_the_old_ones_are_forgotten_when_nothing_needs_them(tmp_path: Path) -> None:
     with deployed(tmp_path) as doorward:
         admin_key, client, key = doorward.admin_key, doorward.a_client(), doorward.a_key()["key"]
@@ -194,9 +192,7 @@ def test_the_old_ones_are_forgotten_when_nothing_needs_them(tmp_path: Path) -> N
     ran = typed(tmp_path, "config", "rotate-master-key", "--drop-old")
     assert ran.returncode == 1
     assert "a kept reply still needs the old master key" in ran.stderr
-    with sqlite3.connect(tmp_path / "data" / "doorward.db") as database:
-        database.execute("UPDATE idempotency SET expires_at = 1")
-    database.close()
+    doorward.sql("UPDATE idempotency SET expires_at = 1")
     ran = typed(tmp_path, "config", "rotate-master-key", "--drop-old")
     assert ran.returncode == 0, ran.stderr
     assert "Pepper 1 still checks" in ran.stdout
@@ -204,9 +200,7 @@ def test_the_old_ones_are_forgotten_when_nothing_needs_them(tmp_path: Path) -> N
     with deployed(tmp_path, set_up=False) as doorward:
         doorward.admin_key = admin_key
         assert works(doorward, client, key, token)
-    with sqlite3.connect(tmp_path / "data" / "doorward.db") as database:
-        database.execute("DELETE FROM secrets WHERE pepper_version = 1")
-    database.close()
+    doorward.sql("DELETE FROM secrets WHERE pepper_version = 1")
     assert typed(tmp_path, "config", "rotate-master-key", "--drop-old").returncode == 0
     assert (set(held(tmp_path).master_keys), set(held(tmp_path).peppers)) == ({2}, {2})
     assert typed(tmp_path, "accounts", "list").returncode == 0

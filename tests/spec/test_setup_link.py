@@ -6,7 +6,6 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-import sqlalchemy
 from tests.deployment import deployed
 from tests.people import PASSWORD, a_browser
 
@@ -57,10 +56,7 @@ def test_no_password_is_hashed_for_a_link_that_is_over(fresh):
 def test_an_administrator_who_is_a_person_makes_the_link_void_too(tmp_path):
     with deployed(tmp_path) as doorward:
         doorward.create("/users", username="ada", role="administrator")
-        engine = sqlalchemy.create_engine(f"sqlite:///{doorward.directory / 'doorward.db'}")
-        with engine.begin() as connection:
-            connection.execute(sqlalchemy.text("DELETE FROM admin_keys"))
-        engine.dispose()
+        doorward.sql("DELETE FROM admin_keys")
     with deployed(tmp_path, set_up=False) as doorward:
         assert doorward.setup_token == ""
 

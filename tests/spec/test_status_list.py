@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sqlite3
 import zlib
-from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
@@ -348,9 +346,7 @@ def test_every_list_is_found_by_the_metadata(doorward):
 def test_a_list_whose_tokens_are_all_dead_is_gone(tmp_path):
     with deployed(tmp_path) as doorward:
         uri = status_of(doorward.token(listed(doorward)))["uri"]
-        with closing(sqlite3.connect(tmp_path / "data" / "doorward.db")) as database:
-            database.execute("UPDATE status_lists SET expires_at = expires_at - 10000")
-            database.commit()
+        doorward.sql("UPDATE status_lists SET expires_at = expires_at - 10000")
         assert fetch(doorward, uri).status_code == 404
         assert doorward.http.get("/statuslists").json() == {"status_lists": []}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from itertools import product
 
 import pytest
@@ -58,9 +57,7 @@ def test_t030_a_code_is_256_bits_of_chance_and_kept_as_a_digest(tmp_path):
         assert {len(code) for code in codes} == {43}
     kept = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
     assert not [code for code in codes if code.encode() in kept]
-    with sqlite3.connect(tmp_path / "data" / "doorward.db") as database:
-        ((lifetime,),) = database.execute("SELECT DISTINCT expires_at - created_at FROM codes").fetchall()
-    database.close()
+    ((lifetime,),) = doorward.sql("SELECT DISTINCT expires_at - created_at FROM codes")
     assert lifetime <= 60
 
 

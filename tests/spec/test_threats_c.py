@@ -201,6 +201,7 @@ def test_t045_a_disabled_client_learns_why_only_with_its_secret(doorward, client
     assert body_without_id(without) == body_without_id(stranger)
 
 
+@pytest.mark.sqlite
 def test_t048_the_secret_is_kept_as_a_mac_under_a_pepper_that_is_elsewhere(on_sqlite):
     client = on_sqlite.a_client()
     pepper = json.loads((on_sqlite.directory / "pepper").read_text())["1"]

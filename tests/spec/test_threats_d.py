@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from pathlib import Path
 
 import pytest
 from tests.browsing import a_public_app, a_user, an_app, redeem, refresh, signed_in, tokens
@@ -114,7 +112,7 @@ def test_t052_the_overlap_is_as_long_as_the_setting_says(tmp_path, overlap, age,
         browser, client = signed_in(doorward, a_user(doorward)), an_app(doorward)
         first = tokens(browser, client)["refresh_token"]
         successor = renewed(doorward, client, first)["refresh_token"]
-        aged(tmp_path, f"UPDATE refresh_tokens SET rotated_at = rotated_at - {age} WHERE rotated_at IS NOT NULL")
+        aged(doorward, f"UPDATE refresh_tokens SET rotated_at = rotated_at - {age} WHERE rotated_at IS NOT NULL")
         reply = refresh(doorward, client, first)
         if lives:
             assert reply.json()["refresh_token"] == successor
@@ -122,11 +120,8 @@ def test_t052_the_overlap_is_as_long_as_the_setting_says(tmp_path, overlap, age,
             assert refused(reply, "refresh_token_replayed")
 
 
-def aged(directory: Path, statement: str) -> None:
-    database = sqlite3.connect(directory / "data" / "doorward.db", timeout=30)
-    with database:
-        assert database.execute(statement).rowcount > 0
-    database.close()
+def aged(doorward, statement):
+    assert doorward.sql(f"{statement} RETURNING id")
 
 
 def test_t052_what_was_ended_on_purpose_is_dead_within_the_overlap(doorward, browser):
@@ -217,7 +212,7 @@ def test_t057_it_is_too_old_when_it_is_used_not_when_it_is_swept(tmp_path, colum
     with deployed(tmp_path) as doorward:
         browser, client = signed_in(doorward, a_user(doorward)), an_app(doorward)
         token = tokens(browser, client)["refresh_token"]
-        aged(tmp_path, f"UPDATE refresh_tokens SET {column} = created_at")
+        aged(doorward, f"UPDATE refresh_tokens SET {column} = created_at")
         assert refused(refresh(doorward, client, token), "grant_invalid")
 
 
@@ -227,18 +222,15 @@ def test_t058_a_family_ends_by_one_row_however_long_it_is(tmp_path):
         token = tokens(browser, client)["refresh_token"]
         for _ in range(20):
             token = renewed(doorward, client, token)["refresh_token"]
-        before = rows_of(tmp_path)
+        before = rows_of(doorward)
         doorward.post("revoke", client, token=token)
-        after = rows_of(tmp_path)
+        after = rows_of(doorward)
     assert before["refresh_tokens"] == after["refresh_tokens"]
-    assert len(set(after["grants"]) - set(before["grants"])) == 1
+    assert len([row for row in after["grants"] if row not in before["grants"]]) == 1
 
 
-def rows_of(directory):
-    database = sqlite3.connect(directory / "data" / "doorward.db")
-    found = {table: database.execute(f"SELECT * FROM {table}").fetchall() for table in ("refresh_tokens", "grants")}
-    database.close()
-    return found
+def rows_of(doorward):
+    return {table: doorward.sql(f"SELECT * FROM {table} ORDER BY id") for table in ("refresh_tokens", "grants")}
 
 
 def test_t059_only_its_client_hears_of_it(doorward, browser):

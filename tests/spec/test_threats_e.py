@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import time
 
 import pytest
@@ -37,11 +36,8 @@ def issued(on_sqlite, client):
 @pytest.fixture(scope="module")
 def signing_key(on_sqlite):
     """The server's own key, which no attacker has: what is wrong with a token is then the one thing that is named."""
-    with sqlite3.connect(on_sqlite.directory / "doorward.db") as database:
-        named = "algorithm = 'ES256' AND purpose = 'token' AND state = 'active'"
-        query = f"SELECT id, private_key FROM signing_keys WHERE {named}"
-        ((kid, box),) = database.execute(query).fetchall()
-    database.close()
+    named = "algorithm = 'ES256' AND purpose = 'token' AND state = 'active'"
+    ((kid, box),) = on_sqlite.sql(f"SELECT id, private_key FROM signing_keys WHERE {named}")
     master_key = decoded((on_sqlite.directory / "master.key").read_text().strip())
     private = load_der_private_key(unseal(derive(master_key, "signing keys"), box, kid.encode()), None)
     return SigningKey(kid, private)

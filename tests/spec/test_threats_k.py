@@ -9,7 +9,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
-import sqlalchemy
 from tests.deployment import Doorward, deployed
 from tests.people import PASSWORD, Browser, Page, a_browser, a_user, choose, cookies_set, signed_in
 from tests.vectors import outside_json
@@ -24,10 +23,7 @@ HOLDS = "Path=/; Secure; HttpOnly; SameSite=Lax"
 
 def sql(doorward: Doorward, statement: str, **values: object) -> None:
     """What no caller could do, such as letting a day go by."""
-    engine = sqlalchemy.create_engine(f"sqlite:///{doorward.directory / 'doorward.db'}")
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text(statement), values)
-    engine.dispose()
+    doorward.sql(statement, **values)
 
 
 class TestSessions:

@@ -140,6 +140,7 @@ def flow(tmp_path_factory):
     return found
 
 
+@pytest.mark.sqlite
 def test_t200_the_search_would_find_them(flow):
     assert len(flow.secrets) == 10
     assert {"doorward.db", "master.key", "pepper"} <= {Path(name).name for name in flow.files}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -45,16 +44,6 @@ def published(doorward: Doorward, path: str = "/.well-known/jwks.json") -> set[s
 def kid_of(token: str) -> str:
     head = token.split(".")[0]
     return str(json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"])
-
-
-def on_disk(directory: Path, statement: str, *values: Any) -> list[Any]:
-    """What is done to the database while no server runs."""
-    database = sqlite3.connect(directory / "data" / "doorward.db")
-    try:
-        with database:
-            return database.execute(statement, values).fetchall()
-    finally:
-        database.close()
 
 
 def verifier_of(doorward: Doorward, api: str, **options: Any) -> Verifier:
@@ -104,11 +93,11 @@ def test_t210_keys_take_their_turns_by_themselves_and_no_token_is_refused(tmp_pa
         spare = kid(doorward, "pending")
         old = doorward.token(client)
         assert kid_of(old) == before
-    on_disk(tmp_path, "UPDATE signing_keys SET created_at = created_at - ?, activated_at = activated_at - ?", DAY, DAY)
+    doorward.sql("UPDATE signing_keys SET created_at = created_at - :day, activated_at = activated_at - :day", day=DAY)
     with served(tmp_path, port=port) as doorward:
         doorward.admin_key = admin_key
         assert kid(doorward) == before
-    on_disk(tmp_path, "UPDATE signing_keys SET activated_at = activated_at - ?", 29 * DAY)
+    doorward.sql("UPDATE signing_keys SET activated_at = activated_at - :days", days=29 * DAY)
     with served(tmp_path, "--workers", 2, port=port) as doorward:
         doorward.admin_key = admin_key
         verifier = verifier_of(doorward, api)
@@ -120,7 +109,7 @@ def test_t210_keys_take_their_turns_by_themselves_and_no_token_is_refused(tmp_pa
             assert doorward.introspect(client, token)["active"] is True
         assert {before, spare, kid(doorward, "pending")} <= published(doorward)
         verifier.close()
-    on_disk(tmp_path, "UPDATE signing_keys SET retired_at = retired_at - 3660 WHERE state = 'retired'")
+    doorward.sql("UPDATE signing_keys SET retired_at = retired_at - 3660 WHERE state = 'retired'")
     with served(tmp_path, port=port) as doorward:
         doorward.admin_key = admin_key
         until(lambda: before not in published(doorward))
@@ -134,7 +123,7 @@ def test_t210_and_f14_a_rotation_under_load_fails_no_check(tmp_path: Path) -> No
         admin_key, client = doorward.admin_key, doorward.a_client()
         api = client["apis"][0]["api"]
     # Every verifier that keeps to max-age has read the spares by now.
-    on_disk(tmp_path, "UPDATE signing_keys SET created_at = created_at - 420")
+    doorward.sql("UPDATE signing_keys SET created_at = created_at - 420")
     with served(tmp_path, "--workers", 2, port=port) as doorward:
         doorward.admin_key = admin_key
         verifiers = [verifier_of(doorward, api), verifier_of(doorward, api, revocation="introspect")]
@@ -231,16 +220,17 @@ def test_t212_a_clock_that_is_an_hour_behind_issues_nothing_older_than_before(tm
     with served(tmp_path, port=port) as doorward:
         client = doorward.a_client()
         doorward.token(client)
-    on_disk(tmp_path, "UPDATE journal SET at = at + 3600")
-    ((newest,),) = on_disk(tmp_path, "SELECT max(at) FROM journal")
-    states = on_disk(tmp_path, "SELECT id, state FROM signing_keys ORDER BY id")
+    doorward.sql("UPDATE journal SET at = at + 3600")
+    ((newest,),) = doorward.sql("SELECT max(at) FROM journal")
+    states = doorward.sql("SELECT id, state FROM signing_keys ORDER BY id")
     with served(tmp_path, port=port) as doorward:
         payload = doorward.token(client).split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         assert newest - 60 <= claims["iat"] <= newest
-    assert on_disk(tmp_path, "SELECT id, state FROM signing_keys ORDER BY id") == states
+    assert doorward.sql("SELECT id, state FROM signing_keys ORDER BY id") == states
 
 
+@pytest.mark.sqlite
 def test_t213_private_halves_are_in_no_answer_and_in_no_row_in_clear(tmp_path: Path) -> None:
     with served(tmp_path) as doorward:
         assert doorward.v1("POST", "/signing-keys/rotate", {"force": True}).status_code == 200
@@ -249,7 +239,7 @@ def test_t213_private_halves_are_in_no_answer_and_in_no_row_in_clear(tmp_path: P
                      doorward.http.get("/.well-known/jwks.json").json()["keys"]]  # fmt: skip
         for key in [key.get("public_jwk", key) for document in documents for key in document]:
             assert set(key) <= {"kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"}
-    held = on_disk(tmp_path, "SELECT state, private_key FROM signing_keys")
+    held = doorward.sql("SELECT state, private_key FROM signing_keys")
     assert {state for state, _ in held} == {"active", "pending", "retired"}
     for state, box in held:
         # PKCS #8 in DER begins with a SEQUENCE, and names its kind of key.

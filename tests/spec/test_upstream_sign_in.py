@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from sqlite3 import connect
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -124,8 +122,7 @@ def test_the_browser_goes_to_the_provider_with_all_that_binds_the_answer_to_it(d
 def test_nothing_that_is_kept_of_it_is_enough_to_finish_it(doorward, provider):
     """T200: neither the row nor the journal holds the cookie, the nonce or the code verifier."""
     away = leave(doorward, provider)
-    with closing(connect(doorward.directory / "doorward.db")) as database:
-        kept = str(database.execute("SELECT * FROM upstream_sign_ins WHERE id = ?", (away.asked["state"],)).fetchall())
+    kept = str(doorward.sql("SELECT * FROM upstream_sign_ins WHERE id = :id", id=away.asked["state"]))
     assert away.asked["state"] in kept
     kept += doorward.v1("GET", "/audit?order=desc&limit=20").text
     for secret in (away.browser.cookies[SECRET], away.asked["nonce"], away.asked["code_challenge"]):
@@ -233,8 +230,7 @@ class TestFirstSignIn:
     def test_an_invitation_is_over_when_its_time_is(self, doorward, provider):
         user = a_user(doorward)
         made = doorward.create("/identities", user=user["id"], upstream="invited", email="late@acme.example")
-        with closing(connect(doorward.directory / "doorward.db", timeout=30)) as database, database:
-            database.execute("UPDATE identities SET expires_at = created_at WHERE id = ?", (made["id"],))
+        doorward.sql("UPDATE identities SET expires_at = created_at WHERE id = :id", id=made["id"])
         person = Person("00u-late", {"email": "late@acme.example", "email_verified": True})
         assert said(leave(doorward, provider, "invited").back(person)) == NOBODY
 
@@ -372,9 +368,7 @@ class TestCallback:
 
     def test_after_its_time_it_is_over(self, doorward, provider):
         away = leave(doorward, provider)
-        with closing(connect(doorward.directory / "doorward.db", timeout=30)) as database, database:
-            statement = "UPDATE upstream_sign_ins SET expires_at = created_at WHERE id = ?"
-            database.execute(statement, (away.asked["state"],))
+        doorward.sql("UPDATE upstream_sign_ins SET expires_at = created_at WHERE id = :id", id=away.asked["state"])
         self.refused(away.back(person()))
 
     def test_a_code_that_the_provider_does_not_know_signs_nobody_in(self, doorward, provider):

@@ -15,9 +15,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, Table, insert, inspect, select, text, update
-from tests.protocol.given import a_signing_key
+from tests.protocol.given import a_signing_key, an_account
+from tests.store.committing import commit, settled
 from tests.store.conftest import CREATED_AT, FINGERPRINT, Database
 
+from doorward.protocol.events import AccountUpdated
 from doorward.protocol.moment import Position
 from doorward.store import audit, journal, notices, partitions, schema, signing_keys
 from doorward.store.engine import open_engine
@@ -31,6 +33,7 @@ from doorward.store.writer import Unavailable
 LATER = {"purpose", "retired_at", "removed_at"}
 # Of a ledger on PostgreSQL.
 PART = re.compile(r"\b(journal|token_records)_(from_\d+|rest)\b")
+CLAIM = select(deployment.c.id, deployment.c.fingerprint, deployment.c.created_at)
 PREPARE = """
 import sys
 from doorward.store import schema
@@ -104,7 +107,7 @@ def test_a_first_start_makes_the_schema_and_claims_the_database(empty_database: 
     schema.prepare(engine, "ours", 7)
     with engine.connect() as connection:
         assert schema.revision(connection) == schema.HEAD
-        assert connection.execute(select(deployment)).one() == (1, "ours", 7)
+        assert connection.execute(CLAIM).one() == (1, "ours", 7)
         assert journal.read_head(connection).position == Position(1, 0)
 
 
@@ -116,7 +119,7 @@ def test_an_empty_database_has_no_revision(empty_database: Database) -> None:
 def test_a_later_start_changes_nothing(engine: Engine) -> None:
     schema.prepare(engine, FINGERPRINT, CREATED_AT + 1)
     with engine.connect() as connection:
-        assert connection.execute(select(deployment)).one() == (1, FINGERPRINT, CREATED_AT)
+        assert connection.execute(CLAIM).one() == (1, FINGERPRINT, CREATED_AT)
 
 
 def test_a_usual_start_does_without_alembic(database: Database) -> None:
@@ -128,7 +131,7 @@ def test_other_secrets_are_refused_and_nothing_is_changed(engine: Engine) -> Non
     with pytest.raises(WrongSecrets):
         schema.prepare(engine, "others", CREATED_AT + 1)
     with engine.connect() as connection:
-        assert connection.execute(select(deployment)).one() == (1, FINGERPRINT, CREATED_AT)
+        assert connection.execute(CLAIM).one() == (1, FINGERPRINT, CREATED_AT)
 
 
 def test_other_secrets_are_refused_when_an_upgrade_is_due_too(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,14 +140,21 @@ def test_other_secrets_are_refused_when_an_upgrade_is_due_too(engine: Engine, mo
         schema.prepare(engine, "others", CREATED_AT)
 
 
-def test_an_upgrade_keeps_what_is_there(empty_database: Database) -> None:
-    """Signing keys of the first version sign tokens."""
-    engine = empty_database.engine()
+def an_old_one(engine: Engine, at: str) -> None:
+    """Claimed by an older version."""
     with engine.execution_options(writing=True).begin() as connection:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", schema.MIGRATIONS)
-        command.upgrade(config, "0001")
-        connection.execute(insert(deployment), {"id": 1, "fingerprint": FINGERPRINT, "created_at": CREATED_AT})
+        command.upgrade(config, at)
+        claim = {"id": 1, "fingerprint": FINGERPRINT, "created_at": CREATED_AT}
+        connection.execute(insert(deployment), claim)
+
+
+def test_an_upgrade_keeps_what_is_there(empty_database: Database) -> None:
+    """Signing keys of the first version sign tokens."""
+    engine = empty_database.engine()
+    an_old_one(engine, "0001")
+    with engine.execution_options(writing=True).begin() as connection:
         kept = {name: value for name, value in row(a_signing_key()).items() if name not in LATER}
         before = Table("signing_keys", MetaData(), autoload_with=connection)
         connection.execute(insert(before), kept)
@@ -157,11 +167,8 @@ def test_an_upgrade_keeps_what_is_there(empty_database: Database) -> None:
 def test_a_letter_that_waits_through_an_upgrade_is_still_to_be_sent(empty_database: Database) -> None:
     """And one that was sent is not sent again; webhooks hear of what comes after."""
     engine = empty_database.engine()
+    an_old_one(engine, "0009")
     with engine.execution_options(writing=True).begin() as connection:
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", schema.MIGRATIONS)
-        command.upgrade(config, "0009")
-        connection.execute(insert(deployment), {"id": 1, "fingerprint": FINGERPRINT, "created_at": CREATED_AT})
         before = Table("notices", MetaData(), autoload_with=connection)
         for id_, due_at in (("leak_1", CREATED_AT), ("leak_2", None)):
             kept = {"id": id_, "kind": "leak", "due_at": due_at, "tries": 1, "expires_at": CREATED_AT + 7 * 86_400}
@@ -196,15 +203,59 @@ def test_records_of_tokens_leave_the_journal_and_all_numbers_stay(empty_database
     assert [(part.begin, part.end) for part in parts] == ([] if empty_database.is_sqlite else [(0, 4_000_000)])
 
 
-def test_a_newer_schema_is_refused(empty_database: Database) -> None:
-    engine = empty_database.engine()
+def of_a_newer_version(engine: Engine, compatible_from: str | None) -> None:
+    """As the next release would leave it: it only added, a table and a column that may be empty."""
     schema.prepare(engine, FINGERPRINT, CREATED_AT)
     with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE trophies (id VARCHAR(200) PRIMARY KEY)"))
+        connection.execute(text("ALTER TABLE accounts ADD COLUMN motto TEXT"))
         connection.execute(update(schema.versions).values(version_num="9999"))
+        connection.execute(update(deployment).values(compatible_from=compatible_from))
+
+
+@pytest.mark.parametrize("compatible_from", ["9999", None])
+def test_a_newer_schema_that_takes_something_away_is_refused(
+    empty_database: Database, compatible_from: str | None
+) -> None:
+    engine = empty_database.engine()
+    of_a_newer_version(engine, compatible_from)
     with pytest.raises(SchemaTooNew):
         schema.prepare(engine, FINGERPRINT, CREATED_AT)
     with engine.connect() as connection:
         assert schema.revision(connection) == "9999"
+
+
+def test_a_newer_schema_that_only_added_is_worked_on_and_left_as_it_is(empty_database: Database) -> None:
+    engine = empty_database.engine()
+    of_a_newer_version(engine, schema.HEAD)
+    schema.prepare(engine, FINGERPRINT, CREATED_AT)
+    settled(engine)
+    assert commit(engine, AccountUpdated(an_account(state="suspended", version=2))) == ""
+    with engine.connect() as connection:
+        assert schema.pending(connection) == ()
+        assert schema.revision(connection) == "9999"
+        assert connection.execute(select(deployment.c.compatible_from)).scalar() == schema.HEAD
+
+
+def test_a_database_that_was_closed_is_refused(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(deployment).values(closed="moved 17 postgresql://db/doorward"))
+    with pytest.raises(schema.Closed) as refused:
+        schema.prepare(engine, FINGERPRINT, CREATED_AT)
+    assert refused.value.mark == schema.Mark("moved", "17", "postgresql://db/doorward")
+    with engine.begin() as connection:
+        connection.execute(update(deployment).values(closed=None))
+
+
+def test_what_an_upgrade_would_do_is_told_and_not_done(empty_database: Database) -> None:
+    engine = empty_database.engine()
+    an_old_one(engine, "0014")
+    with engine.connect() as connection:
+        names = [name for name, _ in schema.pending(connection)]
+        assert (names[0], names[-1]) == ("0015", schema.HEAD)
+        assert all(what for _, what in schema.pending(connection))
+        assert schema.revision(connection) == "0014"
+        assert len(schema.pending(None)) > len(names)
 
 
 def test_a_schema_that_nobody_claimed_is_claimed(engine: Engine) -> None:
@@ -236,6 +287,16 @@ def test_first_starts_at_once_make_one_schema_with_one_owner(empty_database: Dat
         (owner,) = connection.execute(select(deployment.c.fingerprint)).scalars()
     refused = "doorward.store.schema.WrongSecrets"
     assert errors == ["" if name == owner else refused for name in names]
+
+
+def test_nodes_that_start_at_once_upgrade_an_old_database_once(empty_database: Database) -> None:
+    an_old_one(empty_database.engine(), "0014")
+    starts = [prepare_elsewhere(empty_database.url) for _ in range(3)]
+    assert [start.communicate(timeout=60)[1] for start in starts] == ["", "", ""]
+    engine = empty_database.engine()
+    with engine.connect() as connection:
+        assert connection.execute(select(schema.versions)).scalars().all() == [schema.HEAD]
+        assert connection.execute(CLAIM).all() == [(1, FINGERPRINT, CREATED_AT)]
 
 
 def test_a_database_that_cannot_be_reached_is_unavailable() -> None:

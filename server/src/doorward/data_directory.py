@@ -34,6 +34,7 @@ CA_FILE = "ca.pem"
 CA_KEY_FILE = "ca.key"
 CERTIFICATE_FILE = "server.pem"
 SETUP_LINK_FILE = "setup-link"
+MOVING_FILE = "moving.lock"
 _CA_KEY_PURPOSE = b"doorward local CA key, version 1"
 
 
@@ -77,6 +78,18 @@ class DataDirectory:
     def alone(self) -> AbstractContextManager[None]:
         """Whoever changes several files here is the only one."""
         return _alone_in(self.path)
+
+    @contextmanager
+    def moving(self) -> Iterator[bool]:
+        """True for the one process that may move the database, while servers go on in this directory."""
+        descriptor = os.open(self.path / MOVING_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+        except BlockingIOError:
+            yield False
+        finally:
+            os.close(descriptor)
 
     def certificate(self, settings: Settings) -> Path:
         """Key and certificate of the server in one file, renewed when less than 30 days are left."""

@@ -108,7 +108,7 @@ def tracked_directory(settings: Settings) -> Refusal | None:
     )
 
 
-def _database(settings: Settings) -> Refusal | None:
+def unverified_database(settings: Settings) -> Refusal | None:
     parts = urlsplit(settings.database)
     if parts.scheme.partition("+")[0] == "sqlite":
         return None
@@ -335,7 +335,7 @@ CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
     _issuer_plaintext,
     exposed_directory,
     tracked_directory,
-    _database,
+    unverified_database,
     _example_secrets,
     _mail,
     _mail_trust,

@@ -42,7 +42,7 @@ COMMANDS = {
     "explain":      ("explain", "Say why a request was refused, and what helps."),
     "audit":        ("audit", "The audit log."),
     "config":       ("config", "The settings."),
-    "migrate":      ("migrate", "Bring the database to this version."),
+    "migrate":      ("migrate", "Bring the database to this version, or move it to PostgreSQL."),
 }  # fmt: skip
 EXAMPLES = """
 doorward serve

@@ -1,8 +1,9 @@
-"""`doorward migrate`: brings the database's schema to this version's; a start would do the same."""
+"""`doorward migrate`: brings the database's schema to this version's, as a start would, or moves it to PostgreSQL."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,50 +14,101 @@ from doorward.cli.options import Json, verb
 from doorward.cli.target import Local
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from doorward.cli.admin_api import AdminApi
 
+Answer = TypeVar("Answer")
 
-def migrate(context: typer.Context, json: Json = False) -> None:
-    """Bring the database to this version. A start does it too.
+To = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL|-|@FILE",
+        help="Move the SQLite database to this PostgreSQL database (postgresql://user@host/name).",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 
-    It runs beside servers of the version before: they go on answering.
+
+def migrate(context: typer.Context, to: To = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Bring the database to this version, or move it to PostgreSQL.
+
+    A start brings it to this version too. Servers of the version before go on answering meanwhile.
+
+    Servers go on while their database is moved; for its last moment, a second or so, what writes is answered 503.
     """
-    from doorward.store import schema
-
-    chosen = choose(context, start_here=True)
+    chosen = choose(context, start_here=to is None)
     if not isinstance(chosen, Local):
         raise Failure("a database is migrated where it lies: --data-dir or --config names it", exit_code=USAGE)
-    before = _revision(chosen)
+    if to is not None:
+        from doorward.cli.move import move
+
+        move(chosen, to, dry_run=dry_run, as_json=json)
+    elif dry_run:
+        _tell_pending(chosen, json)
+    else:
+        _upgrade(context, chosen, json)
+
+
+def _upgrade(context: typer.Context, chosen: Local, as_json: bool) -> None:
+    from doorward.cli.move import tidy
+    from doorward.store import schema
+
+    before = _look(chosen, schema.revision)
 
     async def open_once(api: AdminApi) -> None:  # noqa: ARG001  opening it is all
         return None
 
     run(context, open_once, making=True, start_here=True)
-    if json:
-        output.show_json({"before": before, "now": schema.HEAD})
-    elif before == schema.HEAD:
-        output.say(f"The database is at {schema.HEAD} already.")
+    tidy(chosen)
+    now = _look(chosen, schema.revision)
+    if as_json:
+        output.show_json({"before": before, "now": now})
+    elif before == now:
+        newer = "" if now == schema.HEAD else ", which is newer than this version and fits it"
+        output.say(f"The database is at {now} already{newer}.")
     else:
-        output.say(f"The database is at {schema.HEAD} now; it was {'at ' + before if before else 'empty'}.")
+        output.say(f"The database is at {now} now; it was {'at ' + before if before else 'empty'}.")
 
 
-def _revision(chosen: Local) -> str | None:
+def _tell_pending(chosen: Local, as_json: bool) -> None:
+    from doorward.store import schema
+
+    due = _look(chosen, schema.pending)
+    due = schema.pending(None) if due is None else due
+    if as_json:
+        output.show_json({"pending": [{"revision": name, "what": what} for name, what in due]})
+    elif due:
+        output.table(("REVISION", "WHAT"), due)
+        output.say("These would run, in one transaction. Nothing was changed.")
+    else:
+        output.say("Nothing would be done: the database suits this version.")
+
+
+def _look(chosen: Local, query: Callable[[Connection], Answer]) -> Answer | None:
     """None where there is no database yet."""
     from doorward.data_directory import database_path
     from doorward.store import schema
-    from doorward.store.engine import open_engine
 
     with refusals_told():
         settings = local_settings(chosen)
-    file = database_path(settings.database)
-    if file is not None and not file.is_file():
-        return None
-    engine = open_engine(settings.database)
-    try:
-        with engine.connect() as connection:
-            return schema.revision(connection)
-    finally:
-        engine.dispose()
+        file = database_path(settings.database)
+        if file is not None and not file.is_file():
+            return None
+        try:
+            return schema.looked(settings.database, query)
+        except schema.SchemaTooNew as newer:
+            raise Failure(
+                f"the database was upgraded to {newer} by a newer version of Doorward",
+                "use that version",
+                exit_code=USAGE,
+            ) from None
 
 
-app = verb(migrate, "doorward --data-dir /var/lib/doorward migrate")
+app = verb(
+    migrate,
+    """
+doorward --data-dir /var/lib/doorward migrate
+doorward --data-dir /var/lib/doorward migrate --to @url-file --dry-run
+""",
+)

@@ -29,6 +29,8 @@ POSTGRESQL = {
     "keepalives_interval": 1,
     "keepalives_count": 2,
     "tcp_user_timeout": 3000,
+    # A statement that is prepared in one transaction is not there in the next, behind a pooler of transactions.
+    "prepare_threshold": None,
 }
 # Nobody waits long for a lock, and a node that stands still in a transaction does not hold up the others for long.
 SESSION = "SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '5s'"

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from doorward.protocol.events import Event, entity_id, is_change, is_token_record, particulars
 from doorward.protocol.moment import Position
@@ -49,9 +50,19 @@ class Context:
     request_id: str = ""
 
 
+class Headless(SQLAlchemyError):  # noqa: N818
+    """The database moved away while this process served it: what it says is the truth no more (`move.py`)."""
+
+
 def read_head(connection: Connection) -> Head:
     """The position that every later read of this connection is at least as new as."""
-    return Head(*connection.execute(HEAD).one())
+    return _head(connection.execute(HEAD).first())
+
+
+def _head(found: Sequence[int] | None) -> Head:
+    if found is None:
+        raise Headless
+    return Head(*found)
 
 
 def last_at(connection: Connection) -> int:
@@ -68,7 +79,7 @@ def pruned_to(connection: Connection, ledger: str = journal.name) -> int:
 
 def lock_head(connection: Connection) -> Head:
     """The head, locked until the transaction ends: from here on no other append can come between."""
-    return Head(*_execute(connection, LOCK[connection.dialect.name]).fetchone())
+    return _head(_execute(connection, LOCK[connection.dialect.name]).fetchone())
 
 
 def _execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:

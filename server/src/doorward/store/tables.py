@@ -312,9 +312,10 @@ idempotency = Table(
 )  # fmt: skip
 
 # One row: `fingerprint` tells whether master key and pepper are those that the rows were made with (decision 22).
+# `closed` says why nobody may serve the database, and `compatible_from` the oldest revision whose nodes may.
 deployment = Table(
     "deployment", metadata, Column("id", Integer, primary_key=True, autoincrement=False), _text("fingerprint"),
-    _at("created_at"),
+    _at("created_at"), _text("closed", nullable=True), _text("compatible_from", nullable=True),
 )  # fmt: skip
 
 # How often an api key, a secret of it, an account, or the tokens of a grant, were used.

@@ -71,7 +71,7 @@ class Writer:
         # The database's own trouble: trying one by one would take longer, and a commit may have been done.
         driver = engine.dialect.loaded_dbapi
         self._outages = (
-            OperationalError, InterfaceError, InternalError, PoolTimeout, OSError,
+            OperationalError, InterfaceError, InternalError, PoolTimeout, OSError, journal.Headless,
             driver.OperationalError, driver.InterfaceError, driver.InternalError,
         )  # fmt: skip
         self._memory = memory

@@ -48,6 +48,8 @@ def open_store(settings: Settings, data: DataDirectory) -> Opened:
         raise StartRefused(_WRONG_SECRETS) from None
     except schema.SchemaTooNew:
         raise StartRefused(_TOO_NEW) from None
+    except schema.Closed as closed:
+        raise StartRefused(_closed(closed.mark)) from None
     except Unavailable:
         raise StartRefused(UNREACHABLE) from None
     keyring = Keyring(held.master_keys, current.master_key)
@@ -91,6 +93,19 @@ class Turning:
             return None
 
 
+def _closed(mark: schema.Mark) -> StartProblem:
+    if mark.state != "moved":
+        return _FILLING
+    return StartProblem(
+        f"the database moved to {mark.where}: what is written here would be lost",
+        (
+            f'serve that one: database = "{mark.where}", with its password if it has one',
+            "if it moved just now and is not open yet, end the move: the same `doorward migrate --to` again",
+            "start with another --data-dir or --database",
+        ),
+    )
+
+
 UNREACHABLE = StartProblem(
     "the database does not answer",
     (
@@ -105,6 +120,14 @@ _WRONG_SECRETS = StartProblem(
         "put back the master.key and pepper files that belong to it",
         "name them with DOORWARD__MASTER_KEY_FILE and DOORWARD__PEPPER_FILE",
         "start with another --data-dir or --database",
+    ),
+)
+_FILLING = StartProblem(
+    "the database is being filled by `doorward migrate --to`, or a move to it was broken off",
+    (
+        "wait for the end of the move",
+        "begin it again, with the same command: it starts anew or ends what is missing",
+        "serve the database that it is moved from",
     ),
 )
 _TOO_NEW = StartProblem(
