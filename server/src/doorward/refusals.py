@@ -109,13 +109,14 @@ def tracked_directory(settings: Settings) -> Refusal | None:
     )
 
 
-def _database(settings: Settings) -> Refusal | None:
+def unverified_database(settings: Settings) -> Refusal | None:
     parts = urlsplit(settings.database)
     if parts.scheme.partition("+")[0] == "sqlite":
         return None
     query = parse_qs(parts.query)
     scheme_known = parts.scheme.partition("+")[0] == "postgresql"
-    if scheme_known and ("verify-full" in query.get("sslmode", ()) or not _remote(parts.hostname, query)):
+    # Of several libpq takes the last one, others the first.
+    if scheme_known and (query.get("sslmode") == ["verify-full"] or not _remote(parts.hostname, query)):
         return None
     return Refusal(
         "the database is neither sqlite:///FILE nor a PostgreSQL server whose identity is verified",
@@ -327,7 +328,7 @@ CHECKS: tuple[Callable[[Settings], Refusal | None], ...] = (
     _issuer_plaintext,
     exposed_directory,
     tracked_directory,
-    _database,
+    unverified_database,
     _example_secrets,
     _mail,
     _mail_trust,

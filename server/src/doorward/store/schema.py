@@ -111,15 +111,23 @@ def _make_version_table(engine: Engine) -> None:
             raise
 
 
-def _upgrade(connection: Connection) -> None:
-    from alembic import command
+def known() -> set[str]:
+    """Every revision that this version can bring to its own."""
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
+    config = Config()
+    config.set_main_option("script_location", MIGRATIONS)
+    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    found = revision(connection)
+    if found is not None and found not in known():
+        raise SchemaTooNew(found)
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", MIGRATIONS)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    found = revision(connection)
-    if found is not None and found not in known:
-        raise SchemaTooNew(found)
     command.upgrade(config, "head")
