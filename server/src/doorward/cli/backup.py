@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -74,21 +76,19 @@ def _backed_up(settings: Settings, data: DataDirectory, file: Path) -> Manifest:
         beside.unlink(missing_ok=True)
 
 
-class told:  # noqa: N801  used like a function
+@contextmanager
+def told() -> Iterator[None]:
     """What went wrong with the database or its tools, as any other failure is told."""
+    from doorward.store.copies import Damaged
+    from doorward.store.postgresql_tools import ToolFailed
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        from doorward.store.copies import Damaged
-        from doorward.store.postgresql_tools import ToolFailed
-
-        if isinstance(problem, Damaged):
-            ways = ("restore the last backup: doorward restore FILE --force",)
-            raise Failure(f"the database is damaged: {problem}", *ways) from None
-        if isinstance(problem, ToolFailed):
-            raise Failure(str(problem)) from None
+    try:
+        yield
+    except Damaged as problem:
+        way = "restore the last backup: doorward restore FILE --force"
+        raise Failure(f"the database is damaged: {problem}", way) from None
+    except ToolFailed as problem:
+        raise Failure(str(problem)) from None
 
 
 def _say(settings: Settings, data: DataDirectory, manifest: Manifest, file: Path) -> None:

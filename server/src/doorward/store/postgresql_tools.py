@@ -16,11 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from doorward.store.engine import open_engine
+from doorward.store.writer import Unavailable
 
 LOOK = 0.2
 OURS = ("--no-owner", "--no-privileges")
-SECRET = {"password": "PGPASSWORD", "sslpassword": "PGSSLPASSWORD"}
 
 
 class ToolFailed(Exception):  # noqa: N818  an answer
@@ -49,7 +52,9 @@ def found(name: str, url: str, server_version: int) -> Tool:
         shown = version[0] if version else "unknown"
         raise ToolFailed(f"{name} {shown} is older than the server, which is {server_version // 10_000}")
     given = {name: str(value) for name, value in conninfo_to_dict(_libpq(url)).items() if value is not None}
-    secret = {SECRET[name]: given.pop(name) for name in SECRET if name in given}
+    if "sslpassword" in given:
+        raise ToolFailed(f"{name} can be told sslpassword in its arguments alone: use a key file without a passphrase")
+    secret = {"PGPASSWORD": given.pop("password")} if "password" in given else {}
     return Tool(path, ("--no-password", f"--dbname={make_conninfo(**given)}"), {**os.environ, **secret})
 
 
@@ -60,11 +65,23 @@ def _libpq(url: str) -> str:
 
 
 @contextmanager
-def snapshot(engine: Engine) -> Iterator[tuple[Connection, str]]:
-    """A moment of the database, for this connection and for whoever is given its name while this lasts."""
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
-        yield connection, str(connection.execute(text("SELECT pg_export_snapshot()")).scalar_one())
+def connected(url: str) -> Iterator[Connection]:
+    """For as long as this lasts, at one moment of the database."""
+    engine = open_engine(url)
+    try:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            # Programs take their time.
+            connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
+            yield connection
+    except SQLAlchemyError as problem:
+        raise Unavailable(type(problem).__name__) from None
+    finally:
+        engine.dispose()
+
+
+def snapshot(connection: Connection) -> str:
+    """Its moment, by a name that others can be given."""
+    return str(connection.execute(text("SELECT pg_export_snapshot()")).scalar_one())
 
 
 def server_version(connection: Connection) -> int:

@@ -13,7 +13,6 @@ from doorward.backup_file import FORMAT, Manifest
 from doorward.data_directory import DataDirectory, database_path, write_private
 from doorward.settings import Settings
 from doorward.store import copies, deployment, journal, postgresql_tools, schema
-from doorward.store.engine import open_engine
 from doorward.web.opening import open_store
 
 Progress = Callable[[int, int], None]
@@ -33,16 +32,10 @@ def make(settings: Settings, data: DataDirectory, to: Path, progress: Progress) 
 
 
 def _dumped(settings: Settings, to: Path, progress: Progress) -> Manifest:
-    engine = open_engine(settings.database)
-    try:
-        with engine.connect() as connection:
-            version = postgresql_tools.server_version(connection)
+    with postgresql_tools.connected(settings.database) as connection:
+        known, version = _known(connection), postgresql_tools.server_version(connection)
         tool = postgresql_tools.found("pg_dump", settings.database, version)
-        with postgresql_tools.snapshot(engine) as (connection, at):
-            known = _known(connection)
-            postgresql_tools.dump(tool, at, to, progress)
-    finally:
-        engine.dispose()
+        postgresql_tools.dump(tool, postgresql_tools.snapshot(connection), to, progress)
     return _manifest(settings, "postgresql", known, to)
 
 

@@ -28,7 +28,6 @@ from doorward.protocol.replay import NotThisJournal, Replay
 from doorward.protocol.restore_events import DeploymentRestored
 from doorward.settings import Settings
 from doorward.store import copies, deployment, postgresql_tools, restores, schema
-from doorward.store.engine import open_engine
 from doorward.store.journal import Context, read_head
 from doorward.store.memory import Reader
 from doorward.store.rows import Stale
@@ -74,6 +73,8 @@ def from_file(
 def here(settings: Settings, data: DataDirectory, journal: Path | None) -> Restored:
     """The database as it lies: it came by `cp`, lacks its last commits, or is a replica that took over without them."""
     with _nobody_serves(data):
+        if database_path(settings.database) is None:
+            _refuse_company(settings)
         return _begin(settings, data, journal)
 
 
@@ -153,17 +154,19 @@ def _onto_postgresql(
     return _begin(settings, data, journal)
 
 
+def _refuse_company(settings: Settings) -> None:
+    """Servers of other nodes have no lock here."""
+    with postgresql_tools.connected(settings.database) as connection:
+        if not postgresql_tools.is_alone(connection):
+            raise CannotRestore("somebody is connected to the database", "stop every server that uses it")
+
+
 def _restoring_tool(settings: Settings, force: bool) -> postgresql_tools.Tool:
-    engine = open_engine(settings.database)
-    try:
-        with engine.connect() as connection:
-            if not postgresql_tools.is_alone(connection):
-                raise CannotRestore("somebody is connected to the database", "stop every server that uses it")
-            if not force and schema.revision(connection) is not None:
-                raise CannotRestore("the database is not empty", "say --force: what is there now is lost")
-            version = postgresql_tools.server_version(connection)
-    finally:
-        engine.dispose()
+    _refuse_company(settings)
+    with postgresql_tools.connected(settings.database) as connection:
+        if not force and schema.revision(connection) is not None:
+            raise CannotRestore("the database is not empty", "say --force: what is there now is lost")
+        version = postgresql_tools.server_version(connection)
     return postgresql_tools.found("pg_restore", settings.database, version)
 
 
