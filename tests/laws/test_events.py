@@ -18,6 +18,7 @@ from doorward.protocol import (
     key_events,
     leak_events,
     people_events,
+    restore_events,
     rotation_events,
     signing_key_events,
     upstream_events,
@@ -25,6 +26,7 @@ from doorward.protocol import (
 
 MODULES = (
     events, authorization_events, exposure_events, gateway_events, key_events, leak_events, people_events,
+    restore_events,
     rotation_events,
     signing_key_events,
     upstream_events,

@@ -44,12 +44,15 @@ from doorward.protocol import gateway_events as g
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
+from doorward.protocol import restore_events as b
 from doorward.protocol import rotation_events as r
 from doorward.protocol import signing_key_events as s
 from doorward.protocol import upstream_events as u
 from doorward.protocol.entities import SetupLink
 from doorward.protocol.events import Event, entity_id, is_change, particulars
+from doorward.protocol.moment import Position
 from doorward.protocol.people import ResetLink
+from doorward.protocol.replay import Replay
 
 EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
 CANARY = b"canary-of-what-is-secret"
@@ -126,6 +129,10 @@ TOLD: tuple[tuple[Event, str, dict[str, Any]], ...] = (
     (s.SecretsRotated("a fingerprint", "another", 2, 3), "deployment/secrets",
         {"master_key_version": 2, "pepper_version": 3}),
     (e.EverythingRevoked(), "deployment/all", {}),
+    (b.DeploymentRestored(7, Position(1, 42), Replay(50)), "deployment/restored",
+        {"epoch": 7, "backup": "1:42", "replayed_to": 50}),
+    (b.VerifierResumed(a_verifier().verifier), "verifier/verifier_1", {"api": "api_1", "name": "billing"}),
+    (b.AdminKeyResumed(ADMIN.admin_key), "admin_key/admin_1", {"name": "ci"}),
     (e.TokenRevoked("jti_1", NOW, True, "api_1"), "token/jti_1", {"api": "api_1", "exp": NOW, "opaque": True}),
     (p.UserCreated(a_user()), "user/user_1", ADA),
     (p.UserUpdated(a_user(state="disabled")), "user/user_1", {**ADA, "state": "disabled"}),

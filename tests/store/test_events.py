@@ -46,7 +46,14 @@ from tests.store.committing import (
     settled,
 )  # fmt: skip
 
-from doorward.protocol import authorization_events, gateway_events, key_events, leak_events, upstream_events
+from doorward.protocol import (
+    authorization_events,
+    gateway_events,
+    key_events,
+    leak_events,
+    restore_events,
+    upstream_events,
+)
 from doorward.protocol import events as e
 from doorward.protocol import exposure_events as x
 from doorward.protocol import people_events as p
@@ -157,7 +164,7 @@ def test_every_event_is_tried_here() -> None:
         e.EverythingRevoked,
     }
     # In a file of their own.
-    elsewhere = (authorization_events, gateway_events, key_events, leak_events, upstream_events)
+    elsewhere = (authorization_events, gateway_events, key_events, leak_events, restore_events, upstream_events)
     others |= {*typing.get_args(r.OverlapBegun), *typing.get_args(r.RotationCancelled)}
     others |= {member for member in EVENTS if member.__module__ in {module.__name__ for module in elsewhere}}
     turns = {s.SigningKeyActivated, s.SigningKeyRetired, s.SigningKeyRemoved, s.SigningKeyResealed, s.SecretsRotated}

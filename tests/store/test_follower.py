@@ -19,6 +19,7 @@ from doorward.store import follower as following
 from doorward.store.follower import Follower
 from doorward.store.journal import Head
 from doorward.store.memory import Memory
+from doorward.store.writer import SetBack
 
 SUSPENDED = e.AccountUpdated(an_account(state="suspended", version=2))
 
@@ -160,3 +161,39 @@ def test_a_database_that_stops_is_not_believed_and_one_that_returns_is_followed(
         until(lambda: follower.is_fresh)
         assert commit(engine, SUSPENDED, at=1) == ""
         until(lambda: memory.position == Position(1, 2))
+
+
+def set_back(engine: Engine, seq: int) -> None:
+    """As an older copy of the database is, or a replica that lacks the last commits."""
+    with engine.execution_options(writing=True).begin() as connection:
+        connection.execute(text(f"DELETE FROM journal WHERE seq > {seq}"))
+        connection.execute(text(f"UPDATE journal_head SET seq = {seq}, change_seq = {seq}"))
+
+
+def test_a_database_that_was_set_back_is_not_followed_and_the_memory_not_believed(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    settled(database.engine())
+    known = head(database.engines[0]).position
+    with followed(database.engine()) as (memory, follower):
+        two_polls_of(follower)
+        set_back(database.engines[0], known.seq - 1)
+        until(lambda: not follower.is_fresh)
+        assert memory.position == known
+        with database.engines[0].connect() as connection, pytest.raises(SetBack):
+            following.catch_up(connection, memory)
+    assert sum("answers nothing from it" in line for line in caplog.messages) == 1
+
+
+def test_nothing_is_written_to_a_database_that_was_set_back(database: Database) -> None:
+    engine = database.engine()
+    settled(engine)
+    writer = a_writer(engine)
+    ((_, problem),) = writer.commit([an_append(e.AccountUpdated(an_account(version=2)), at=head(engine).position)])
+    assert problem is None
+    reached = head(engine)
+    set_back(engine, reached.change_seq - 1)
+    older = head(engine)
+    outcomes = writer.commit([an_append(issued(), at=older.position), an_append(issued(), at=older.position)])
+    assert [repr(problem) for _, problem in outcomes] == ["Unavailable('SetBack')"] * 2
+    assert head(engine) == older

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from doorward import held_secrets
 from doorward.held_secrets import HeldSecrets, Versions
-from doorward.refusals import exposed_directory, tracked_directory
+from doorward.refusals import exposed_directory, tracked_directory, unverified_database
 from doorward.settings import (
     REMEMBERED,
     SERVED_FILE,
@@ -35,6 +35,7 @@ CA_KEY_FILE = "ca.key"
 CERTIFICATE_FILE = "server.pem"
 SETUP_LINK_FILE = "setup-link"
 MOVING_FILE = "moving.lock"
+SERVING_FILE = "serving.lock"
 _CA_KEY_PURPOSE = b"doorward local CA key, version 1"
 
 
@@ -49,7 +50,7 @@ class DataDirectory:
         """Opens it, and makes what is missing where nothing can be lost by that."""
         path = settings.data_dir.absolute()
         _refuse_unsafe(settings)
-        _make_private(path)
+        make_private(path)
         with _alone_in(path):
             created = not (path / MASTER_KEY_FILE).exists() and settings.secret("master_key") is None
             _write_once(path / ".gitignore", "*\n")
@@ -88,6 +89,26 @@ class DataDirectory:
             yield True
         except BlockingIOError:
             yield False
+        finally:
+            os.close(descriptor)
+
+    def serving(self) -> int:
+        """From now until the end of this process and of its workers; its descriptor. Raises StartRefused."""
+        descriptor = os.open(self.path / SERVING_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            ways = ("wait until it is done", "name another directory with --data-dir", "see who runs doorward restore")
+            raise StartRefused(Refusal("a backup is being restored to this data directory", ways)) from None
+        return descriptor
+
+    @contextmanager
+    def unserved(self) -> Iterator[bool]:
+        """Whether no server runs from here; none starts meanwhile."""
+        descriptor = os.open(self.path / SERVING_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            yield _taken(descriptor)
         finally:
             os.close(descriptor)
 
@@ -159,12 +180,13 @@ def _write_once(path: Path, text: str) -> None:
 
 
 def _refuse_unsafe(settings: Settings) -> None:
-    refusals = [found for look in (exposed_directory, tracked_directory) if (found := look(settings))]
+    looks = (exposed_directory, tracked_directory, unverified_database)
+    refusals = [found for look in looks if (found := look(settings))]
     if refusals:
         raise StartRefused(*refusals)
 
 
-def _make_private(path: Path) -> None:
+def make_private(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -189,6 +211,14 @@ def _alone_in(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_empty(url: str) -> bool:

@@ -114,7 +114,8 @@ def unverified_database(settings: Settings) -> Refusal | None:
         return None
     query = parse_qs(parts.query)
     scheme_known = parts.scheme.partition("+")[0] == "postgresql"
-    if scheme_known and ("verify-full" in query.get("sslmode", ()) or not _remote(parts.hostname, query)):
+    # Of several libpq takes the last one, others the first.
+    if scheme_known and (query.get("sslmode") == ["verify-full"] or not _remote(parts.hostname, query)):
         return None
     return Refusal(
         "the database is neither sqlite:///FILE nor a PostgreSQL server whose identity is verified",

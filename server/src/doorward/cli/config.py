@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from doorward.cli import output
+from doorward.cli import output, passphrase
 from doorward.cli.admin_api import local_settings, open_data_directory, refusals_told
 from doorward.cli.durations import clock
 from doorward.cli.failure import FAILED, USAGE, Failure
@@ -27,6 +27,7 @@ app = noun(
 doorward config show
 doorward --config /etc/doorward.toml config check
 doorward config rotate-master-key
+doorward config export-secrets doorward-secrets.json
 """,
 )
 
@@ -107,6 +108,37 @@ def rotate_master_key(
             raise Failure(f"a kept reply still needs the old master key, until {clock(needed.until)}") from None
 
 
+@app.command("export-secrets")
+def export_secrets(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; keep it apart from the backups.")],
+    phrase: Annotated[str | None, typer.Option("--passphrase", metavar="-|@FILE", help=passphrase.OPTION_HELP)] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+) -> None:
+    """Write master key, pepper and local CA to a file that a passphrase opens.
+
+    No backup can be read without them. `doorward restore --keys FILE` puts them back.
+    """
+    import time
+
+    from doorward import secrets_export
+    from doorward.data_directory import write_private
+
+    if file.exists() and not force:
+        raise Failure(f"{file} is there already", "choose another name", "overwrite it: --force")
+    flags = context.find_root().params
+    with refusals_told():
+        settings, data = open_data_directory(Local(flags["data_dir"], flags["config"]))
+        held = data.secrets(settings)
+    chosen, now = passphrase.new(phrase), int(time.time())
+    export = secrets_export.collect(data.path, held)
+    write_private(file, secrets_export.seal(export, chosen, settings.issuer, now))
+    secrets_export.mark(data.path, held, now)
+    output.say(
+        f"Wrote the secrets of {settings.issuer} to {file}. Keep it, and the passphrase, apart from the backups."
+    )
+
+
 NOT_OURS = "master key or pepper come from the settings, where Doorward cannot write"
 WAYS_OUT = (
     "write the next ones: doorward config rotate-master-key --write-to DIR",
@@ -138,7 +170,9 @@ def _say_rotated(rotated: Rotated, json: bool) -> None:
         output.say(f"Pepper {version} still checks {number} secrets: it stays until each was rotated or has expired.")
     if len(held.master_keys) > 1:
         output.say("A day from now, forget the old ones: doorward config rotate-master-key --drop-old")
-    output.say("Export them apart from the backups: backups of before need the old ones.")
+    output.say(
+        "Export them apart from the backups (doorward config export-secrets): backups of before need the old ones."
+    )
 
 
 def _origins(settings: Settings, chosen: Local) -> dict[str, str]:

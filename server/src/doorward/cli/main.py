@@ -42,6 +42,8 @@ COMMANDS = {
     "explain":      ("explain", "Say why a request was refused, and what helps."),
     "audit":        ("audit", "The audit log."),
     "config":       ("config", "The settings."),
+    "backup":       ("backup", "Back up the database, while servers run."),
+    "restore":      ("restore", "Restore a backup, while no server runs."),
     "migrate":      ("migrate", "Bring the database to this version, or move it to PostgreSQL."),
 }  # fmt: skip
 EXAMPLES = """

@@ -120,6 +120,7 @@ def _start(settings: "Settings", config: Path | None) -> int:
 
     logs.configure()
     data = DataDirectory.open(settings)
+    data.serving()
     tls = _tls(settings, data)
     sockets, others = bind(settings.host, settings.port), check_listener.listen(settings.check_listen)
     plaintext = bind(*listen_address(settings.plaintext_listen)) if settings.plaintext_listen else []
@@ -195,8 +196,12 @@ def refusal_text(refusals: "Iterable[Refusal]") -> str:
 
 
 def banner(settings: "Settings", data: "DataDirectory", link: str | None, config: Path | None = None) -> str:
+    from doorward.secrets_export import is_nagged
+
     rows: list[tuple[str, list[str]]] = [(f"Doorward {__version__} serves {settings.issuer}", [])]
-    rows.append(("Data", [f"{short(data.path)}  (private: keys and database; back it up)"]))
+    rows.append(("Data", [f"{short(data.path)}  (private: keys and database; doorward backup FILE)"]))
+    if is_nagged(data, settings):
+        rows[-1][1].append("master key and pepper are in no backup: doorward config export-secrets FILE")
     if data.ca_file:
         ca = short(data.ca_file)
         rows.append(("Trust", [f"{ca}  (own local CA; nothing is installed by itself)"]))

@@ -15,6 +15,7 @@ from doorward.protocol.moment import Moment
 from doorward.protocol.network import Network
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import InsufficientScope, InvalidToken
+from doorward.protocol.replay import HELD
 from doorward.protocol.secret import Secret
 from doorward_verify import networks
 from doorward_verify import scope as scopes
@@ -148,7 +149,7 @@ def authenticate(digest: bytes, address: str, facts: AdminKeyFacts | None, polic
 def _ended(facts: AdminKeyFacts, address: str, now: int) -> str | None:
     key = facts.admin_key
     if key.state != "active":
-        return "credential_revoked"
+        return "credential_held" if key.state == HELD else "credential_revoked"
     if not facts.secret.is_live(now) or (key.expires_at is not None and now >= key.expires_at):
         return "credential_expired"
     if key.networks and not networks.contain(key.networks, address):

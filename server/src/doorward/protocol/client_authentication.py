@@ -22,6 +22,7 @@ from doorward.protocol.form import Form, decode
 from doorward.protocol.moment import Moment
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, Refusal
+from doorward.protocol.replay import HELD
 from doorward.protocol.rotation_events import ClientOverlapBegun, VerifierOverlapBegun
 from doorward.protocol.secret import Secret
 from doorward.protocol.use import Used
@@ -134,7 +135,7 @@ def _ended(credentials: ClientCredentials, facts: ClientFacts) -> str | None:
     if credentials.method == QUERY:
         return "secret_in_query"
     if facts.client.state != "active":
-        return "client_disabled"
+        return "credential_held" if facts.client.state == HELD else "client_disabled"
     if facts.account.state != "active":
         return "account_suspended"
     if facts.client.token_endpoint_auth_method not in (None, credentials.method):
@@ -192,7 +193,8 @@ def authenticate_verifier(
     if facts is None or shown is None:
         raise _failed(credentials)
     if credentials.method == QUERY or facts.verifier.state != "active":
-        ended = "secret_in_query" if credentials.method == QUERY else "credential_revoked"
+        ended = "credential_held" if facts.verifier.state == HELD else "credential_revoked"
+        ended = "secret_in_query" if credentials.method == QUERY else ended
         raise _failed(credentials, ended, CredentialRefused("verifier", facts.verifier.id, ended))
     return replace(facts, secrets=(shown,))
 

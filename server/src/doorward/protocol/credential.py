@@ -13,6 +13,7 @@ from doorward.protocol.limit import Charge
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.people import User
 from doorward.protocol.policy import Policy
+from doorward.protocol.replay import HELD
 from doorward.protocol.rotation_events import ApiKeyOverlapBegun
 from doorward.protocol.secret import Secret
 from doorward.protocol.token import read
@@ -137,7 +138,7 @@ def _api_key_ended(facts: ApiKeyFacts, now: int) -> str | None:
     if key.state == "revoked" or facts.secret.revoked_at is not None:
         return "credential_revoked"
     if key.state != "active":
-        return "credential_inactive"
+        return "credential_held" if key.state == HELD else "credential_inactive"
     if not facts.secret.is_live(now) or (key.expires_at is not None and now >= key.expires_at):
         return "credential_expired"
     if facts.account.state != "active":

@@ -16,6 +16,7 @@ from doorward.protocol import gateway_events as gateways
 from doorward.protocol import key_events as keys
 from doorward.protocol import leak_events as leaks
 from doorward.protocol import people_events as people
+from doorward.protocol import restore_events as restores
 from doorward.protocol import rotation_events as rotation
 from doorward.protocol import signing_key_events as signing_keys
 from doorward.protocol import upstream_events as upstreams
@@ -250,6 +251,7 @@ Event = (
     | gateways.OfGateways
     | keys.OfKeys
     | exposures.OfExposures
+    | restores.OfRestores
     | EverythingRevoked
     | CredentialRefused
 )
@@ -355,6 +357,7 @@ FAMILIES: tuple[tuple[Any, ModuleType], ...] = (
     (gateways.OfGateways, gateways),
     (keys.OfKeys, keys),
     (exposures.OfExposures, exposures),
+    (restores.OfRestores, restores),
     (signing_keys.OfSigningKeys, signing_keys),
 )
 

@@ -184,6 +184,9 @@ SERVER = (
            "See `doorward gateway routes list`; give one of both another path or host."),
     Reason(267, "route_impossible", 422, None, "The route asks for something that no gateway can do.",
            "Let keys come as bearers, in X-API-Key or by Basic where a gateway decides."),
+    Reason(300, "credential_held", 401, "invalid_token",
+           "The credential came back with a backup, and nobody has resumed it yet.",
+           "See `doorward restore --held`, and resume it with `doorward restore --resume ID`."),
 )  # fmt: skip
 
 REASONS = {reason.name: reason for reason in (*CHECKS, *SERVER)}

@@ -18,6 +18,7 @@ from doorward.protocol import gateway_events as g
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
+from doorward.protocol import restore_events as b
 from doorward.protocol import rotation_events as r
 from doorward.protocol import signing_key_events as s
 from doorward.protocol import upstream_events as u
@@ -119,6 +120,8 @@ Untold = (
     | r.VerifierSecretRotated | r.VerifierOverlapBegun | r.VerifierRotationCancelled | k.VerifierSecretRevoked
     | e.VerifierCreated | e.VerifierRevoked | e.AdminKeyCreated | e.AdminKeyRevoked
     | e.SetupLinkCreated | e.SetupLinkUsed | e.CredentialRefused
+    # Of another epoch everything is asked for anew.
+    | b.OfRestores
     # What a leak ended has an event of its own.
     | k.LeakReported | k.LeakUpdated | k.DecoyTried
     # It stays as good as it was.

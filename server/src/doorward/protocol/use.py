@@ -15,7 +15,7 @@ RESULTS = frozenset(
         ACTIVE, OTHER, "credential_revoked", "credential_expired", "credential_inactive", "account_suspended",
         "client_disabled", "network_not_allowed", "wrong_audience", "wrong_environment", "insufficient_scope", "decoy",
         "rate_limited", "quota_exceeded", "limits_uncountable", "transport_not_allowed", "key_in_browser",
-        "cost_impossible",
+        "cost_impossible", "credential_held",
     }
 )  # fmt: skip
 USER_AGENT_LIMIT = 200

@@ -15,6 +15,7 @@ from doorward.protocol import gateway_events as g
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
+from doorward.protocol import restore_events as b
 from doorward.protocol import rotation_events as r
 from doorward.protocol import signing_key_events as s
 from doorward.protocol import upstream_events as u
@@ -33,6 +34,7 @@ from doorward.store import (
     logout_deliveries,
     memberships,
     refresh_tokens,
+    restores,
     routes,
     secrets,
     sessions,
@@ -90,6 +92,8 @@ def apply(connection: Connection, event: e.Event, now: int) -> None:
             admin_keys.apply(connection, event)
         case s.SecretsRotated() | e.EverythingRevoked():
             deployment.apply(connection, event)
+        case b.DeploymentRestored() | b.VerifierResumed() | b.AdminKeyResumed():
+            restores.apply(connection, event, now)
         case (
             s.SigningKeyCreated() | s.SigningKeyActivated() | s.SigningKeyRetired() | s.SigningKeyRemoved()
             | s.SigningKeyResealed()

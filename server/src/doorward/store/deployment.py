@@ -28,6 +28,12 @@ def apply(connection: Connection, event: EverythingRevoked | SecretsRotated) -> 
             assert_never(event)
 
 
+def made_at(connection: Connection) -> int:
+    """When the database was made: what tells it from another one that the same secrets open."""
+    found: int = connection.execute(select(tables.deployment.c.created_at)).scalar_one()
+    return found
+
+
 def peppers_in_use(connection: Connection) -> dict[int, int]:
     """How many secrets there are under each version of the pepper; who ended long ago may still be told why."""
     counted: dict[int, int] = {}

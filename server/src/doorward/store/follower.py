@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from sqlalchemy import Connection, Engine, text
 from doorward.protocol.moment import Position
 from doorward.store import journal
 from doorward.store.memory import Memory
+from doorward.store.writer import SetBack, not_set_back
 
 SQLITE_INTERVAL = 0.04
 POSTGRESQL_INTERVAL = 0.08
 DATA_VERSION = text("PRAGMA data_version")
+
+log = logging.getLogger("doorward.store")
 
 
 class Follower:
@@ -33,6 +37,7 @@ class Follower:
         self._stopping = threading.Event()
         self._heard_at = time.monotonic()
         self._data_version = -1
+        self._alarmed = False
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
@@ -55,9 +60,17 @@ class Follower:
                     self._data_version = -1
                     while not self._stopping.wait(interval):
                         self.poll(connection)
+            except SetBack as found:
+                self._alarm(found)
+                self._stopping.wait(interval)
             except Exception:
                 # Whatever it was: memory is not believed until the journal is heard again.
                 self._stopping.wait(interval)
+
+    def _alarm(self, found: SetBack) -> None:
+        if not self._alarmed:
+            log.error("%s: this process answers nothing from it; restart it, and it says what to do", found)
+        self._alarmed = True
 
     def poll(self, connection: Connection) -> None:
         asked_at = time.monotonic()
@@ -75,10 +88,11 @@ class Follower:
 def catch_up(connection: Connection, memory: Memory) -> Position:
     """Tells the memory what it has not heard yet, and returns the position that it then knows.
 
-    The head comes first: changes read after it are at least up to it, and hearing more is harmless.
+    Raises SetBack. The head comes first: changes read after it are at least up to it, and hearing more is harmless.
     """
-    position = journal.read_head(connection).position
     known = memory.position
+    position = journal.read_head(connection).position
+    not_set_back(position, known)
     if position != known:
         # Who slept for longer than the journal is kept begins anew.
         is_known = position.epoch == known.epoch and known.seq >= journal.pruned_to(connection)

@@ -204,7 +204,7 @@ def upgrade(connection: Connection) -> None:
     from alembic import command
 
     found = revision(connection)
-    if found is not None and found not in {script.revision for script in _scripts().walk_revisions()}:
+    if found is not None and found not in known():
         raise SchemaTooNew(found)
     command.upgrade(_config(connection), "head")
     connection.execute(update(deployment).values(compatible_from=COMPATIBLE_FROM))
@@ -222,3 +222,8 @@ def _config(connection: Connection | None = None) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", MIGRATIONS)
     return config
+
+
+def known() -> set[str]:
+    """Every revision that this version can bring to its own."""
+    return {script.revision for script in _scripts().walk_revisions()}

@@ -96,6 +96,11 @@ class Store:
         """Whether the database told, within half a second, how far the journal is."""
         return self._follower.is_fresh
 
+    @property
+    def reached(self) -> Position:
+        """How far the journal is, as this worker knows."""
+        return max(self.memory.position, self._writer.reached)
+
     def stop(self) -> None:
         self.housekeeping.stop()
         self.tallies.stop()

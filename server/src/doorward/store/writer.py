@@ -39,6 +39,10 @@ class Unavailable(Exception):  # noqa: N818  the store's way to say not now
     """The database did not commit, or did not say so; nothing was acknowledged."""
 
 
+class SetBack(Unavailable):
+    """The journal is shorter than it was: an older database took its place, or a replica that lacks commits."""
+
+
 @dataclass(slots=True)
 class Append:
     """Events to be committed together, with the position and the things their decision relied on."""
@@ -71,10 +75,12 @@ class Writer:
         # The database's own trouble: trying one by one would take longer, and a commit may have been done.
         driver = engine.dialect.loaded_dbapi
         self._outages = (
-            OperationalError, InterfaceError, InternalError, PoolTimeout, OSError, journal.Headless,
+            OperationalError, InterfaceError, InternalError, PoolTimeout, OSError, journal.Headless, SetBack,
             driver.OperationalError, driver.InterfaceError, driver.InternalError,
         )  # fmt: skip
         self._memory = memory
+        # The end of the journal that this worker wrote last.
+        self.reached = memory.position
         self._queue: queue.SimpleQueue[list[Append] | None] = queue.SimpleQueue()
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -134,8 +140,10 @@ class Writer:
             return [(append, Unavailable(type(problem).__name__)) for append in batch]
 
     def _transaction(self, batch: Sequence[Append]) -> list[Outcome]:
+        known = max(self._memory.position, self.reached)
         with self._engine.begin() as connection:
             head = journal.lock_head(connection)
+            not_set_back(head.position, known)
             changed = _changed(connection, head, batch)
             outcomes, after = _records(connection, head, changed, [a for a in batch if not a.is_change])
             for append in batch:
@@ -144,6 +152,7 @@ class Writer:
                     outcomes.append((append, problem))
             if after != head:
                 journal.move_head(connection, after)
+        self.reached = max(known, after.position)
         changes = [ref for append, problem in outcomes if problem is None for ref in _refs(append)]
         if changes:
             self._memory.forget(changes, after.position)
@@ -153,6 +162,12 @@ class Writer:
 def _is_broken(problem: Exception) -> bool:
     """PostgreSQL ends by itself then, and begins again from what is on the disk."""
     return getattr(getattr(problem, "orig", problem), "sqlite_errorcode", 0) in BROKEN
+
+
+def not_set_back(found: Position, known: Position) -> None:
+    """`known` was known before `found` was read: the journal never gets shorter by itself. Raises SetBack."""
+    if found < known:
+        raise SetBack(f"the journal is at {found}, and was at {known}")
 
 
 def _records(connection: Connection, head: Head, changed: Changed, records: list[Append]) -> tuple[list[Outcome], Head]:

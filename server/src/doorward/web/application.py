@@ -66,12 +66,13 @@ from doorward.web import (
 )  # fmt: skip
 from doorward.web.back_channel import BackChannel
 from doorward.web.connection import IN_THE_CLEAR
+from doorward.web.high_water import HighWater
 from doorward.web.incoming import Incoming
 from doorward.web.key_upkeep import KeyUpkeep
 from doorward.web.load import Load
 from doorward.web.metrics import Metrics
 from doorward.web.notices import Notices
-from doorward.web.opening import UNREACHABLE, open_store
+from doorward.web.opening import UNREACHABLE, open_store, refuse_damaged
 from doorward.web.plaintext import Plaintext
 from doorward.web.presence import Presence
 from doorward.web.refused import refuse
@@ -98,6 +99,7 @@ class Prepared:
 def prepare(settings: Settings, data: DataDirectory) -> Prepared:
     """Once, before any worker runs: the schema, the first signing keys, and a setup link while nobody administers."""
     metrics.prepare(data.path)
+    refuse_damaged(settings)
     opened = open_store(settings, data)
     store = opened.store
     try:
@@ -145,6 +147,9 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
         regularly.append(BackChannel(store, made.signer, made.fetch).look_regularly())
         regularly.append(Notices(made).send_regularly())
         regularly.append(present.beat_regularly())
+    marking = HighWater(store, data.path)
+    if node <= 1:
+        regularly.append(marking.look_regularly())
     beside = [asyncio.create_task(work) for work in regularly]
     try:
         yield made
@@ -157,6 +162,7 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
         made.slow_keys.stop()
         await made.limiter.cells.stop()
         store.stop()
+        marking.write()
 
 
 def _observe(counters: Metrics, events: tuple[Event, ...]) -> None:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from doorward.data_directory import DataDirectory
+from doorward import high_water
+from doorward.data_directory import DataDirectory, database_path
 from doorward.held_secrets import Current, HeldSecrets
 from doorward.protocol.policy import DAY
 from doorward.protocol.secret import Pepper
 from doorward.settings import Refusal as StartProblem
 from doorward.settings import Settings, StartRefused
 from doorward.sign import Keyring
-from doorward.store import schema
+from doorward.store import copies, deployment, schema
 from doorward.store.engine import open_engine
 from doorward.store.retention import HOUR, Retention
 from doorward.store.store import Store
@@ -24,6 +25,7 @@ from doorward.web.runtime import policy
 
 log = logging.getLogger("doorward")
 SECRETS = "deployment/secrets"
+LOOK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,19 @@ class Opened:
     current: Current
 
 
-def open_store(settings: Settings, data: DataDirectory) -> Opened:
-    """Reads the secrets anew: they may have been rotated since `data` was opened."""
+def open_store(settings: Settings, data: DataDirectory, *, older: bool = False) -> Opened:
+    """Reads the secrets anew: they may have been rotated since `data` was opened.
+
+    `older`: the database may be older than what was served from here; whoever says so begins another epoch.
+    """
     engine, held = open_engine(settings.database), data.secrets(settings)
     known = held.fingerprints()
     try:
         found = schema.prepare(engine, held.fingerprint(held.newest), int(time.time()), known)
         current = known[found]
         store = Store(engine, policy(settings, held.peppers, current.pepper), kept(settings))
+        if not older:
+            high_water.refuse_older(data.path, store.read_now(deployment.made_at), store.reached)
     except schema.WrongSecrets:
         raise StartRefused(_WRONG_SECRETS) from None
     except schema.SchemaTooNew:
@@ -60,6 +67,17 @@ def open_store(settings: Settings, data: DataDirectory) -> Opened:
 def kept(settings: Settings) -> Retention:
     audit = settings.audit
     return Retention(audit.retention * DAY or None, audit.token_records * HOUR, audit.archive)
+
+
+def refuse_damaged(settings: Settings) -> None:
+    """At the start of a server, as far as a look of some seconds goes; PostgreSQL looks after its own pages."""
+    file = database_path(settings.database)
+    if file is None or not file.exists() or file.stat().st_size == 0:
+        return
+    try:
+        copies.look_over(file, LOOK_SECONDS)
+    except copies.Damaged:
+        raise StartRefused(_DAMAGED) from None
 
 
 @dataclass(slots=True)
@@ -128,6 +146,14 @@ _FILLING = StartProblem(
         "wait for the end of the move",
         "begin it again, with the same command: it starts anew or ends what is missing",
         "serve the database that it is moved from",
+    ),
+)
+_DAMAGED = StartProblem(
+    "the database is damaged: pages of it are not what was written",
+    (
+        "restore the last backup: doorward restore FILE --force",
+        "put back a copy of the file that is whole, with its -wal beside it",
+        "start with another --data-dir or --database",
     ),
 )
 _TOO_NEW = StartProblem(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from doorward.protocol.refusal import InternalError, Refusal, TemporarilyUnavailable, Unprocessable
 from doorward.store.store import Overloaded
 from doorward.store.tallies import RefusalDetail
-from doorward.store.writer import Unavailable
+from doorward.store.writer import SetBack, Unavailable
 from doorward.web.incoming import Incoming
 from doorward.web.replies import Reply, oauth_error, problem
 
@@ -82,6 +82,7 @@ def _ours(fault: Exception) -> Refusal:
 
 _TRANSLATE: dict[type[Exception], Callable[[Any], Refusal]] = {
     Unavailable: _unavailable,
+    SetBack: _unavailable,
     Overloaded: _overloaded,
     ValidationError: unfit,
 }
