@@ -445,6 +445,7 @@ def administered():
     looks = [("GET", resource.path + "/{id}", resource.scope) for resource in RESOURCES]
     others = [("GET", path, look.scope) for path, look in usage_reports.LOOKS.items()]
     others += [("GET", key_limits.PATH, "keys:read"), ("GET", "/audit", "audit:read")]
+    others += [("GET", "/gateway-routes", "apis:read"), ("GET", "/gateway-routes/match", "apis:read")]
     return [*changes, *lists, *looks, *others, ("GET", "/requests/{id}", "requests:read")]
 
 
