@@ -39,6 +39,7 @@ from doorward.protocol import gateway_events as g
 from doorward.protocol import key_events as y
 from doorward.protocol import leak_events as k
 from doorward.protocol import people_events as p
+from doorward.protocol import restore_events as b
 from doorward.protocol import rotation_events as r
 from doorward.protocol import signing_key_events as s
 from doorward.protocol import upstream_events as u
@@ -148,6 +149,10 @@ SILENT: tuple[Event, ...] = (
     r.VerifierOverlapBegun(a_verifier().verifier, SECRET),
     r.ClientRotationCancelled(a_client().client, SECRET, SECRET),
     r.VerifierRotationCancelled(a_verifier().verifier, SECRET, SECRET),
+    # Of another epoch everything is asked for anew.
+    b.DeploymentRestored(2, Position(1, 7), None),
+    b.VerifierResumed(a_verifier().verifier),
+    b.AdminKeyResumed(an_admin_key().admin_key),
     e.SetupLinkCreated(LINK),
     e.SetupLinkUsed(LINK),
     e.AccessTokenIssued("jti_1", "client_1", "grant_api_1", NOW),

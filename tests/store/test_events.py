@@ -405,7 +405,7 @@ def test_a_session_is_found_by_its_digest_with_its_user(engine: Engine) -> None:
 def test_a_jwt_leaves_no_row_but_its_record(engine: Engine) -> None:
     assert commit(engine, issued()) == ""
     assert count(engine, tables.opaque_tokens) == 0
-    assert [entry["type"] for entry in rows(engine, tables.journal)] == ["AccessTokenIssued"]
+    assert [entry["type"] for entry in rows(engine, tables.token_records)] == ["AccessTokenIssued"]
 
 
 def test_a_jwt_is_revoked_by_its_jti_and_a_second_time_is_no_error(engine: Engine) -> None:
