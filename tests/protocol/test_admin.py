@@ -45,7 +45,7 @@ def test_while_facts_are_gathered_the_caller_is_nobody() -> None:
 
 def test_every_noun_can_be_read_and_written_apart() -> None:
     assert {"keys:read", "keys:write", "audit:read", "admin", "metrics:read", "leaks:verify"} <= SCOPES
-    assert len(SCOPES) == 3 + 2 * 15
+    assert len(SCOPES) == 3 + 2 * 16
 
 
 def test_what_is_not_there_is_not_found() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, update
 from tests.protocol.given import NOW, a_client, a_grant, a_signing_key, an_account
-from tests.store.committing import an_append, commit, count, head, issued, outcomes, read, rows, settled
+from tests.store.committing import an_append, commit, count, head, issued, outcomes, read, rows, settled, swept
 from tests.store.conftest import Database
 
 from doorward.protocol import events as e
@@ -20,7 +20,7 @@ from doorward.protocol import signing_key_events as s
 from doorward.protocol.entities import ListedToken
 from doorward.protocol.revocation_log import LEEWAY
 from doorward.protocol.status_list import BLOCKS, ROWS, Place
-from doorward.store import status_lists, tables, tallies
+from doorward.store import status_lists, tables
 from doorward.store.rows import Stale
 from doorward.store.status_lists import Leases, Listed
 from doorward.store.writer import Unavailable
@@ -314,18 +314,11 @@ def test_a_list_is_there_until_all_its_tokens_are_dead(database: Database) -> No
 def test_dead_lists_and_tokens_are_swept_away(engine: Engine, place: Place) -> None:
     at = head(engine).change_seq
     assert commit(engine, listed(place, position=at), at=at) == ""
-
-    class Sweep:
-        def __call__(self, step: Step) -> int:
-            with engine.execution_options(writing=True).begin() as connection:
-                return step(connection)
-
-    kept = tallies.Tallies(Sweep())
-    kept.sweep(SOON + LEEWAY - 1)
+    swept(engine, SOON + LEEWAY - 1)
     assert (count(engine, tables.listed_tokens), count(engine, tables.status_lists)) == (1, 1)
-    kept.sweep(SOON + LEEWAY)
+    swept(engine, SOON + LEEWAY)
     assert (count(engine, tables.listed_tokens), count(engine, tables.status_lists)) == (0, 1)
-    kept.sweep(place.expires_at + LEEWAY)
+    swept(engine, place.expires_at + LEEWAY)
     assert count(engine, tables.status_lists) == 0
 
 

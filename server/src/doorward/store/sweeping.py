@@ -184,6 +184,7 @@ RULES = (
     Rule(t.grants, "again, when no session or refresh token can be left", partial(superseded_grants, OLD_GRANTS)),
     Rule(t.usage, "with the grant; of keys and accounts never"),
     Rule(t.logout_deliveries, "when the client was told, or was tried for long enough: by that event"),
+    Rule(t.nodes, "an hour after one was seen last, by the beats of others: nodes.py"),
     Rule(t.journal, "after [audit] retention, behind a checkpoint: retention.py"),
     Rule(t.token_records, "after [audit] token_records, behind a checkpoint: retention.py"),
     Rule(t.checkpoints, "never: one a day or an hour; the chain of what is left begins at them"),
