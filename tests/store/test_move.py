@@ -15,11 +15,12 @@ from tests.store.committing import a_writer, an_append, commit, head, settled, u
 from tests.store.conftest import CREATED_AT, FINGERPRINT, Database
 
 from doorward.protocol import events as e
-from doorward.store import move, move_changes, move_rows, schema, tables
+from doorward.store import move, move_changes, move_rows, partitions, schema, tables
 from doorward.store.follower import Follower
 from doorward.store.memory import Memory
 from doorward.store.move import CannotMove, Ends, Mark, Moved, Why, both_ends, carry_out, look
-from doorward.store.move_rows import TABLES, digest
+from doorward.store.move_rows import TABLES, Digest, digest
+from doorward.store.retention import JOURNAL, TOKEN_RECORDS
 from doorward.store.tables import deployment, metadata
 from doorward.store.writer import Unavailable
 
@@ -102,8 +103,8 @@ def test_every_column_of_every_table_arrives_as_it_was(ends: Ends) -> None:
     before = digests(ends.source)
     assert all(found.count == 1 for found in before.values())
     told = moved(ends)
-    assert digests(ends.target) == before
-    assert (told.rows, told.tables) == (len(metadata.tables), len(metadata.tables))
+    assert digests(ends.target) == {**before, "nodes": Digest()}
+    assert (told.rows, told.tables) == (len(metadata.tables) - 1, len(metadata.tables))
     assert mark(ends.target) is None
 
 
@@ -114,6 +115,27 @@ def test_the_target_is_what_a_fresh_start_makes_with_rows_in_it(ends: Ends, prep
         wanted = definitions(fresh.target)
     moved(ends)
     assert definitions(ends.target) == wanted
+
+
+def test_the_parts_of_the_target_are_for_all_that_is_copied_and_more(ends: Ends) -> None:
+    with ends.source.execution_options(writing=True).begin() as connection:
+        connection.execute(tables.journal_head.update().values(seq=7_500_000, change_seq=7_500_000))
+    settled(ends.source)
+    moved(ends)
+    with ends.target.connect() as connection:
+        for ledger in (JOURNAL, TOKEN_RECORDS):
+            (part,) = partitions.parts(connection, ledger)
+            assert (part.begin, part.end) == (0, 9_000_000)
+        assert connection.execute(text("SELECT count(*) FROM journal_rest")).scalar() == 0
+        assert connection.execute(text("SELECT count(*) FROM journal_from_0")).scalar() > 0
+
+
+def test_who_served_the_old_database_is_no_node_of_the_new_one(ends: Ends) -> None:
+    """Whatever its certificate was, and whatever the clock of the target says of when it was seen."""
+    filled_with_odd_rows(ends.source)
+    moved(ends)
+    with ends.target.connect() as connection:
+        assert connection.execute(select(tables.nodes)).all() == []
 
 
 def test_a_moved_database_goes_on_where_it_was(ends: Ends) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from tests.protocol.given import NOW
 from tests.store.committing import commit, head, rows, settled
 
 from doorward.protocol.moment import Moment, Position
+from doorward.protocol.node import Sign
 from doorward.protocol.replay import HELD, Replay
 from doorward.protocol.restore_events import DeploymentRestored
 from doorward.protocol.resume import resume
-from doorward.store import restores, tables
+from doorward.store import nodes, restores, tables
 from doorward.store.memory import Memory, Reader
 
 EPOCH = 29_000_000
@@ -47,6 +49,16 @@ def test_another_epoch_begins_and_the_journal_goes_on(engine: Engine) -> None:
     assert commit(engine, DeploymentRestored(EPOCH, before.position, None), at=before.position) == ""
     after = head(engine)
     assert (after.epoch, after.seq, after.change_seq) == (EPOCH, before.seq + 1, before.seq + 1)
+
+
+def test_who_served_what_was_backed_up_is_no_node_of_what_is_restored(engine: Engine) -> None:
+    """A copy starts elsewhere at once, with a local CA of its own."""
+    sign = Sign("web1", 1, "instance", "1.0.0", "0019", "its local CA")
+    with engine.execution_options(writing=True).begin() as connection:
+        assert nodes.join(connection, sign) == ()
+    restored(engine)
+    with engine.execution_options(writing=True).begin() as connection:
+        assert nodes.join(connection, replace(sign, name="web2", authority="another")) == ()
 
 
 def test_without_a_journal_every_long_lived_secret_is_held_and_sessions_are_over(engine: Engine) -> None:

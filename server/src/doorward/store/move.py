@@ -25,11 +25,13 @@ import psycopg
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, inspect, select, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from doorward.store import move_changes, move_rows, schema
+from doorward.store import move_changes, move_rows, partitions, schema
 from doorward.store.engine import open_engine
+from doorward.store.journal import read_head
 from doorward.store.move_rows import TABLES, Differs, Entangled, digest
+from doorward.store.retention import JOURNAL, TOKEN_RECORDS
 from doorward.store.schema import Mark
-from doorward.store.tables import deployment, metadata
+from doorward.store.tables import deployment, metadata, nodes
 from doorward.store.writer import Unavailable
 
 ROUNDS = 20
@@ -129,7 +131,7 @@ def _source_mark(connection: Connection, ours: Collection[str]) -> Mark | None:
 
 def _target_mark(connection: Connection, ours: Collection[str], moved_here: Mark | None) -> Mark | None:
     """None of an empty target. Only what a killed move left there may be there, and what `moved_here` left must be."""
-    names = set(inspect(connection).get_table_names())
+    names = set(inspect(connection).get_table_names()) - partitions.names(connection)
     if foreign := sorted(names - {*metadata.tables, schema.versions.name}):
         raise CannotMove(Why.target_foreign, foreign[0])
     claimed = connection.execute(STATES).first() if _has_marks(connection, names) else None
@@ -205,11 +207,13 @@ class _Move:
     def _begin(self) -> None:
         """An empty schema that nobody can serve, in one transaction; what a killed move left is dropped."""
         with self.source.connect() as connection:
-            claimed = connection.execute(select(deployment)).one()
+            claimed, head = connection.execute(select(deployment)).one(), read_head(connection)
         with schema.alone(self.target) as connection:
             metadata.drop_all(connection)
             schema.versions.drop(connection, checkfirst=True)
             schema.upgrade(connection)
+            for ledger in (JOURNAL, TOKEN_RECORDS):
+                partitions.cover(ledger, head.seq, connection)
             for name in move_rows.LAST:
                 connection.execute(delete(metadata.tables[name]))
             row = {**claimed._mapping, "closed": str(Mark("filling", self.mark.move))}
@@ -261,6 +265,8 @@ class _Move:
             begun = time.monotonic()
             if not move_changes.is_watching(last) or schema.revision(last) != schema.HEAD:
                 raise CannotMove(Why.changed_meanwhile)
+            # Whoever served it serves it no more, and is nobody that a node of the target has to suit.
+            last.execute(delete(nodes))
             with _patient(self.target, CLOSING_SECONDS) as connection:
                 self._bring_to(last, connection)
                 rows = _same_counts(last, connection)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select, text
 
 from doorward.store import journal
-from doorward.store.retention import Ledger
+from doorward.store.retention import JOURNAL, TOKEN_RECORDS, Ledger
 
 # Rows' numbers in a part; one of a ledger that grows fast has as many as come in its span of time.
 LEAST, MOST = 1_000_000, 1_000_000_000
@@ -47,6 +47,24 @@ def parts(connection: Connection, ledger: Ledger) -> tuple[Part, ...]:
     bounded = ((row.name, BOUNDS.fullmatch(row.bounds or "")) for row in found)
     known = (Part(name, int(bounds[1]), int(bounds[2])) for name, bounds in bounded if bounds)
     return tuple(sorted(known, key=lambda part: part.begin))
+
+
+def names(connection: Connection) -> set[str]:
+    """Of every part there is: PostgreSQL lists them as it lists tables."""
+    ledgers = (JOURNAL.name, TOKEN_RECORDS.name)
+    return {row.name for name in ledgers for row in connection.execute(PARTS, {"ledger": name})}
+
+
+def cover(ledger: Ledger, head: int, connection: Connection) -> None:
+    """Of a ledger without a row: lets its one part be for all up to `head` that will be written to it, and some more.
+
+    In the rest they would stand in the way of every part to come, which is attached once it is read whole.
+    """
+    end = (head // LEAST + 2) * LEAST
+    for part in parts(connection, ledger):
+        connection.execute(text(f"ALTER TABLE {ledger.name} DETACH PARTITION {part.name}"))
+        bounds = f"FOR VALUES FROM ({part.begin}) TO ({end})"
+        connection.execute(text(f"ALTER TABLE {ledger.name} ATTACH PARTITION {part.name} {bounds}"))
 
 
 def make_ahead(ledger: Ledger, now: int, connection: Connection, _: int) -> int:

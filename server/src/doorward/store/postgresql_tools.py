@@ -1,7 +1,7 @@
-"""`pg_dump` and `pg_restore`, driven: found on the PATH, new enough for the server, and no password in their arguments.
+"""`pg_dump`, `pg_restore` and `psql`, driven: found on the PATH, new enough, and no password in their arguments.
 
 pg_dump --format=custom --no-owner --no-privileges --snapshot=... --file=FILE --dbname="host=... dbname=..."
-pg_restore --single-transaction --exit-on-error --clean --if-exists --no-owner --no-privileges --dbname=... FILE
+pg_restore --clean --if-exists --no-owner --no-privileges --file=- FILE | psql --set=ON_ERROR_STOP=1 --dbname=...
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
+from typing import IO
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from doorward.store import schema
 from doorward.store.engine import open_engine
+from doorward.store.tables import metadata
 from doorward.store.writer import Unavailable
 
 LOOK = 0.2
+CHUNK = 1 << 16
 OURS = ("--no-owner", "--no-privileges")
 
 
@@ -98,10 +104,29 @@ def dump(tool: Tool, at: str, to: Path, progress: Callable[[int, int], None]) ->
     _run(tool, ("--format=custom", *OURS, f"--snapshot={at}", f"--file={to}"), lambda: progress(_size(to), 0))
 
 
-def restore(tool: Tool, dumped: Path, progress: Callable[[int, int], None]) -> None:
-    """All or nothing: what was there before goes in the same transaction."""
-    words = ("--single-transaction", "--exit-on-error", "--clean", "--if-exists", *OURS, str(dumped))
-    _run(tool, words, lambda: progress(0, 0))
+def restore(reader: Tool, writer: Tool, dumped: Path, progress: Callable[[int, int], None]) -> None:
+    """All or nothing: what was there before goes in the same transaction, which ends only behind a whole script.
+
+    Our tables go by name: `--clean` stumbles over those in parts, and does not know what a newer version made.
+    """
+    reading = [reader.path, "--clean", "--if-exists", *OURS, "--file=-", str(dumped)]
+    writing = [writer.path, *writer.words, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    with _started(reading, reader, stdout=PIPE) as script, _started(writing, writer, stdin=PIPE) as psql:
+        assert script.process.stdout is not None
+        assert psql.process.stdin is not None
+        with suppress(BrokenPipeError), psql.process.stdin as to:
+            to.write(f"BEGIN;\nSET client_min_messages = warning;\nDROP TABLE IF EXISTS {_TABLES};\n".encode())
+            while chunk := script.process.stdout.read(CHUNK):
+                to.write(chunk)
+                progress(0, 0)
+            if script.process.wait() == 0:
+                to.write(b"COMMIT;\n")
+        script.process.stdout.close()
+        psql.refuse_failed()
+        script.refuse_failed()
+
+
+_TABLES = ", ".join((schema.versions.name, *metadata.tables))
 
 
 def _size(file: Path) -> int:
@@ -109,18 +134,37 @@ def _size(file: Path) -> int:
 
 
 def _run(tool: Tool, words: Sequence[str], look: Callable[[], None]) -> None:
-    with subprocess.Popen(  # noqa: S603
-        [tool.path, *tool.words, *words],
-        env=dict(tool.environment), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
+    with _started([tool.path, *tool.words, *words], tool) as started:
+        while started.process.poll() is None:
+            look()
+            time.sleep(LOOK)
+        started.refuse_failed()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    process: subprocess.Popen[bytes]
+    complaints: IO[bytes]
+
+    def refuse_failed(self) -> None:
+        if self.process.wait():
+            self.complaints.seek(0)
+            told = self.complaints.read().decode(errors="replace").strip()
+            name = Path(str(self.process.args[0])).name
+            raise ToolFailed(f"{name} failed: {told.splitlines()[0] if told else self.process.returncode}")
+
+
+@contextmanager
+def _started(command: Sequence[str], tool: Tool, stdin: int = DEVNULL, stdout: int = DEVNULL) -> Iterator[Started]:
+    """Ended when this ends, however that comes."""
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(  # noqa: S603
+            command, env=dict(tool.environment), stdin=stdin, stdout=stdout, stderr=complaints
+        ) as process,
+    ):
         try:
-            while process.poll() is None:
-                look()
-                time.sleep(LOOK)
+            yield Started(process, complaints)
         except BaseException:
             process.kill()
             raise
-        told = process.stderr.read().decode(errors="replace").strip()
-    if process.returncode:
-        raise ToolFailed(f"{Path(tool.path).name} failed: {told.splitlines()[0] if told else process.returncode}")

@@ -46,6 +46,8 @@ def _restore(connection: Connection, event: DeploymentRestored, now: int) -> Non
         ended = update(table).where(table.c[column].is_(None))
         connection.execute(ended.values({column: now} if value is None else {**value, column: now}))
     connection.execute(delete(tables.idempotency))
+    # Nobody serves it now, whoever did when it was backed up.
+    connection.execute(delete(tables.nodes))
     _end_invitations(connection, now)
     if event.replay is None:
         _hold_all(connection)

@@ -136,7 +136,7 @@ def _onto_postgresql(
     settings: Settings, data: DataDirectory, file: Path, manifest: Manifest, journal: Path | None, force: bool,
     progress: Progress,
 ) -> Restored:  # fmt: skip
-    tool = _restoring_tool(settings, force)
+    tools = _restoring_tools(settings, force)
     dumped = data.path / ".restored"
     try:
         backup_file.unpack(file, dumped, progress)
@@ -145,7 +145,7 @@ def _onto_postgresql(
         before = high_water.marked(data.path, manifest.made_at)
         high_water.reach(data.path, manifest.made_at, Position(_next_epoch(data, manifest.epoch), 0))
         try:
-            postgresql_tools.restore(tool, dumped, progress)
+            postgresql_tools.restore(*tools, dumped, progress)
         except postgresql_tools.ToolFailed:
             high_water.put_back(data.path, manifest.made_at, before)
             raise
@@ -161,13 +161,14 @@ def _refuse_company(settings: Settings) -> None:
             raise CannotRestore("somebody is connected to the database", "stop every server that uses it")
 
 
-def _restoring_tool(settings: Settings, force: bool) -> postgresql_tools.Tool:
+def _restoring_tools(settings: Settings, force: bool) -> tuple[postgresql_tools.Tool, postgresql_tools.Tool]:
     _refuse_company(settings)
     with postgresql_tools.connected(settings.database) as connection:
         if not force and schema.revision(connection) is not None:
             raise CannotRestore("the database is not empty", "say --force: what is there now is lost")
         version = postgresql_tools.server_version(connection)
-    return postgresql_tools.found("pg_restore", settings.database, version)
+    found = partial(postgresql_tools.found, url=settings.database, server_version=version)
+    return found("pg_restore"), found("psql")
 
 
 def _begin(settings: Settings, data: DataDirectory, journal: Path | None) -> Restored:
