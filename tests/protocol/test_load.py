@@ -9,7 +9,7 @@ import pytest
 from doorward.app import AUTHORIZATION, CHECKS, ENDPOINTS, FEED, ROUTES, USAGE
 from doorward.protocol.load import RANKS, Rank, is_let_in, rank_of
 
-ORDER = ("check", "end", "token", "page", "admin")
+ORDER = ("gateway", "check", "end", "token", "page", "admin")
 SMALL = Rank("small", 2, 3, 1.0, 0.1, ())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -102,6 +103,24 @@ def test_nothing_in_the_clear_and_nothing_else_is_answered_there(gated):
     assert gated.http.get("/check/nginx").status_code == 404, "and no check elsewhere"
 
 
+def test_who_is_connected_is_let_go_when_his_certificate_ends(gated, tmp_path):
+    short = gated.authority.certified(tmp_path / "short", ends_in=timedelta(seconds=5))
+    connected = http.client.HTTPSConnection("localhost", gated.check_port, timeout=20, context=trusting(gated, short))
+
+    def is_let_go():
+        try:
+            connected.request("GET", f"/check/envoy/c{OPEN}", headers={"host": "api.example.com"})
+            assert connected.getresponse().read() == b""
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            return True
+        return False
+
+    assert not is_let_go()
+    connected.auto_open = False
+    until(is_let_go)
+    connected.close()
+
+
 def test_another_authority_takes_over_without_a_restart_and_ends_what_is_connected(gated, tmp_path):
     """Of both workers; a file that is none changes nothing."""
     other = Authority("others")
@@ -122,6 +141,43 @@ def test_another_authority_takes_over_without_a_restart_and_ends_what_is_connect
     connected.close()
     gated.authority_file.write_bytes(gated.authority.pem() + other.pem())
     until(lambda: not any(is_refused(gated, one) for one in (gated.certificate, theirs) for _ in range(10)))
+
+
+def test_a_handshake_that_began_under_the_old_authority_lets_nobody_in_under_the_new_one(gated, tmp_path):
+    before, other = gated.authority_file.read_bytes(), Authority("others")
+    theirs = other.certified(tmp_path / "theirs")
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting(gated, gated.certificate).wrap_bio(received, sent, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", gated.check_port), timeout=20) as sock:
+        while not _shakes_hands(tls):
+            sock.sendall(sent.read())
+            received.write(sock.recv(65536))
+        gated.authority_file.write_bytes(other.pem())
+        until(lambda: not any(is_refused(gated, theirs) for _ in range(10)))
+        tls.write(f"GET /check/envoy/c{OPEN} HTTP/1.1\r\nhost: api.example.com\r\n\r\n".encode())
+        sock.sendall(sent.read())
+        assert _left(sock, tls, received) == b""
+    gated.authority_file.write_bytes(before)
+    until(lambda: not any(is_refused(gated, gated.certificate) for _ in range(10)))
+
+
+def _shakes_hands(tls):
+    """Whether all is done on this side; the last of it is not sent yet."""
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
+
+
+def _left(sock, tls, received):
+    """What is answered before the connection ends."""
+    with contextlib.suppress(ConnectionResetError):
+        while data := sock.recv(65536):
+            received.write(data)
+    with contextlib.suppress(ssl.SSLError):
+        return tls.read()
+    return b""
 
 
 @pytest.mark.parametrize("text", [None, "", "no certificate"])

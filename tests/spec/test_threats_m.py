@@ -290,6 +290,9 @@ class TestT176HeaderValues:
             assert told.decode().isprintable()
         assert printable("invoices:read a/b") == b"invoices:read a/b"
         assert len(printable("x" * 100_000)) == 2048
+        for width in range(2040, 2060):
+            scope = "a" * width + " invoices:read invoices:readwrite"
+            assert {*printable(scope).decode().split()} <= {*scope.split(), "a" * 2048}
 
     @each_family
     def test_line_breaks_in_what_the_gateway_tells_are_refused(self, gated, family):

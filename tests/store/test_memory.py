@@ -109,6 +109,28 @@ def test_another_epoch_empties_it() -> None:
     assert recalled(memory) is None
 
 
+@pytest.mark.parametrize("heard", [at(11), at(3, epoch=2)])
+def test_a_change_is_counted_once_what_it_ends_is_gone(heard: Position) -> None:
+    """Or who decides in between would keep the old answer under the new number."""
+    memory = a_memory()
+    seen: list[int] = []
+
+    class Watched(dict[Any, Any]):
+        def pop(self, *arguments: Any) -> Any:
+            seen.append(memory.changes)
+            return super().pop(*arguments)
+
+        def clear(self) -> None:
+            seen.append(memory.changes)
+            super().clear()
+
+    memory._values = Watched(memory._values)
+    memory.hear(["client/1"], heard)
+    assert seen[0] == 0
+    assert recalled(memory) is None
+    assert memory.changes > 0
+
+
 def test_the_limit_drops_the_oldest() -> None:
     memory = Memory(at(10), limit=3)
     for number in range(5):

@@ -20,9 +20,13 @@ PROGRAM = textwrap.dedent(
     from contextlib import asynccontextmanager
     from doorward.protocol import load as ranks
     from doorward.web import connection, load, server, supervisor
+    from doorward.web.check_listener import CheckProtocol
     from doorward.web.sockets import bind
 
-    few = {"page": {"at_once": 1, "queue": 1, "wait": float(sys.argv[1])}, "admin": {"at_once": 0, "queue": 0}}
+    few = {
+        "page": {"at_once": 1, "queue": 1, "wait": float(sys.argv[1])}, "admin": {"at_once": 0, "queue": 0},
+        "check": {"at_once": 20, "queue": 0},
+    }
     changed = {rank.name: dataclasses.replace(rank, **few.get(rank.name, {})) for rank in ranks.RANKS}
     load.RANKS = tuple(changed.values())
     load.CONNECTION_LIMIT = int(sys.argv[2])
@@ -34,7 +38,7 @@ PROGRAM = textwrap.dedent(
         path = scope["path"]
         if path == "/let-go":
             held.set()
-        if path == "/held":
+        if path in ("/held", "/check/held"):
             await held.wait()
         if path == "/check/begin":
             held.clear()
@@ -50,7 +54,8 @@ PROGRAM = textwrap.dedent(
             if scope["path"] == "/check/let-go":
                 held.set()
             if scope["path"] == "/check/inside":
-                body = str(self.load._gates["page"].inside).encode()
+                rank = scope["query_string"].decode() or "page"
+                body = str(self.load._gates[rank].inside).encode()
                 headers = [(b"content-length", str(len(body)).encode())]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
@@ -61,24 +66,33 @@ PROGRAM = textwrap.dedent(
     async def running(node):
         yield Application()
 
-    sockets = bind("127.0.0.1", 0)
-    port = sockets[0].getsockname()[1]
-    sys.exit(supervisor.run(server.Worker(running, sockets), 1, lambda: print("ready", port, flush=True)))
+    sockets, gateways = bind("127.0.0.1", 0), bind("127.0.0.1", 0)
+    ports = [one[0].getsockname()[1] for one in (sockets, gateways)]
+    worker = server.Worker(running, sockets, others=[(gateways[0], CheckProtocol)])
+    sys.exit(supervisor.run(worker, 1, lambda: print("ready", *ports, flush=True)))
     """
 )
 HELD, CHECK, ADMIN = "/held", "/check/nginx", "/v1/apis"
 DEADLINE = 20.0
 
 
+class Port(int):
+    """And the one at which gateways ask."""
+
+    gateways: int
+
+
 @contextlib.contextmanager
-def serving(wait: float = 60.0, connections: int = 1000) -> Iterator[int]:
+def serving(wait: float = 60.0, connections: int = 1000) -> Iterator[Port]:
     argv = [sys.executable, "-c", PROGRAM, str(wait), str(connections)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
         try:
             assert program.stdout is not None
             line = program.stdout.readline().split()
             assert line[:1] == ["ready"], line
-            yield int(line[1])
+            port = Port(line[1])
+            port.gateways = int(line[2])
+            yield port
         finally:
             program.terminate()
 
@@ -89,7 +103,7 @@ class Caller:
     open: ClassVar[list[Caller]] = []
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+        self._socket = socket.create_connection(("127.0.0.1", int(port)), timeout=DEADLINE)
         # What is sent later must not stay behind here.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = self._socket.makefile("rb")
@@ -138,7 +152,7 @@ def _closed() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+def port() -> Iterator[Port]:
     with serving() as port:
         yield port
 
@@ -241,6 +255,45 @@ def test_one_connection_too_many_ends_the_one_that_is_idle_for_longest():
         assert one_more.ask(CHECK)[0] == 200
         assert callers[1].is_over()
         assert [caller.ask(CHECK)[0] for caller in (callers[0], *callers[2:])] == [200] * 12
+
+
+def test_no_strangers_connection_costs_a_gateways():
+    with serving(connections=13) as port:
+        gateway = Caller(port.gateways)
+        strangers = [Caller(port) for _ in range(13)]
+        assert [caller.ask(CHECK)[0] for caller in (*strangers[1:], gateway)] == [200] * 13
+        assert strangers[0].is_over()
+        for caller in strangers[1:]:
+            caller.send(CHECK, "Content-Length: 10")  # none of them is idle
+        another = Caller(port.gateways)
+        assert [caller.ask(CHECK)[0] for caller in (another, gateway)] == [200] * 2
+        for caller in strangers:
+            caller.close()
+
+
+def test_a_client_that_does_not_wait_has_a_few_places_and_no_more(port):
+    gateway, caller = Caller(port.gateways), Caller(port)
+    gateway.ask("/check/begin")
+    caller.send_raw(b"GET /check/held HTTP/1.1\r\nHost: l\r\n\r\n" * 50)
+    deadline = time.monotonic() + DEADLINE
+    while (inside := int(gateway.ask("/check/inside?check")[2])) < 9:
+        assert time.monotonic() < deadline
+    assert inside == 9
+    gateway.ask("/check/let-go")
+    assert [caller.reply()[0] for _ in range(9)] == [200] * 9
+    assert caller.is_over()
+
+
+def test_no_stranger_takes_a_gateways_place(port):
+    gateway, strangers = Caller(port.gateways), [Caller(port) for _ in range(3)]
+    gateway.ask("/check/begin")
+    for caller in strangers:
+        caller.send_raw(b"GET /check/held HTTP/1.1\r\nHost: l\r\n\r\n" * 9)
+    deadline = time.monotonic() + DEADLINE
+    while Caller(port).ask(CHECK)[0] != 503:
+        assert time.monotonic() < deadline
+    assert gateway.ask(CHECK)[0] == 200
+    gateway.ask("/check/let-go")
 
 
 def test_whoever_sends_his_body_slowly_takes_no_place(port):

@@ -30,6 +30,8 @@ RANKS = (
     #    name          at once  queue   wait      late
     Rank("operations",     16,     16,   2.0, math.inf, ("/healthz", "/readyz", "/metrics")),
     Rank("feed",       10_000,      0,   0.0, math.inf, ("/revocations", "/revocations/stream")),
+    # What comes by the gateways' own listeners: no stranger can take a place there.
+    Rank("gateway",     1_000,  1_000,   2.0,      3.0, ()),
     Rank("check",       1_000,  1_000,   2.0,      2.0, (
         "/check/", "/oauth/introspect", "/v1/keys/verify", "/v1/keys/verify/batch",
         "/.well-known/", "/revocations/jwks", "/assertions/jwks", "/statuslists/",
@@ -49,7 +51,7 @@ _BELOW = sorted(
     key=lambda row: len(row[0]),
     reverse=True,
 )
-CHECK = next(rank for rank in RANKS if rank.name == "check")
+GATEWAY = next(rank for rank in RANKS if rank.name == "gateway")
 _PAGE = next(rank for rank in RANKS if rank.name == "page")
 
 

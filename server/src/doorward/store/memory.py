@@ -73,9 +73,9 @@ class Memory:
         """The journal was followed up to `position`; not `whole` when some of it may have been missed."""
         with self._lock:
             if not whole or position.epoch != self.position.epoch:
-                self.changes += 1
                 self._values.clear()
                 self._keys_by_ref.clear()
+                self.changes += 1
             self._forget(changes)
             # Whoever read an earlier head may be the later one to tell of it.
             self.position = max(self.position, position, key=_order)
@@ -91,10 +91,11 @@ class Memory:
         return len(self._values)
 
     def _forget(self, changes: Iterable[str]) -> None:
+        """Counted last: whoever still recalls what is dropped here has read an earlier number."""
         for ref in changes:
-            self.changes += 1
             for key in list(self._keys_by_ref.get(ref, ())):
                 self._drop(key)
+            self.changes += 1
 
     def _drop(self, key: Hashable) -> None:
         _, refs = self._values.pop(key, (None, ()))

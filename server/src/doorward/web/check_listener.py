@@ -12,7 +12,7 @@ import socket
 import stat
 from pathlib import Path
 
-from doorward.protocol.load import CHECK, Rank
+from doorward.protocol.load import GATEWAY, Rank
 from doorward.settings import Refusal, StartRefused
 from doorward.web.connection import LimitedProtocol
 from doorward.web.gateway_checks import AT_LISTENER
@@ -24,13 +24,16 @@ MODE = 0o660
 
 
 class CheckProtocol(LimitedProtocol):
+    is_gateways = True
+    pipelined = GATEWAY.at_once
+
     def on_headers_complete(self) -> None:
         self._believed = self._suspicious = False
         self.scope[AT_LISTENER] = True  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def rank(self) -> Rank:
-        return CHECK
+        return GATEWAY
 
 
 def listen(where: str | None) -> list[Listener]:

@@ -25,16 +25,36 @@ log = logging.getLogger("doorward.check")
 
 
 class CertifiedProtocol(CheckProtocol):
+    # Of what was opened once something else is: a handshake that began before may end after it.
+    is_superseded = False
+    _ends_at = 0.0
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._ends_at = _ends_at(transport.get_extra_info("ssl_object"))
         # A session that is resumed shows the certificate of the first one, which may have ended since.
-        if _has_ended(transport.get_extra_info("ssl_object")):
+        if self.is_superseded or self._has_ended():
             transport.abort()
 
+    def on_headers_complete(self) -> None:
+        """A connection that is used all the time would outlive its certificate."""
+        if self._has_ended():
+            self._refused = True
+            self.transport.abort()
+            return
+        super().on_headers_complete()
 
-def _has_ended(connection: ssl.SSLObject) -> bool:
+    def _has_ended(self) -> bool:
+        return self._ends_at <= time.time()
+
+
+def _ends_at(connection: ssl.SSLObject) -> float:
     shown: dict[str, Any] = connection.getpeercert() or {}
-    return not shown or ssl.cert_time_to_seconds(shown["notAfter"]) <= time.time()
+    return ssl.cert_time_to_seconds(shown["notAfter"]) if shown else 0.0
+
+
+def _of_one_opening() -> type[CertifiedProtocol]:
+    return type("Protocol", (CertifiedProtocol,), {})
 
 
 @dataclass(slots=True)
@@ -46,6 +66,7 @@ class Certified:
     key: Path | None
     authority: Path
     _servers: list[asyncio.Server] = field(default_factory=list)
+    _protocol: type[CertifiedProtocol] = field(default_factory=_of_one_opening)
 
     def context(self) -> ssl.SSLContext:
         """Raises OSError or ValueError."""
@@ -61,8 +82,9 @@ class Certified:
 
     async def open(self, server: Server) -> None:
         """The sockets are shared with what listened before, so that nobody is turned away in between."""
-        context = self.context()
-        opened = [await server.listen(sock.dup(), CertifiedProtocol, context) for sock in self.sockets]
+        context, protocol = self.context(), _of_one_opening()
+        opened = [await server.listen(sock.dup(), protocol, context) for sock in self.sockets]
+        self._protocol.is_superseded, self._protocol = True, protocol
         for before in self._servers:
             server.servers.remove(before)
             before.close()

@@ -26,6 +26,8 @@ HEADER_LIMIT = 16 * 1024
 HEADER_TIMEOUT = 10.0
 BODY_TIMEOUT = 10.0
 WRITE_TIMEOUT = 30.0
+# So many requests may wait behind the one that is answered.
+PIPELINED = 8
 # Of a body that nobody reads so much is taken in, as uvicorn has it.
 BODY_KEPT = 64 * 1024
 LINGER = 1.0
@@ -54,6 +56,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     trusted: Sequence[Network] = ()
     load: Load | None = None
+    # Whether no stranger can be at the other end.
+    is_gateways = False
+    pipelined = PIPELINED
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -189,7 +194,8 @@ class LimitedProtocol(HttpToolsProtocol):
             return True
         self.load.idle.pop(self, None)
         rank = self.rank()
-        self._entry = self.load.enter(rank)
+        # Each has a place while it waits: a client that does not read could have them all.
+        self._entry = self.load.enter(rank) if len(self.pipeline) < self.pipelined else None
         if self._entry is None:
             self._turned_away = self.load.answer(rank).raw
             return False

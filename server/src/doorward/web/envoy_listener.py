@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from doorward.protocol import envoy_check, gateway
-from doorward.protocol.load import CHECK
+from doorward.protocol.load import GATEWAY
 from doorward.protocol.refusal import InternalError
 from doorward.web.gateway_checks import GRPC, Checks, denied
 from doorward.web.incoming import Incoming
@@ -31,7 +31,7 @@ log = logging.getLogger("doorward.envoy")
 @asynccontextmanager
 async def listening(checks: Checks, where: str) -> AsyncGenerator[None]:
     """Every worker listens at the same port."""
-    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CHECK.at_once + CHECK.queue)
+    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=GATEWAY.at_once + GATEWAY.queue)
     check = grpc.unary_unary_rpc_method_handler(_answering(checks))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: check}),))
     server.add_insecure_port(where)

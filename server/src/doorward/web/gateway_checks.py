@@ -200,10 +200,16 @@ def checks(runtime: Runtime, settings: Settings) -> Checks:
 
 
 def printable(value: str) -> bytes:
-    """One line of plain ASCII of bounded length; everything else is percent-encoded (T176)."""
+    """One line of plain ASCII of bounded length; everything else is percent-encoded (T176).
+
+    What is too long ends with a whole word: the beginning of a scope may be another scope.
+    """
     if not value.isascii() or not value.isprintable():
         value = quote(value, safe=" !#$&'()*+,/:;=?@[]~|")
-    return value[:VALUE_LIMIT].encode("ascii")
+    shown = value[:VALUE_LIMIT]
+    if len(value) > VALUE_LIMIT and value[VALUE_LIMIT] != " ":
+        shown = shown.rpartition(" ")[0] or shown
+    return shown.encode("ascii")
 
 
 def denied(refusal: Refusal, incoming: Incoming) -> Reply:

@@ -33,6 +33,8 @@ TURNED_AWAY_RATE = 2_000
 CONNECTION_LIMIT = 20_000
 # Files of the process that are no connections: the database, metrics, what it asks others.
 OTHER_FILES = 256
+# So many connections of gateways there may be beside as many of others as are allowed.
+GATEWAYS = 128
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -56,6 +58,8 @@ class Counting(Protocol):
 
 
 class Connection(Protocol):
+    is_gateways: bool
+
     def let_go(self) -> None: ...
 
 
@@ -230,11 +234,14 @@ class Load:
                 self._counting.is_late(self._late)
 
     def connected(self, connection: Connection) -> None:
-        """One too many costs the one that has been idle for longest: the newcomer, when all others are busy."""
+        """One too many costs the one that has been idle for longest: the newcomer, when all others are busy.
+
+        A gateway's costs a gateway's own at most.
+        """
         self.connections += 1
         self.idle[connection] = None
-        if self.connections > self.connection_limit:
-            longest = next(iter(self.idle))
+        if self.connections > self.connection_limit + GATEWAYS * connection.is_gateways:
+            longest = next((one for one in self.idle if not one.is_gateways), connection)
             del self.idle[longest]
             longest.let_go()
 

@@ -14,7 +14,9 @@ from doorward.web.refused_page import as_page
 from doorward.web.replies import NOSNIFF, Headers, Reply, oauth_error, problem
 from doorward.web.runtime import Runtime
 
-RENDER: Mapping[str, Callable[[Refusal, Incoming], Reply]] = {"check": denied, "admin": problem, "page": as_page}
+RENDER: Mapping[str, Callable[[Refusal, Incoming], Reply]] = {
+    "gateway": denied, "check": denied, "admin": problem, "page": as_page
+}  # fmt: skip
 
 
 def turned_away(runtime: Runtime, extra: Headers, rank: Rank) -> TurnedAway:
