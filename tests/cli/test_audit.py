@@ -6,6 +6,7 @@ import os
 import pytest
 
 from doorward.cli import audit, audit_export
+from doorward.store import housekeeping
 
 
 def test_the_newest_comes_first_and_says_who_did_it(acme, key):
@@ -29,6 +30,15 @@ def test_the_table_holds_no_secret(acme, key):
     assert ran.out.splitlines()[0].split() == ["SEQ", "AT", "TYPE", "ENTITY", "BY", "MORE"]
     assert key["id"] in ran.out
     assert key["key"] not in ran.out
+
+
+def test_a_command_removes_nothing_of_it_however_long_it_takes(acme, key, monkeypatch):
+    """It may not know the settings that say what is kept, and where it goes before it is removed."""
+    looked = []
+    monkeypatch.setattr(housekeeping, "LOOK", 0)
+    monkeypatch.setattr(housekeeping.Housekeeping, "look", lambda self: looked.append(self))
+    assert acme("audit", "list").code == 0
+    assert looked == []
 
 
 @pytest.fixture

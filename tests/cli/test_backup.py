@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 
 from doorward.data_directory import DataDirectory
+from doorward.store import copies, move_changes, schema
+from doorward.store.engine import open_engine
 
 PASSPHRASE = "five words make a good one"
 SECRETS = ("master.key", "pepper")
@@ -45,6 +47,17 @@ def export(acme, tmp_path) -> Path:
     file = tmp_path / "secrets.json"
     assert acme("config", "export-secrets", str(file), "--passphrase", "-", stdin=PASSPHRASE).code == 0
     return file
+
+
+def watched(data: Path) -> None:
+    """As a move leaves it that was killed."""
+    engine = open_engine(f"sqlite:///{data / 'doorward.db'}")
+    move_changes.watch(engine)
+    engine.dispose()
+
+
+def is_watched(data: Path) -> bool:
+    return bool(schema.looked(f"sqlite:///{data / 'doorward.db'}", move_changes.is_watching))
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -113,6 +126,18 @@ class TestBackup:
             assert tar.getnames() == ["manifest.json", "database"]
         assert not (tmp_path / "data" / ".backup").exists()
 
+    def test_a_database_that_moves_away_meanwhile_is_no_backup(self, acme, tmp_path, monkeypatch):
+        def copy(database: Path, to: Path, progress: Any) -> None:
+            copied(database, to, progress)
+            with closing(sqlite3.connect(to, isolation_level=None)) as connection:
+                connection.execute("DELETE FROM journal_head")
+
+        copied = copies.copy
+        monkeypatch.setattr(copies, "copy", copy)
+        ran = acme("backup", str(tmp_path / "b"))
+        assert (ran.code, "the database cannot be used" in ran.err) == (1, True), ran.err
+        assert not (tmp_path / "b").exists()
+
     def test_a_server_elsewhere_is_not_backed_up_from_here(self, run, monkeypatch):
         monkeypatch.setenv("DOORWARD_URL", "https://auth.example.com")
         monkeypatch.setenv("DOORWARD_ADMIN_KEY", "dwa_live_x")
@@ -168,6 +193,17 @@ class TestRestore:
             os.close(serving)
         assert (ran.code, "a server runs" in ran.err) == (1, True)
         assert contents(data) == before
+
+    def test_nothing_is_restored_under_a_move(self, acme, backup, data):
+        with DataDirectory(data, None, False).moving():
+            ran = acme("restore", str(backup), "--force")
+        assert (ran.code, "is moving the database" in ran.err) == (1, True)
+
+    def test_what_was_backed_up_while_it_moved_writes_no_changes_down(self, acme, key, data, tmp_path):
+        watched(data)
+        assert acme("backup", str(tmp_path / "b")).code == 0
+        assert acme("restore", str(tmp_path / "b"), "--force").code == 0
+        assert not is_watched(data)
 
     @pytest.mark.parametrize(
         ("changed", "said"),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
+from tests.cli.test_backup import is_watched, watched
 
+from doorward.data_directory import DataDirectory
+from doorward.settings import load
 from doorward.store import schema
 from doorward.store.engine import open_engine
+from doorward.web import application
 
 
 def test_an_empty_place_gets_the_schema_and_a_current_one_is_left(at):
@@ -14,6 +19,22 @@ def test_an_empty_place_gets_the_schema_and_a_current_one_is_left(at):
     again = at("migrate", "--json").json
     assert again["before"] == again["now"] == ran.json["now"]
     assert at("migrate").out == f"The database is at {again['now']} already.\n"
+
+
+def a_start(at, data):
+    settings = load({"data_dir": data})
+    application.prepare(settings, DataDirectory.open(settings))
+
+
+@pytest.mark.parametrize("tidying", [lambda at, data: at("migrate"), a_start], ids=["migrate", "start"])
+def test_what_a_killed_move_left_is_taken_away(acme, tmp_path, tidying):
+    data = tmp_path / "data"
+    watched(data)
+    with DataDirectory(data, None, False).moving():
+        tidying(acme, data)
+        assert is_watched(data), "it is under way"
+    tidying(acme, data)
+    assert not is_watched(data)
 
 
 def test_a_server_elsewhere_is_not_migrated_from_here(run, monkeypatch):

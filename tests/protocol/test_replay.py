@@ -122,5 +122,12 @@ def test_another_journal_is_refused(entries: list[dict[str, Any]]) -> None:
         read(entries, KNOWN)
 
 
+def test_of_a_change_that_is_known_by_its_number_alone_the_number_must_be_there() -> None:
+    known, revoked = {"seq": KNOWN["seq"]}, entry(11, "VerifierRevoked", "verifier", "v")
+    assert read([KNOWN, revoked], known).states == {("verifier", "v"): "revoked"}
+    with pytest.raises(NotThisJournal):
+        read([revoked], known)
+
+
 def test_of_a_backup_that_knew_nothing_every_journal_goes_on() -> None:
     assert read([entry(1, "VerifierRevoked", "verifier", "v")], None).states == {("verifier", "v"): "revoked"}

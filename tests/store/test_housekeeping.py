@@ -390,6 +390,20 @@ def test_a_checkpoint_passes_so_many_rows_at_most(engine: Engine, monkeypatch: p
     assert [found["entity_id"] for found in rows(engine, tables.journal)] == ["acme_0", "key_1"]
 
 
+def test_of_two_who_prune_at_once_by_different_clocks_one_counts(engine: Engine) -> None:
+    """Each row is behind one checkpoint: of the other nothing is written."""
+    written(engine, 14, 13, 12, 11, 0)
+    with engine.execution_options(writing=True).begin() as connection:
+        first, second = (retention.due(connection, JOURNAL, 10 * DAY, MIDNIGHT - late * DAY + 7) for late in (2, 0))
+        assert first is not None
+        assert second is not None
+        assert first.after == second.after
+        assert first.last < second.last
+        retention.mark(first, None, NOW, connection)
+        retention.mark(second, None, NOW, connection)
+    assert [found["seq"] for found in rows(engine, tables.checkpoints)] == [first.last]
+
+
 # The archive ------------------------------------------------------------------------------------------------------
 
 

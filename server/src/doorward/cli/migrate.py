@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from doorward.cli import output
-from doorward.cli.admin_api import choose, local_settings, refusals_told, run
+from doorward.cli.admin_api import choose, local_settings, open_data_directory, refusals_told, run
 from doorward.cli.failure import USAGE, Failure
 from doorward.cli.options import Json, verb
 from doorward.cli.target import Local
@@ -51,8 +51,8 @@ def migrate(context: typer.Context, to: To = None, dry_run: DryRun = False, json
 
 
 def _upgrade(context: typer.Context, chosen: Local, as_json: bool) -> None:
-    from doorward.cli.move import tidy
     from doorward.store import schema
+    from doorward.web.opening import tidy
 
     before = _look(chosen, schema.revision)
 
@@ -60,7 +60,8 @@ def _upgrade(context: typer.Context, chosen: Local, as_json: bool) -> None:
         return None
 
     run(context, open_once, making=True, start_here=True)
-    tidy(chosen)
+    with refusals_told():
+        tidy(*open_data_directory(chosen))
     now = _look(chosen, schema.revision)
     if as_json:
         output.show_json({"before": before, "now": now})

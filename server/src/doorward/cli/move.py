@@ -93,17 +93,6 @@ def _told() -> Iterator[None]:
         raise Failure(sentence.format(detail=refused.detail), *ways_out) from None
 
 
-def tidy(chosen: Local) -> None:
-    """What a move left that was killed, unless one is under way."""
-    from doorward.store import move_changes
-
-    with refusals_told():
-        settings, data = open_data_directory(chosen)
-        with data.moving() as alone:
-            if alone:
-                move_changes.tidy(settings.database)
-
-
 def _target(to: str) -> str:
     """A URL with a password is a secret as others are (decision 19)."""
     if to == "-" or to.startswith("@") or _shown(to) != to:

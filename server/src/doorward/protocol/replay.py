@@ -38,7 +38,7 @@ class NotThisJournal(Exception):  # noqa: N818  an answer
 def read(entries: Iterable[Entry], known: Entry | None) -> Replay:
     """Of entries in their order. `known` is the last change in the backup: a journal that goes on from it has it, too.
 
-    Raises NotThisJournal.
+    Where no more is known of it than its number, that must do. Raises NotThisJournal.
     """
     made = _Made()
     since = 0 if known is None else int(known["seq"])
@@ -68,7 +68,7 @@ def _seq(entry: Entry, last: int) -> int:
 
 
 def _same(entry: Entry, known: Entry) -> bool:
-    return all(entry.get(name) == known[name] for name in ("at", "type", "entity_id"))
+    return all(entry.get(name) == known[name] for name in ("at", "type", "entity_id") if name in known)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
+
+from doorward.store.writer import Unavailable
 
 # 4 MiB a step, and a pause: neither disk nor processor is taken from those who answer.
 PAGES = 1024
@@ -43,11 +46,14 @@ def copy(database: Path, to: Path, progress: Callable[[int, int], None]) -> None
 
 @contextmanager
 def read(file: Path) -> Iterator[Connection]:
-    """Nothing is changed by it, not even how the file keeps its log."""
+    """Nothing is changed by it, not even how the file keeps its log. Unavailable is what moved away meanwhile."""
     uri = f"{file.as_uri()}?mode=ro"
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
-    with engine.connect() as connection:
-        yield connection
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as problem:
+        raise Unavailable(type(problem).__name__) from None
 
 
 def _opened(database: Path) -> sqlite3.Connection:

@@ -94,9 +94,10 @@ def catch_up(connection: Connection, memory: Memory) -> Position:
     position = journal.read_head(connection).position
     not_set_back(position, known)
     if position != known:
-        # Who slept for longer than the journal is kept begins anew.
-        is_known = position.epoch == known.epoch and known.seq >= journal.pruned_to(connection)
+        is_known = position.epoch == known.epoch
         changes = [ref for _, ref in journal.changed_since(connection, known.seq)] if is_known else []
+        # Who slept for longer than the journal is kept begins anew. Asked last: rows go behind their checkpoint.
+        is_known = is_known and known.seq >= journal.pruned_to(connection)
         for ref, heed in memory.heeded.items():
             if ref in changes or not is_known:
                 heed(connection)

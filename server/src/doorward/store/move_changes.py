@@ -1,7 +1,7 @@
 """Which rows of an SQLite database change while it is copied: triggers write each one's key into a table beside them.
 
-Both are gone when the move is done or given up. A process that is killed leaves them; they harm nobody, and the next
-`doorward migrate` takes them away.
+Both are gone when the move is done or given up. A process that is killed leaves them; they decide nothing, and
+the next start or `doorward migrate` takes them away.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import json
 from collections import defaultdict
 
 from sqlalchemy import Connection, Engine, Table, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from doorward.store.engine import open_engine
 from doorward.store.move_rows import TABLES, Key
+from doorward.store.writer import Unavailable
 
 LOG = "moving"
 PREFIX = "moving_"
@@ -54,6 +56,8 @@ def tidy(database: str) -> None:
         if engine.dialect.name == "sqlite" and inspect(engine).has_table(LOG):
             with engine.execution_options(writing=True).begin() as connection:
                 forget(connection)
+    except SQLAlchemyError as problem:
+        raise Unavailable(type(problem).__name__) from None
     finally:
         engine.dispose()
 

@@ -143,6 +143,7 @@ def _run(tool: Tool, words: Sequence[str], look: Callable[[], None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Started:
+    name: str
     process: subprocess.Popen[bytes]
     complaints: IO[bytes]
 
@@ -150,8 +151,7 @@ class Started:
         if self.process.wait():
             self.complaints.seek(0)
             told = self.complaints.read().decode(errors="replace").strip()
-            name = Path(str(self.process.args[0])).name
-            raise ToolFailed(f"{name} failed: {told.splitlines()[0] if told else self.process.returncode}")
+            raise ToolFailed(f"{self.name} failed: {told.splitlines()[0] if told else self.process.returncode}")
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def _started(command: Sequence[str], tool: Tool, stdin: int = DEVNULL, stdout: i
         ) as process,
     ):
         try:
-            yield Started(process, complaints)
+            yield Started(Path(tool.path).name, process, complaints)
         except BaseException:
             process.kill()
             raise

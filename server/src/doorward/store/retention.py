@@ -89,7 +89,9 @@ def lines(span: Span, after: int, connection: Connection) -> list[tuple[int, byt
 
 
 def mark(span: Span, digest: str | None, now: int, connection: Connection) -> int:
-    """The checkpoint, written once, whoever else comes to the same."""
+    """The checkpoint; not where somebody else wrote one meanwhile, whose clock may have said otherwise."""
+    if journal.pruned_to(connection, span.ledger.name) != span.after:
+        return 0
     row = {"ledger": span.ledger.name, "seq": span.last, "at": now, "count": span.count, "digest": digest}
     new = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(checkpoints)
     return connection.execute(new.on_conflict_do_nothing(), row).rowcount

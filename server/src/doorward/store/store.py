@@ -89,6 +89,9 @@ class Store:
         self._writer.start()
         self._follower.start()
         self.tallies.start()
+
+    def keep_house(self) -> None:
+        """For those that serve, whose settings say for how long what is kept: a command may have read others."""
         self.housekeeping.start()
 
     @property

@@ -72,7 +72,7 @@ from doorward.web.key_upkeep import KeyUpkeep
 from doorward.web.load import Load
 from doorward.web.metrics import Metrics
 from doorward.web.notices import Notices
-from doorward.web.opening import UNREACHABLE, open_store, refuse_damaged
+from doorward.web.opening import UNREACHABLE, open_store, refuse_damaged, tidy
 from doorward.web.plaintext import Plaintext
 from doorward.web.presence import Presence
 from doorward.web.refused import refuse
@@ -101,6 +101,7 @@ def prepare(settings: Settings, data: DataDirectory) -> Prepared:
     metrics.prepare(data.path)
     refuse_damaged(settings)
     opened = open_store(settings, data)
+    tidy(settings, data)
     store = opened.store
     try:
         presence.join(store, presence.sign(settings, data, 1))
@@ -141,6 +142,7 @@ async def _opened(settings: Settings, data: DataDirectory, node: int) -> AsyncGe
     store.start(partial(_observe, counters), made.fan_out.hear_soon, _end_at_once if node else None)
     regularly = [counters.write_regularly(), made.fan_out.beat_regularly()]
     if node:
+        store.keep_house()
         made.passwords.measure(store.read_now(sessions.any_password))
         regularly.append(Upkeep(store, made.signer).look_regularly())
         regularly.append(KeyUpkeep(store).look_regularly())

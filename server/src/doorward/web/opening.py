@@ -16,7 +16,7 @@ from doorward.protocol.secret import Pepper
 from doorward.settings import Refusal as StartProblem
 from doorward.settings import Settings, StartRefused
 from doorward.sign import Keyring
-from doorward.store import copies, deployment, schema
+from doorward.store import copies, deployment, move_changes, schema
 from doorward.store.engine import open_engine
 from doorward.store.retention import HOUR, Retention
 from doorward.store.store import Store
@@ -78,6 +78,13 @@ def refuse_damaged(settings: Settings) -> None:
         copies.look_over(file, LOOK_SECONDS)
     except copies.Damaged:
         raise StartRefused(_DAMAGED) from None
+
+
+def tidy(settings: Settings, data: DataDirectory) -> None:
+    """What a move left that was killed, unless one is under way: it would go on writing down what changes."""
+    with data.moving() as alone:
+        if alone:
+            move_changes.tidy(settings.database)
 
 
 @dataclass(slots=True)

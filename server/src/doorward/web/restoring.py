@@ -27,7 +27,7 @@ from doorward.protocol.moment import Moment, Position
 from doorward.protocol.replay import NotThisJournal, Replay
 from doorward.protocol.restore_events import DeploymentRestored
 from doorward.settings import Settings
-from doorward.store import copies, deployment, postgresql_tools, restores, schema
+from doorward.store import copies, deployment, move_changes, postgresql_tools, restores, schema
 from doorward.store.journal import Context, read_head
 from doorward.store.memory import Reader
 from doorward.store.rows import Stale
@@ -94,9 +94,11 @@ def _refuse_other(settings: Settings, data: DataDirectory, manifest: Manifest) -
 
 @contextmanager
 def _nobody_serves(data: DataDirectory) -> Iterator[None]:
-    with data.unserved() as alone:
+    with data.unserved() as alone, data.moving() as unmoved:
         if not alone:
             raise CannotRestore("a server runs on this data directory", "stop it first")
+        if not unmoved:
+            raise CannotRestore("`doorward migrate --to` is moving the database", "wait until it is done")
         yield
 
 
@@ -141,7 +143,7 @@ def _onto_postgresql(
     try:
         backup_file.unpack(file, dumped, progress)
         if journal is not None:
-            _replay_of(journal, None, data, manifest.made_at)
+            _replay_of(journal, {"seq": manifest.seq} if manifest.seq else None, data, manifest.made_at)
         before = high_water.marked(data.path, manifest.made_at)
         high_water.reach(data.path, manifest.made_at, Position(_next_epoch(data, manifest.epoch), 0))
         try:
@@ -175,6 +177,8 @@ def _begin(settings: Settings, data: DataDirectory, journal: Path | None) -> Res
     """The new epoch, in one commit."""
     store = open_store(settings, data, older=True).store
     try:
+        # What was backed up while it moved would go on writing down what changes.
+        move_changes.tidy(settings.database)
         made_at, head = store.read_now(deployment.made_at), store.read_now(read_head)
         known = store.read_now(restores.last_change)
         found = None if journal is None else _replay_of(journal, known, data, made_at)
