@@ -12,6 +12,7 @@ from doorward_verify import challenge
 from doorward_verify.api_key import MalformedCredential
 from doorward_verify.challenge import UNPROVEN, Answer, completed, quoted
 from doorward_verify.errors import (
+    CostImpossible,
     CredentialMissing,
     DoorwardError,
     InsufficientScope,
@@ -119,6 +120,7 @@ def test_every_reason_has_the_status_and_code_of_the_error_that_names_it() -> No
         "insufficient_user_authentication": InsufficientUserAuthentication,
         "rate_limited": RateLimited,
         "quota_exceeded": RateLimited,
+        "cost_impossible": CostImpossible,
     }
     for reason in REASONS:
         if reason.name not in others:
@@ -137,6 +139,7 @@ def test_the_codes_of_reasons_never_change() -> None:
         "token_bound": 17, "not_yet_valid": 18, "verifier_unconfigured": 19, "verifier_refused": 20,
         "server_unreachable": 21, "plaintext": 22, "insufficient_user_authentication": 23,
         "network_not_allowed": 24, "rate_limited": 25, "quota_exceeded": 26, "limits_uncountable": 27,
+        "cost_impossible": 68,
         "assertion_misplaced": 60, "assertion_replayed": 61, "transport_not_allowed": 70, "key_in_browser": 71,
     }  # fmt: skip
 
