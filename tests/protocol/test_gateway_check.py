@@ -162,7 +162,13 @@ def test_of_a_token_a_route_counts_who_holds_it_whatever_grant_it_is_of() -> Non
 
 @pytest.mark.parametrize(
     ("address", "counted"),
-    [(b"2001:db8:1:2:3::4", "2001:db8:1:2::/64"), (b"::ffff:192.0.2.9", "192.0.2.9"), (b"", "unknown")],
+    [
+        (b"2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        (b"::ffff:192.0.2.9", "192.0.2.9"),
+        (b"", "unknown"),
+        (b"unix:", "unknown"),
+        (b"a" * 10_000, "unknown"),
+    ],
 )
 def test_an_address_is_counted_with_all_that_belong_to_one_subscriber(address: bytes, counted: str) -> None:
     told = [(b"x-original-method", b"GET"), (b"x-original-url", b"https://api.example.com/invoices/7")]

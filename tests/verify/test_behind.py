@@ -343,3 +343,9 @@ def test_a_guard_of_wsgi_stands_behind(issuer: FeedIssuer, verifier: Verifier) -
     twice = [("x-auth-assertion", fresh), ("x-auth-assertion", fresh)]
     assert client.post(uri, headers=twice).status_code == 400
     assert client.post(uri, headers={"x-auth-assertion": fresh}).status_code == 200
+
+
+def test_a_path_that_holds_a_question_mark_is_not_one_with_a_query(issuer: FeedIssuer, door: Door) -> None:
+    text = asserted(issuer, asked="/invoices/7?all=1")
+    assert told(door, shown(text), scope("GET", "/invoices/7", b"all=1")) == "acme"
+    assert told(door, shown(text), scope("GET", "/invoices/7?all=1", b"")) == (401, "assertion_misplaced")

@@ -6,6 +6,7 @@ where the key may be used, and with its scope. Who passes is told to the backend
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -86,7 +87,7 @@ class Passage:
 
 def _whose(about: ApiKeyFacts | TokenFacts | None, address: str) -> Mapping[str, str]:
     """By whose name it is counted, for each `each` of a route's limits; on a public route nobody has more than two."""
-    anybody = {"address": f"address/{network_of(address) or 'unknown'}", "route": "all"}
+    anybody = {"address": f"address/{_network(address)}", "route": "all"}
     match about:
         case ApiKeyFacts():
             return {**anybody, "credential": f"key/{about.api_key.id}", "account": f"account/{about.account.id}"}
@@ -94,6 +95,15 @@ def _whose(about: ApiKeyFacts | TokenFacts | None, address: str) -> Mapping[str,
             account = about.account if about.acts_for is None else about.acts_for
             return {**anybody, "credential": _holder(about), "account": f"account/{account.id}"}
     return anybody
+
+
+def _network(address: str) -> str:
+    """What is no address was not told: as a name it could be of any length."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    return network_of(address)
 
 
 def _holder(about: TokenFacts) -> str:
