@@ -90,7 +90,8 @@ class Racers:
         return self._answers(kills, len(calls), lambda racer: None)
 
     def _answers(self, kills: int, most: int, born: Callable[[Racer], None]) -> list[Answer]:
-        fatal = sorted(self.chance.sample(range(1, most), kills))
+        # Early: what a dead one was asked is not answered, and all of it may be done before the last of them dies.
+        fatal = sorted(self.chance.sample(range(1, max(most // 2, kills + 1)), kills))
         answers: list[Answer] = []
         deadline = time.monotonic() + DEADLINE
         while not all(racer.is_done for racer in self.alive) or len(self.alive) < self.number:
