@@ -22,6 +22,7 @@ from doorward.protocol.limit import Charge, Limit
 Each = Literal["credential", "account", "address", "route"]
 # Of who shows no credential no more is known.
 OF_ANYBODY = ("address", "route")
+UNFIT_FOR_ANYBODY = "of a public route must be for each address or route: nobody is known there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def members(limits: Iterable[RouteLimit]) -> list[JSON]:
 def unfit(limits: Sequence[RouteLimit], *, public: bool) -> str | None:
     """What the limits of a route must be, where they are not."""
     if public and not all(one.each in OF_ANYBODY for one in limits):
-        return "of a public route must be for each address or route: nobody is known there"
+        return UNFIT_FOR_ANYBODY
     return limit.unfit(limits)
 
 
