@@ -37,19 +37,18 @@ def check_then_act() -> None:
 
 def counted_from_memory() -> None:
     """What is left of a limit is what this process saw first, less what it gave away itself."""
-    read, known = limits.read, {}
+    read, keep = limits.read, limits._keep
+    known: dict[str, Any] = {}
 
     def remembered(connection: Any, cells: Any) -> Any:
-        for cell in cells:
-            if cell not in known:
-                known[cell] = read(connection, [cell]).get(cell, 0)
-        return {cell: known[cell] for cell in cells}
+        found, now = read(connection, cells)
+        for cell, held in found.items():
+            known.setdefault(cell, held)
+        return {cell: known[cell] for cell in cells if cell in known}, now
 
-    keep = limits._keep
-
-    def kept(connection: Any, taken: Any, now: int) -> None:
-        known.update({one.charge.cell: one.value for one in taken})
-        keep(connection, taken, now)
+    def kept(connection: Any, cells: Any, of: Any, now: int) -> None:
+        known.update(cells)
+        keep(connection, cells, of, now)
 
     limits.read, limits._keep = remembered, kept
 
