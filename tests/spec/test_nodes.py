@@ -107,6 +107,7 @@ def test_the_metrics_of_a_node_say_the_same(doorward):
     assert float(found["doorward_journal_lag_events"]) >= 0
     assert float(found["doorward_journal_lag_seconds"]) >= 0
     assert abs(float(found["doorward_clock_skew_seconds"])) < 10
+    assert float(found["doorward_loop_lag_seconds"]) >= 0
 
 
 def test_a_killed_worker_is_started_again_in_the_place_of_the_dead_one(doorward):
