@@ -156,7 +156,9 @@ def issued(url: str) -> int:
     import psycopg
 
     with psycopg.connect(url) as connection:
-        found: Any = connection.execute("SELECT count(*) FROM token_records WHERE type = 'AccessTokenIssued'").fetchone()
+        found: Any = connection.execute(
+            "SELECT count(*) FROM token_records WHERE type = 'AccessTokenIssued'"
+        ).fetchone()
         return int(found[0])
 
 

@@ -15,7 +15,7 @@ from doorward.protocol import limit_cell
 from doorward.protocol.limit import SECOND, Charge, Limit, Taken
 from doorward.protocol.limit_cell import NOTHING, Cell, Loan, Wanted
 from doorward.store import limits, tables
-from doorward.store.tallies import delete_ended
+from doorward.store.sweeping import expired
 
 NOW = 1_800_000_000
 AT = NOW * SECOND
@@ -117,5 +117,5 @@ def test_a_cell_is_swept_once_it_says_no_more_than_an_empty_one(database: Databa
     take(engine, Charge("a", BURST, 50), Charge("q", DAILY, 1))
     for now, left in ((NOW + 20, 2), (NOW + 40, 1), (NOW + 86_400, 0)):
         with engine.begin() as connection:
-            delete_ended(tables.limit_cells, now, connection)
+            expired(tables.limit_cells, 0, now, connection, 10)
         assert count(engine, tables.limit_cells) == left

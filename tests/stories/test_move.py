@@ -136,6 +136,8 @@ def test_nobody_notices_but_for_the_last_moment(postgresql: PostgreSQL, tmp_path
 def is_silent(doorward: Doorward, app: Any, verifier: Any, mine: Any) -> None:
     """The old server says nothing that may be untrue by now, until it is started anew."""
     until(lambda: doorward.http.get("/readyz").status_code == 503, "it believes that it is ready")
+    # For half a second it believes what it knows, as it may of any database that is silent.
+    until(lambda: doorward.v1("GET", "/accounts").status_code == 503, "it still answers from memory")
     for reply in (
         refresh(doorward, app, mine["refresh_token"]),
         doorward.post("introspect", verifier, token=mine["access_token"]),
