@@ -46,7 +46,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured on a core of the machine of docs/benchmarks.md; microseconds, but for sizes."""
+    """What was measured on a core of a small machine by `make bench`; microseconds, but for sizes."""
 
     remembered: float = 0.7  # check of a known key at a verifier
     asked_warm: float = 160.0  # introspection of a key by its digest, from the node's memory
