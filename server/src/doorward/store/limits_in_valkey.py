@@ -28,7 +28,7 @@ from doorward.store.writer import Unavailable
 
 SCRIPT = Path(__file__).with_name("take.lua").read_text("utf-8")
 DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
-CONNECTIONS = 16
+CONNECTIONS = 64
 # Of a free connection, of a new one, and of each answer: all of them together stay below two seconds.
 PATIENCE = 0.4
 # So many failures in a row, and nobody is kept waiting for a while; then one tries whether it is over.
