@@ -11,15 +11,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import secrets
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from doorward.data_directory import replacing
 from doorward.protocol.moment import Position
 
 FORMAT = 1
@@ -73,32 +71,6 @@ def _member(name: str, size: int, manifest: Manifest) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.size, member.mtime, member.mode = size, manifest.created_at, 0o600
     return member
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[BinaryIO]:
-    """A private file that has its name once it is whole and on the disk."""
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    settle(file.parent)
-
-
-def settle(directory: Path) -> None:
-    """What was renamed in it stays so."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def unpack(file: Path, database: Path, progress: Progress) -> Manifest:

@@ -58,6 +58,7 @@ def opened(context: typer.Context, elsewhere: str) -> tuple[Settings, DataDirect
 def _backed_up(settings: Settings, data: DataDirectory, file: Path) -> Manifest:
     """By a private file beside its place, where there is room for it if there is for the backup."""
     from doorward import backup_file
+    from doorward.data_directory import replacing
     from doorward.web import backing_up
 
     beside = data.path / ".backup" if file == TO_STDOUT else file.with_name(f".{file.name}.database")
@@ -68,7 +69,7 @@ def _backed_up(settings: Settings, data: DataDirectory, file: Path) -> Manifest:
             if file == TO_STDOUT:
                 backup_file.pack(manifest, beside, sys.stdout.buffer)
             else:
-                with backup_file.replacing(file) as out:
+                with replacing(file) as out:
                     backup_file.pack(manifest, beside, out)
         return manifest
     finally:

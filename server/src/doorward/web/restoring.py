@@ -21,7 +21,7 @@ from typing import Any
 
 from doorward import backup_file, high_water
 from doorward.backup_file import Manifest
-from doorward.data_directory import DataDirectory, database_path
+from doorward.data_directory import DataDirectory, database_path, settle
 from doorward.protocol import replay, resume
 from doorward.protocol.moment import Moment, Position
 from doorward.protocol.replay import NotThisJournal, Replay
@@ -119,7 +119,7 @@ def _onto_sqlite(
         # The log of what was there before is not the log of what comes now.
         _remove(*_logs(place))
         beside.replace(place)
-        backup_file.settle(place.parent)
+        settle(place.parent)
         return restored
     finally:
         _remove(beside, *_logs(beside))
