@@ -4,8 +4,8 @@ python bench/simulate.py --keys 100000000 --checks 1000000000 --verifiers 10000 
 
 Whoever checks is played: some of the verifiers see their share of the day's checks, one after the other, and remember
 as `doorward_verify` does; what they would have asked is asked of a node that remembers as a worker does. The rest is
-multiplication, by costs that were measured (`Costs`) and assumptions that are named (`Day`). What comes of it is told
-in docs/explanation/scale.md.
+multiplication, by costs (`Costs`: some measured, some not) and assumptions that are named (`Day`). What comes of it is
+told in docs/explanation/scale.md.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class Day:
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured on a core of a small machine by `make bench`; microseconds, but for sizes."""
+    """Microseconds of a core, and bytes. The first four were measured on a small machine, the rest is assumed."""
 
     remembered: float = 0.7  # check of a known key at a verifier
     asked_warm: float = 160.0  # introspection of a key by its digest, from the node's memory
-    asked_cold: float = 900.0  # the same from the database
     issued: float = 235.0  # a JWT, ES256, durably
+    key_bytes: int = 384  # of rows and indexes; measured over 100,000 keys on SQLite
+    asked_cold: float = 900.0  # the same from the database
     beat: float = 40.0  # a heartbeat to one verifier, once a second
     counted: float = 30.0  # a key's use in one hour, written
-    key_bytes: int = 384  # of rows and indexes; measured over 100,000 keys on SQLite
     hour_bytes: int = 120  # of a key's uses in one hour
     entry_bytes: int = 300  # of a revocation on its way to a verifier
     beat_bytes: int = 700
