@@ -263,13 +263,7 @@ class Store:
 
     def _write_aside(self, step: Step) -> int:
         """A step that needs no place in the order of commits: on PostgreSQL nobody who commits waits for it."""
-        if self._engine.dialect.name == "sqlite":
-            return self._write(step)
-        try:
-            with self._apart.begin() as connection:
-                return step(connection)
-        except SQLAlchemyError as problem:
-            raise Unavailable(type(problem).__name__) from None
+        return self._write(step) if self._engine.dialect.name == "sqlite" else self._write_apart(step)
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Called by the writer's thread: one wake-up of the loop for a whole batch."""

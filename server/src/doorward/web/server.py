@@ -142,11 +142,8 @@ class Worker:
         async with self.application(node) as application:
             load: Load = getattr(application, "load", None) or Load()
             server = Server(_config(application, self.tls, self.behind_proxy, load))
-            server.on_ready, server.others, server.openings = (
-                partial(_begun, application, on_ready),
-                self.others,
-                self.openings,
-            )
+            server.on_ready = partial(_begun, application, on_ready)
+            server.others, server.openings = self.others, self.openings
             server.drain_seconds, server.on_drain = self.drain_seconds, getattr(application, "drain", None)
             server.plaintext = self.plaintext, getattr(getattr(application, "plaintext", None), "connections", None)
             # Answers that do not end by themselves would be waited for in vain.
