@@ -55,6 +55,7 @@ format: .venv/.development ## Format the code and mend what ruff can mend
 	.venv/bin/ruff format .
 
 bench: .venv/.development ## Measure, and print the figures
+	@tests/system-packages wrk nginx caddy haproxy redis-server
 	.venv/bin/python bench/run.py $(ARGS)
 
 faults: .venv/.development ## Provoke every fault at length, and print the figures

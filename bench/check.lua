@@ -13,6 +13,16 @@ if os.getenv("BENCH_AUTHORIZATION") ~= "" then wrk.headers["Authorization"] = os
 
 for name, value in (os.getenv("BENCH_HEADERS") or ""):gmatch("([^:\n]+): ([^\n]*)\n") do wrk.headers[name] = value end
 
+local bodies, asked = {}, 0
+for line in (os.getenv("BENCH_BODIES") or ""):gmatch("[^\n]+") do table.insert(bodies, line) end
+if #bodies > 0 then
+  wrk.headers["Content-Type"] = os.getenv("BENCH_CONTENT_TYPE")
+  function request()
+    asked = asked % #bodies + 1
+    return wrk.format(nil, nil, nil, bodies[asked])
+  end
+end
+
 function response(code, _, body)
   replies = replies + 1
   if code ~= status or not body:find(member, 1, true) or (fresh and body == last) then

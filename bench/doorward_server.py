@@ -45,6 +45,9 @@ class Doorward:
     def make(self, noun: str, **members: Any) -> dict[str, Any]:
         return _ask(f"{self.url}/v1/{noun}", members, self.admin)
 
+    def ask(self, path: str, body: Body, authorization: str, content_type: str = JSON) -> dict[str, Any]:
+        return _ask(f"{self.url}{path}", body, authorization, content_type)
+
     @property
     def first_api(self) -> str:
         return audience("ES256")

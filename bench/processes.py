@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,7 @@ class Child:
 
     @property
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / machine.TICKS
+        return cpu_seconds(self.process.pid)
 
     @property
     def resident_megabytes(self) -> float:
@@ -38,6 +38,28 @@ class Child:
     def output(self) -> IO[str]:
         assert self.process.stdout is not None
         return self.process.stdout
+
+
+@dataclass(frozen=True)
+class Together:
+    """Those that a request passes, all on the server's core."""
+
+    children: Sequence[Child]
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(child.cpu_seconds for child in self.children)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process and all that it started, whether they live or were waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / machine.TICKS + sum(map(cpu_seconds, children(pid)))
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def pinned(core: int, command: Sequence[str | Path]) -> list[str]:
@@ -68,3 +90,13 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def wait_for(port: int) -> None:
+    """Until somebody listens there."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"nobody listens on port {port}")
