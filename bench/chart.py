@@ -12,8 +12,8 @@ from html import escape
 from figures import Comparison, Figure, Row, rounded
 from report import Results
 
-WIDTH, LEFT, RIGHT = 860, 330, 110
-BAR, GAP, HEAD, TITLE = 14, 8, 34, 44
+WIDTH, LEFT, RIGHT = 980, 430, 90
+BAR, GAP, HEAD, TITLE = 14, 8, 46, 44
 STYLE = """\
 text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: #1c2128 }
 .title { font-size: 16px; font-weight: 600 } .head { font-weight: 600 } .quiet { fill: #59636e }
