@@ -5,6 +5,9 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
+# Two for each core: tests wait for other processes as much as they work.
+TESTERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help serve test test-postgresql test-browser test-gateways test-outside check lint types layers laws format bench faults lock clean
@@ -18,7 +21,7 @@ serve: .venv/.server ## Start the server on https://localhost:8443 and print the
 
 test: .venv/.development tests/node/node_modules ## Run every test
 	@tests/system-packages postgresql pgbouncer redis-server chromium faketime strace nginx caddy haproxy curl
-	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+	.venv/bin/pytest -n $(TESTERS) --dist loadfile $(ARGS)
 
 test-postgresql: .venv/.development ## Run the store, the specifications and the stories on PostgreSQL alone
 	@tests/system-packages postgresql pgbouncer chromium nginx caddy haproxy
