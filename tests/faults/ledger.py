@@ -4,7 +4,8 @@ What nginx wrote down is every answer that anybody got. What the database has is
 with the id of the request that made it happen; an answer names the same id.
 
 * Acknowledged: a change (any method but GET and HEAD) that was answered with 2xx or 3xx. Its id has a row, unless the
-  answer repeats one whose own answer was lost: that one has.
+  answer repeats one whose own answer was lost: that one has. Or it was void: what it ends had ended before, by another
+  row of an earlier second.
 * A row whose id nobody was answered belongs to an answer that was lost (502, 503, 504, or a client that left). There
   are no more such ids than answers that were lost.
 * Rows are numbered without a gap and none twice, and the head is the last of them; what the journal says was made, and
@@ -14,6 +15,7 @@ with the id of the request that made it happen; an answer names the same id.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 READS = frozenset(("GET", "HEAD"))
+ENDING = re.compile(r"/v1/[a-z-]+/([^/]+)/revoke")
 # They ask; what they count is a tally, not an event.
 QUESTIONS = frozenset(("/oauth/introspect", "/v1/keys/verify", "/usage", "/leaks/verify", "/oauth/userinfo"))
 # Answered, for the last time, by nobody.
@@ -42,6 +45,7 @@ class Answer:
     id: str = ""
     replay: str = ""
     asked: str = ""
+    at: float = 0.0
 
     @property
     def is_acknowledged(self) -> bool:
@@ -61,6 +65,7 @@ class Row:
     type: str
     entity_id: str
     request_id: str
+    at: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Compared:
     acknowledged: int
     found: int
     repeated: int
+    void: int
     unanswered: int
     wrong: tuple[str, ...]
 
@@ -91,7 +97,8 @@ def compare(answers: Sequence[Answer], database: Database) -> Compared:
     written = {row.request_id for row in database.rows if row.request_id}
     acknowledged = [one for one in answers if one.is_acknowledged]
     found = [one for one in acknowledged if one.id in written]
-    missing, repeated = _without_rows(answers, written)
+    without, repeated = _without_rows(answers, written)
+    missing = [one for one in without if not _is_void(one, database)]
     known = {one.id for one in answers if one.id}
     unanswered = written - known
     lost = sum(one.lost for one in answers)
@@ -99,8 +106,9 @@ def compare(answers: Sequence[Answer], database: Database) -> Compared:
     if len(unanswered) > lost:
         wrong.append(f"{len(unanswered)} requests have rows and no answer, but {lost} answers were lost")
     return Compared(
-        len(acknowledged), len(found), repeated, len(unanswered), (*wrong, *_torn(database), *_halves(database))
-    )
+        len(acknowledged), len(found), repeated, len(without) - len(missing), len(unanswered),
+        (*wrong, *_torn(database), *_halves(database)),
+    )  # fmt: skip
 
 
 def _without_rows(answers: Sequence[Answer], written: set[str]) -> tuple[list[Answer], int]:
@@ -117,6 +125,13 @@ def _without_rows(answers: Sequence[Answer], written: set[str]) -> tuple[list[An
             else:
                 missing.append(one)
     return missing, repeated
+
+
+def _is_void(one: Answer, database: Database) -> bool:
+    """It had ended: a row says so, which was there before."""
+    named = ENDING.fullmatch(one.path)
+    ends = (row for row in database.rows if row.type.endswith("Revoked") and row.at <= one.at)
+    return named is not None and any(row.entity_id == named[1] for row in ends)
 
 
 def _torn(database: Database) -> Iterable[str]:
@@ -146,7 +161,7 @@ def database(url: str) -> Database:
         def all_of(query: str) -> list[tuple[Any, ...]]:
             return connection.execute(query.encode()).fetchall()
 
-        columns = "seq, type, entity_id, request_id"
+        columns = "seq, type, entity_id, request_id, at"
         rows = all_of(f"SELECT {columns} FROM journal UNION ALL SELECT {columns} FROM token_records ORDER BY seq")
         ((head,),) = all_of("SELECT seq FROM journal_head")
         there = {table: frozenset(id_ for (id_,) in all_of(f"SELECT id FROM {table}")) for table in MADE.values()}

@@ -1,8 +1,8 @@
 """A plugin for the stories on many nodes: their people and programs do as our documents ask of every caller.
 
 Who is told that the server is away for a moment (502, 503, 504, or a connection that was cut) comes again, when
-Retry-After says so; a creation under /v1 comes again with its Idempotency-Key; and in a browser somebody presses the
-button once more, or loads the page again. The commands, the examples and `doorward_verify` are processes of their own, and have their own ways.
+Retry-After says so; a creation under /v1 comes again with its Idempotency-Key; and in a browser somebody loads the page
+once more. The commands, the examples and `doorward_verify` are processes of their own, and have their own ways.
 """
 
 from __future__ import annotations

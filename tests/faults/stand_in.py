@@ -158,7 +158,8 @@ def _nodes(asked: Words, data: Path, own: Path, issuer: str, database: str) -> l
     from tests.faults.nodes_behind_nginx import Node, ports
 
     secrets = own / "node0/data"
-    shared = {"DOORWARD__MASTER_KEY_FILE": str(secrets / "master.key"), "DOORWARD__PEPPER_FILE": str(secrets / "pepper")}
+    files = {"MASTER_KEY_FILE": secrets / "master.key", "PEPPER_FILE": secrets / "pepper"}
+    shared = {f"DOORWARD__{name}": str(file) for name, file in files.items()}
     trust = ssl.create_default_context(cafile=data / "ca.pem")
     made = []
     for number, port in enumerate(ports()):

@@ -22,7 +22,7 @@ LOST = Answer("POST", "/v1/accounts", 502, asked="502")
 
 
 def test_what_was_acknowledged_is_there():
-    assert compare(ANSWERS, WHOLE) == Compared(2, 2, 0, 0, ())
+    assert compare(ANSWERS, WHOLE) == Compared(2, 2, 0, 0, 0, ())
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -45,7 +45,7 @@ def test_a_head_that_is_elsewhere_is_noticed():
 def test_what_nobody_was_answered_needs_an_answer_that_was_lost():
     rows = (*ROWS, Row(4, "AccountUpdated", "a", "req_9"))
     assert len(compare(ANSWERS, replace(WHOLE, rows=rows, head=4)).wrong) == 1
-    assert compare((*ANSWERS, LOST), replace(WHOLE, rows=rows, head=4)) == Compared(2, 2, 0, 1, ())
+    assert compare((*ANSWERS, LOST), replace(WHOLE, rows=rows, head=4)) == Compared(2, 2, 0, 0, 1, ())
     passed_on = Answer("POST", "/oauth/token", 200, "req_2", asked="502, 200")
     assert compare((ANSWERS[0], passed_on), replace(WHOLE, rows=rows, head=4)).wrong == ()
 
@@ -54,11 +54,19 @@ def test_an_answer_without_a_row_has_to_repeat_one_that_was_lost():
     repeat = Answer("POST", "/v1/accounts", 201, "req_8", asked="201")
     rows = (ROWS[0], replace(ROWS[1], request_id="req_7"))
     there = replace(WHOLE, rows=rows, head=2)
-    assert compare((LOST, repeat), there) == Compared(1, 0, 1, 1, ())
+    assert compare((LOST, repeat), there) == Compared(1, 0, 1, 0, 1, ())
     assert len(compare((repeat, LOST), there).wrong) == 1
     assert len(compare((LOST, repeat, repeat), there).wrong) == 1
     elsewhere = replace(LOST, path="/v1/apis")
     assert len(compare((elsewhere, repeat), there).wrong) == 1
+
+
+def test_what_had_ended_before_needs_no_row_of_its_own():
+    void = Answer("POST", "/v1/grants/g/revoke", 200, "req_8", asked="200", at=7.5)
+    ended = Row(4, "GrantRevoked", "g", "req_2", at=7)
+    assert compare((*ANSWERS, void), replace(WHOLE, rows=(*ROWS, ended), head=4)) == Compared(3, 2, 0, 1, 0, ())
+    for other in (replace(ended, at=8), replace(ended, entity_id="h"), replace(ended, type="GrantCreated")):
+        assert len(compare((*ANSWERS, void), replace(WHOLE, rows=(*ROWS, other), head=4)).wrong) == 1
 
 
 def test_what_was_made_by_half_is_noticed():
@@ -68,8 +76,8 @@ def test_what_was_made_by_half_is_noticed():
 
 
 def test_the_ledger_is_read_as_nginx_writes_it(tmp_path: Path):
-    line = {"at": 1.5, "method": "POST", "path": "/oauth/token", "status": 200, "asked": "502, 200", "id": "r", "replay": ""}
-    (tmp_path / "ledger").write_text(json.dumps(line) + "\n")
+    line = {"at": 1.5, "method": "POST", "path": "/oauth/token", "status": 200, "asked": "502, 200", "id": "r"}
+    (tmp_path / "ledger").write_text(json.dumps({**line, "replay": ""}) + "\n")
     (found,) = read(tmp_path / "ledger")
     assert (found.is_acknowledged, found.lost, found.id) == (True, 1, "r")
 
