@@ -32,6 +32,8 @@ STOPPED_WITHIN = 15.0
 API = "https://api.example.com"
 SCOPES = {"invoices:read": "Read your invoices", "invoices:write": "Create and change invoices"}
 
+INSTALLED = str(Path(sys.executable).with_name("doorward"))
+
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 Response = httpx2.Response
@@ -42,8 +44,10 @@ database_for: Callable[[Path], str] | None = None
 
 
 def command(*words: object) -> list[str]:
-    """The installed `doorward`, as it is typed."""
-    return [str(Path(sys.executable).with_name("doorward")), *map(str, words)]
+    """The installed `doorward`, as it is typed; on many nodes what stands in for it (`faults/stand_in.py`)."""
+    stand_in = Path(__file__).with_name("faults") / "stand_in.py"
+    program = [sys.executable, str(stand_in)] if "STAND_IN" in os.environ else [INSTALLED]
+    return [*program, *map(str, words)]
 
 
 def free_port() -> int:
