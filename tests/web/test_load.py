@@ -24,7 +24,7 @@ PROGRAM = textwrap.dedent(
     from doorward.web.sockets import bind
 
     few = {
-        "page": {"at_once": 1, "queue": 1, "wait": float(sys.argv[1])}, "admin": {"at_once": 0, "queue": 0},
+        "page": {"at_once": 1, "queue": 1, "within": float(sys.argv[1])}, "admin": {"at_once": 0, "queue": 0},
         "check": {"at_once": 20, "queue": 0},
     }
     changed = {rank.name: dataclasses.replace(rank, **few.get(rank.name, {})) for rank in ranks.RANKS}

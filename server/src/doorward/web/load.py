@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from doorward import deadline
 from doorward.protocol.load import RANKS, Rank, is_let_in
 
 # In the scope of a request that was let in.
@@ -99,7 +101,7 @@ class Gate:
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         try:
-            async with asyncio.timeout(self.rank.wait):
+            async with asyncio.timeout(deadline.left(self.rank.within)):
                 await turn
         except TimeoutError:
             with contextlib.suppress(ValueError):
@@ -121,17 +123,19 @@ class Gate:
 class Entry:
     """A request that was let in. It takes no place before all of it is there: a slow client costs nobody else."""
 
-    __slots__ = ("_arrived", "_load", "gate", "is_gone", "is_whole")
+    __slots__ = ("_arrived", "_load", "arrived_at", "gate", "is_gone", "is_whole")
 
     def __init__(self, load: Load, gate: Gate) -> None:
         self._load, self.gate = load, gate
         self.is_whole = self.is_gone = False
+        self.arrived_at = 0.0
         self._arrived: asyncio.Future[None] | None = None
 
     def arrive(self) -> None:
         """All of it, or as much as is kept without anybody who reads it."""
         if not self.is_whole:
             self.is_whole = True
+            self.arrived_at = time.monotonic()
             self.gate.inside += 1
             self._wake()
 
@@ -153,6 +157,7 @@ class Entry:
 
     async def answer(self, application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         if self.is_whole or await self._is_let_in_late(send):
+            deadline.begin(self.arrived_at + self.gate.rank.within)
             await self.gate.answer(application, scope, receive, send)
 
     async def _is_let_in_late(self, send: Send) -> bool:
