@@ -6,6 +6,7 @@ back. Time is the server's own: one clock for all nodes. Wants the extra `doorwa
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
@@ -19,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from doorward import deadline
 from doorward.protocol import limit
 from doorward.protocol.limit import SECOND, Charge, Taken
 from doorward.protocol.limit_cell import EMPTY, Cell, Wanted
@@ -31,6 +33,7 @@ DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 CONNECTIONS = 64
 # Of a free connection, of a new one, and of each answer: all of them together stay below two seconds.
 PATIENCE = 0.4
+LONGEST = 4 * PATIENCE
 # So many failures in a row, and nobody is kept waiting for a while; then one tries whether it is over.
 FAILURES = 3
 PAUSE = 0.5
@@ -143,7 +146,10 @@ class InValkey:
             question.close()
             raise Unavailable("the place where rates are counted does not answer")
         try:
-            answer = await question
+            async with asyncio.timeout(deadline.left(LONGEST)):
+                answer = await question
+        except TimeoutError:
+            raise Unavailable("no time is left to count") from None
         except (RedisError, OSError) as problem:
             if self._breaker.failed(time.monotonic()):
                 log.error("rates cannot be counted: %s", type(problem).__name__)
