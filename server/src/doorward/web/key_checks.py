@@ -42,9 +42,7 @@ def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
 
     async def answer(incoming: Incoming) -> Reply:
         question = digest(incoming, await incoming.body())
-        known = warm.recall(question)
-        if known is None:
-            known = await decide(incoming, question)
+        known = warm.recall(question) or await decide(incoming, question)
         incoming.actor = known.actor
         return await render(runtime, known.checked)
 
