@@ -179,6 +179,27 @@ def test_all_cells_of_a_check_are_in_one_slot_and_apart_from_another_issuers(cou
     assert all(name.startswith("{doorward:") for name in names)
 
 
+def test_checks_use_its_connections_in_turn(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has just been answered does not ask again before those who wait, of whom some would give up."""
+    for name, value in {"CONNECTIONS": 1, "PATIENCE": 60.0, "WAIT": 60.0}.items():
+        monkeypatch.setattr(limits_in_valkey, name, value)
+    counted, answered = Counted(valkey.url), [0] * 8
+    apart = []
+
+    async def caller(number: int) -> None:
+        for _ in range(20):
+            await counted.cells.take([Wanted(Charge("in turn", BURST, 1))])
+            answered[number] += 1
+            apart.append(max(answered) - min(answered))
+
+    async def crowd() -> None:
+        await asyncio.gather(*map(caller, range(len(answered))))
+
+    counted.run(crowd)
+    counted.close()
+    assert max(apart) == 1
+
+
 def test_a_script_that_was_forgotten_is_sent_again(counted: Counted, server: Redis) -> None:
     counted.take(Wanted(Charge("a", BURST, 1)))
     server.script_flush()

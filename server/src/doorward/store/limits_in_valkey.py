@@ -7,6 +7,7 @@ back. Time is the server's own: one clock for all nodes. Wants the extra `doorwa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import re
@@ -31,9 +32,10 @@ from doorward.store.writer import Unavailable
 SCRIPT = Path(__file__).with_name("take.lua").read_text("utf-8")
 DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 CONNECTIONS = 64
-# Of a free connection, of a new one, and of each answer: all of them together stay below two seconds.
+# Of a new connection and of each answer, and for a turn before that: all of them together stay below two seconds.
 PATIENCE = 0.4
-LONGEST = 4 * PATIENCE
+LONGEST = 3 * PATIENCE
+WAIT = 0.8
 # So many failures in a row, and nobody is kept waiting for a while; then one tries whether it is over.
 FAILURES = 3
 PAUSE = 0.5
@@ -55,6 +57,8 @@ class InValkey:
             socket_connect_timeout=PATIENCE, protocol=2, driver_info=None, **trust,
         )  # fmt: skip
         self._client = Redis(connection_pool=self._pool)
+        # In the order in which they came: the pool lets latecomers overtake, so that some would wait too long.
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         # The braces keep all cells in one slot, as one script needs it where slots are checked.
         self._prefix = f"{{doorward:{hashlib.sha256(issuer.encode()).hexdigest()[:12]}}}:"
         self._exact = exact
@@ -142,8 +146,20 @@ class InValkey:
 
     async def _asked(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         """Raises Unavailable soon, and at once while it is known that nobody answers."""
+        with contextlib.closing(question):
+            try:
+                async with asyncio.timeout(deadline.left(WAIT)):
+                    await self._turns.acquire()
+            except TimeoutError:
+                # Too many ask, which says nothing of whether it answers.
+                raise Unavailable("too many wait for where rates are counted") from None
+            try:
+                return await self._answered(question)
+            finally:
+                self._turns.release()
+
+    async def _answered(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         if not self._breaker.lets_pass(time.monotonic()):
-            question.close()
             raise Unavailable("the place where rates are counted does not answer")
         try:
             async with asyncio.timeout(deadline.left(LONGEST)):
