@@ -29,7 +29,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_each_ratio_that_is_asked_says_whether_it_holds_or_by_how_much_it_falls_short(page: str) -> None:
     begins = "| issue a JWT, ES256: Doorward over"
     assert f"{begins} oidc-provider, in memory | 2 x, aim 3.5 x | 2.00 (2.00-2.00) x | holds |" in page
-    assert f"{begins} Authlib on SQLite | 10 x | 5.00 (5.00-5.00) x | falls short by 50 % |" in page
+    assert f"{begins} Authlib on SQLite | 10 x | 5.00 (5.00-5.00) x | falls short by 50.0 % |" in page
 
 
 def test_what_was_not_measured_is_not_judged_but_named(page: str) -> None:

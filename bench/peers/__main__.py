@@ -20,7 +20,8 @@ import load
 import machine
 from doorward_server import Doorward
 
-from peers import authlib_flask, doorward_peer, libraries, measuring, oidc_provider, page
+from peers import authlib_flask, doorward_peer, gateways, libraries, oidc_provider, page
+from peers.measuring import Turns
 from peers.page import Results
 from peers.running import PYTHON, ROOT, Contender, Kind
 
@@ -29,6 +30,7 @@ PAGE = ROOT / "docs" / "benchmarks-peers.md"
 SERVED: dict[str, Kind] = {
     "oidc-provider": oidc_provider.KIND,
     "authlib": authlib_flask.KIND,
+    "gateways": gateways.KIND,
 }
 LIBRARIES = "libraries"
 PACKAGES = (
@@ -78,7 +80,7 @@ def measured(chosen: list[str]) -> Results:
                 theirs += _contenders(name, doorward, place, results, stack)
         workloads = {one.workload for one in theirs}
         ours = [one for one in doorward_peer.contenders(doorward) if one.workload in workloads]
-        results.rows.extend(measuring.run([*ours, *theirs], progress))
+        results.rows.extend(Turns(progress, results.left_out).run([*ours, *theirs]))
     return results
 
 

@@ -12,8 +12,7 @@ from load import Request
 
 from peers import workloads
 from peers.running import SCOPE, Contender
-
-OURS = "Doorward"
+from peers.workloads import OURS
 
 
 def contenders(doorward: Doorward) -> list[Contender]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from figures import Figure
 from load import Request, Round, measure
 
 from peers.running import Contender
+from peers.workloads import OURS
 
 ROUNDS = 5
 SECONDS = 2
@@ -30,26 +33,47 @@ class Row:
     megabytes: float
 
 
-def run(contenders: Sequence[Contender], progress: Callable[[str], None]) -> list[Row]:
-    rows: list[Row] = []
-    for workload in dict.fromkeys(one.workload for one in contenders):
-        among = [one for one in contenders if one.workload == workload]
-        rows += _measured(workload, among, progress)
-    return rows
+@dataclass(frozen=True)
+class Turns:
+    """`progress` is told what is being measured; who fails is left out with the reason, but Doorward ends the bench."""
 
+    progress: Callable[[str], None]
+    left_out: list[tuple[str, str]]
 
-def _measured(workload: str, among: Sequence[Contender], progress: Callable[[str], None]) -> list[Row]:
-    progress(f"warming up: {workload}")
-    requests = {one.who: one.prepared() for one in among}
-    for request in requests.values():
-        measure(request, WARM_UP_SECONDS)
-    rounds: dict[str, list[Round]] = {who: [] for who in requests}
-    for number in range(1, ROUNDS + 1):
-        for who, request in requests.items():
-            progress(f"{workload}, round {number} of {ROUNDS}: {who}")
-            rounds[who].append(measure(request, SECONDS))
-    first = rounds[among[0].who]
-    return [_row(workload, who, requests[who], found, first) for who, found in rounds.items()]
+    def run(self, contenders: Sequence[Contender]) -> list[Row]:
+        rows: list[Row] = []
+        for workload in dict.fromkeys(one.workload for one in contenders):
+            rows += self._measured(workload, [one for one in contenders if one.workload == workload])
+        return rows
+
+    def _measured(self, workload: str, among: Sequence[Contender]) -> list[Row]:
+        requests: dict[str, Request] = {}
+        rounds: dict[str, list[Round]] = {one.who: [] for one in among}
+        for one in among:
+            self.progress(f"warming up: {workload}, {one.who}")
+            with self._leaving_out(one, rounds):
+                requests[one.who] = one.prepared()
+                measure(requests[one.who], WARM_UP_SECONDS)
+        for number in range(1, ROUNDS + 1):
+            for one in among:
+                if one.who in rounds:
+                    self.progress(f"{workload}, round {number} of {ROUNDS}: {one.who}")
+                    with self._leaving_out(one, rounds):
+                        rounds[one.who].append(measure(requests[one.who], SECONDS))
+        first = next(iter(rounds.values()), [])
+        return [_row(workload, who, requests[who], found, first) for who, found in rounds.items()]
+
+    @contextlib.contextmanager
+    def _leaving_out(self, one: Contender, rounds: dict[str, list[Round]]) -> Generator[None]:
+        try:
+            yield
+        except (SystemExit, OSError) as reason:
+            if one.who.startswith(OURS):
+                raise
+            name = f"{one.who}: {one.workload}"
+            print(f"\n{name} IS LEFT OUT: {reason}", file=sys.stderr)
+            self.left_out.append((name, str(reason)))
+            del rounds[one.who]
 
 
 def _row(workload: str, who: str, request: Request, rounds: Sequence[Round], first: Sequence[Round]) -> Row:

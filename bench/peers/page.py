@@ -60,7 +60,7 @@ def told(found: Figure) -> str:
     if found.required is None:
         return ""
     if found.median < found.required:
-        return f"falls short by {100 * (1 - found.median / found.required):.0f} %"
+        return f"falls short by {rounded(100 * (1 - found.median / found.required))} %"
     if found.aimed is not None and found.median >= found.aimed:
         return "holds, and reaches the aim"
     return "holds"

@@ -11,7 +11,10 @@ INTROSPECT = "introspect"
 ASKED_ABOUT = ("an opaque token", "a JWT", "an API key")
 JWKS = "JWKS"
 FOR_GATEWAY = {"check for a gateway, ES256": "ES256", "check for a gateway, RS256": "RS256"}
+THROUGH = {name: f"through {name} that asks about every request" for name in ("nginx", "caddy", "envoy")}
 
+OURS = "Doorward"
+CONSTANT = "an answer that is always the same"
 OIDC_PROVIDER = "oidc-provider, in memory"
 AUTHLIB_SQLITE = "Authlib on SQLite"
 HAPROXY = "HAProxy jwt_verify"
