@@ -20,7 +20,7 @@ import load
 import machine
 from doorward_server import Doorward
 
-from peers import authlib_flask, doorward_peer, gateways, libraries, oidc_provider, page
+from peers import authlib_flask, django_toolkit, doorward_peer, gateways, libraries, oidc_provider, page
 from peers.measuring import Turns
 from peers.page import Results
 from peers.running import PYTHON, ROOT, Contender, Kind
@@ -30,6 +30,7 @@ PAGE = ROOT / "docs" / "benchmarks-peers.md"
 SERVED: dict[str, Kind] = {
     "oidc-provider": oidc_provider.KIND,
     "authlib": authlib_flask.KIND,
+    "django-oauth-toolkit": django_toolkit.KIND,
     "gateways": gateways.KIND,
 }
 LIBRARIES = "libraries"

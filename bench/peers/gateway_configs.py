@@ -103,9 +103,11 @@ def nginx_asking(port: int, checker: int, place: Path) -> str:
         place, f"upstream checker {{ server 127.0.0.1:{checker}; keepalive 64; }}\n"
         f"server {{ listen 127.0.0.1:{port}; keepalive_requests 10000000;\n"
         "location / { auth_request /asked; empty_gif; }\n"
-        "location = /asked { internal; proxy_pass http://checker/check/nginx; "
-        'proxy_http_version 1.1; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_set_header Connection "";\n'
-        f"proxy_set_header X-Original-Method $request_method; proxy_set_header X-Original-URL {ASKED_URL}$request_uri;\n"
+        "location = /asked { internal; proxy_pass http://checker/check/nginx;\n"
+        'proxy_http_version 1.1; proxy_pass_request_body off;\n'
+        'proxy_set_header Content-Length ""; proxy_set_header Connection "";\n'
+        f"proxy_set_header X-Original-Method $request_method;\n"
+        f"proxy_set_header X-Original-URL {ASKED_URL}$request_uri;\n"
         "proxy_set_header X-Real-IP $remote_addr; } }",
     )  # fmt: skip
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from figures import Figure
 from load import Request, Round, measure
+from processes import Child
 
 from peers.running import Contender
 from peers.workloads import OURS
 
 ROUNDS = 5
-SECONDS = 2
 WARM_UP_SECONDS = 1
 
 
@@ -27,6 +27,7 @@ class Row:
     rate: Figure
     ours: Figure
     cpu: Figure
+    ours_by_cpu: Figure
     p50: Figure
     p99: Figure
     others: Figure
@@ -53,13 +54,13 @@ class Turns:
             self.progress(f"warming up: {workload}, {one.who}")
             with self._leaving_out(one, rounds):
                 requests[one.who] = one.prepared()
-                measure(requests[one.who], WARM_UP_SECONDS)
+                measure(requests[one.who], max(WARM_UP_SECONDS, one.seconds // 2))
         for number in range(1, ROUNDS + 1):
             for one in among:
                 if one.who in rounds:
                     self.progress(f"{workload}, round {number} of {ROUNDS}: {one.who}")
                     with self._leaving_out(one, rounds):
-                        rounds[one.who].append(measure(requests[one.who], SECONDS))
+                        rounds[one.who].append(measure(requests[one.who], one.seconds))
         first = next(iter(rounds.values()), [])
         return [_row(workload, who, requests[who], found, first) for who, found in rounds.items()]
 
@@ -84,8 +85,14 @@ def _row(workload: str, who: str, request: Request, rounds: Sequence[Round], fir
         rate=Figure(who, "/s", [one.per_second for one in rounds], more_is_better=True),
         ours=Figure(who, "x", ours, more_is_better=True),
         cpu=Figure(who, "µs", [one.cpu_microseconds for one in rounds]),
+        ours_by_cpu=Figure(
+            who,
+            "x",
+            [other.cpu_microseconds / one.cpu_microseconds for one, other in zip(first, rounds, strict=True)],
+            more_is_better=True,
+        ),
         p50=Figure(who, "ms", [one.p50 for one in rounds]),
         p99=Figure(who, "ms", [one.p99 for one in rounds]),
         others=Figure(who, "%", [one.others for one in rounds]),
-        megabytes=request.server.resident_megabytes,
+        megabytes=request.server.resident_megabytes if isinstance(request.server, Child) else 0.0,
     )

@@ -11,6 +11,7 @@ from figures import Figure, rounded
 from peers import measuring
 from peers.libraries import Verified
 from peers.measuring import Row
+from peers.running import SECONDS
 from peers.workloads import ASKED, ASKED_OF_VERIFIER, Asked
 
 Table = Sequence[Sequence[str]]
@@ -35,6 +36,13 @@ class Results:
     @property
     def asked(self) -> list[Figure]:
         return [found for asked in (*ASKED, *ASKED_OF_VERIFIER) if (found := self._found(asked))]
+
+    def by_cpu(self, asked: Figure) -> str:
+        """The same ratio by the CPU time of a reply, which is what a core would answer that does nothing else."""
+        spent = {f"{row.workload}: {row.who}": row.cpu.median for row in self.rows}
+        ours, _, peer = asked.name.partition(" over ")
+        theirs = f"{ours.partition(': ')[0]}: {peer}"
+        return f"{rounded(spent[theirs] / spent[ours])} x" if ours in spent else "the same"
 
     def _found(self, asked: Asked) -> Figure | None:
         """None where one of the two was not measured."""
@@ -84,7 +92,7 @@ one of them. Absolute figures belong to the machine below; ratios travel better.
 
 * Each server has one core and one process that answers; the load generator (wrk with 64 connections, fewer where a
   reply takes long) has another core. It is plain HTTP on loopback.
-* After a warm-up, all who can do a workload take {measuring.ROUNDS} turns of {measuring.SECONDS} s, so that what else
+* After a warm-up, all who can do a workload take {measuring.ROUNDS} turns of {SECONDS} s, so that what else
   the machine does meets all of them. Given are the median and, in brackets, the least and the most. "Doorward" is the
   rate of the workload's first row over that of this one, turn by turn. CPU counts every process of a server and of its
   database.
@@ -113,9 +121,10 @@ def _title(workload: str) -> str:
 
 
 def _asked(results: Results) -> Table:
-    head = ("workload", "asked", "found", "verdict")
+    head = ("workload", "asked", "found", "by CPU time", "verdict")
     return [head] + [
-        (found.name, _bounds(found), f"{_range(found)} x", told(found)) for found in results.asked
+        (found.name, _bounds(found), f"{_range(found)} x", results.by_cpu(found), told(found))
+        for found in results.asked
     ]  # fmt: skip
 
 
@@ -125,10 +134,11 @@ def _bounds(found: Figure) -> str:
 
 
 def _served(results: Results, workload: str) -> Table:
-    head = ("who", "requests/s", "Doorward", "CPU each, µs", "p50, ms", "p99, ms", "memory, MB")
+    head = ("who", "requests/s", "Doorward", "CPU each, µs", "Doorward by CPU", "p50, ms", "p99, ms", "memory, MB")
     return [head] + [
         (
-            row.who, _range(row.rate), f"{_range(row.ours)} x", _range(row.cpu), rounded(row.p50.median),
+            row.who, _range(row.rate), f"{_range(row.ours)} x", _range(row.cpu),
+            f"{rounded(row.ours_by_cpu.median)} x", rounded(row.p50.median),
             rounded(row.p99.median), rounded(row.megabytes),
         )
         for row in results.rows if row.workload == workload

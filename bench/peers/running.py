@@ -24,8 +24,8 @@ from processes import ENVIRONMENT, PATIENCE, Child, pinned
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 SERVED = Path(__file__).with_name("served")
+SECONDS = 2  # of one turn
 SCOPE = "invoices:read invoices:write"
-# Where only root looks, too.
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
@@ -37,6 +37,7 @@ class Contender:
     who: str
     workload: str
     prepared: Callable[[], Request]
+    seconds: int = SECONDS
 
 
 def nothing_missing() -> str:
