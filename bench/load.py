@@ -34,6 +34,7 @@ class Request:
     status: int = 200
     fresh: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    connections: int = CONNECTIONS
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _counted(request: Request, seconds: int) -> dict[str, int]:
     command: list[str | Path] = [
         "wrk",
         "-t1",
-        f"-c{CONNECTIONS}",
+        f"-c{request.connections}",
         f"-d{seconds}s",
         "--timeout",
         "10s",
