@@ -5,20 +5,23 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
+# Two for each core: tests wait for other processes as much as they work.
+TESTERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-postgresql test-browser test-gateways test-outside check lint types layers laws format bench faults lock clean
+.PHONY: help serve test test-postgresql test-browser test-gateways test-outside check lint types layers laws format bench bench-peers faults lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
-	@echo "  ARGS=... is handed on by serve, test, test-postgresql, test-browser, test-gateways, test-outside, bench, faults and lock"
+	@echo "  ARGS=... is handed on by serve, test, test-postgresql, test-browser, test-gateways, test-outside, bench, bench-peers, faults and lock"
 
 serve: .venv/.server ## Start the server on https://localhost:8443 and print the next steps
 	@exec ./doorward serve $(ARGS)
 
 test: .venv/.development tests/node/node_modules ## Run every test
 	@tests/system-packages postgresql pgbouncer redis-server chromium faketime strace nginx caddy haproxy curl
-	.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+	.venv/bin/pytest -n $(TESTERS) --dist loadfile $(ARGS)
 
 test-postgresql: .venv/.development ## Run the store, the specifications and the stories on PostgreSQL alone
 	@tests/system-packages postgresql pgbouncer chromium nginx caddy haproxy
@@ -58,6 +61,10 @@ bench: .venv/.development ## Measure, and print the figures
 	@tests/system-packages wrk nginx caddy haproxy redis-server
 	.venv/bin/python bench/run.py $(ARGS)
 
+bench-peers: .venv/.development .venv-peers/.installed ## Measure Doorward beside its peers, which are installed first
+	@tests/system-packages wrk postgresql nginx libnginx-mod-http-js caddy haproxy glewlwyd
+	PYTHONPATH=bench .venv/bin/python -m peers $(ARGS)
+
 faults: .venv/.development ## Provoke every fault at length, and print the figures
 	@tests/system-packages postgresql redis-server faketime strace
 	.venv/bin/pytest tests/faults --long $(ARGS)
@@ -67,9 +74,11 @@ lock: .venv/pyvenv.cfg ## Pin the dependencies anew (ARGS=--upgrade for newer ve
 	$(COMPILE) requirements/server.in --output-file requirements/server.txt $(ARGS)
 	$(COMPILE) requirements/development.in --constraints requirements/server.txt \
 		--output-file requirements/development.txt $(ARGS)
+	$(COMPILE) requirements/peers.in --constraints requirements/server.txt --constraints requirements/development.txt \
+		--output-file requirements/peers.txt $(ARGS)
 
 clean: ## Remove the environment and every cache; data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/pyvenv.cfg:
@@ -91,6 +100,14 @@ clean: ## Remove the environment and every cache; data stays
 .venv/.development: .venv/.server requirements/development.txt
 	@echo "Installing what the checks and tests need into .venv (the first time: about a minute)" >&2
 	@$(PIP) --require-hashes --requirement requirements/development.txt
+	@touch $@
+
+# What is measured beside Doorward, apart from it: none of it shall be there by chance.
+.venv-peers/.installed: .venv/pyvenv.cfg requirements/peers.txt
+	@echo "Installing the peers into .venv-peers (the first time: about a minute)" >&2
+	@.venv/bin/python -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--require-hashes --requirement requirements/peers.txt
 	@touch $@
 
 tests/node/node_modules: .venv/.development tests/node/package-lock.json

@@ -39,6 +39,7 @@ class Request:
     fresh: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     bodies: tuple[str, ...] = field(default=(), repr=False)
+    connections: int = CONNECTIONS
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _counted(request: Request, seconds: int) -> dict[str, int]:
     command: list[str | Path] = [
         "wrk",
         "-t1",
-        f"-c{CONNECTIONS}",
+        f"-c{request.connections}",
         f"-d{seconds}s",
         "--timeout",
         "10s",

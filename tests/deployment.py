@@ -32,6 +32,8 @@ STOPPED_WITHIN = 15.0
 API = "https://api.example.com"
 SCOPES = {"invoices:read": "Read your invoices", "invoices:write": "Create and change invoices"}
 
+INSTALLED = str(Path(sys.executable).with_name("doorward"))
+
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 Response = httpx2.Response
@@ -42,8 +44,10 @@ database_for: Callable[[Path], str] | None = None
 
 
 def command(*words: object) -> list[str]:
-    """The installed `doorward`, as it is typed."""
-    return [str(Path(sys.executable).with_name("doorward")), *map(str, words)]
+    """The installed `doorward`, as it is typed; on many nodes what stands in for it (`faults/stand_in.py`)."""
+    stand_in = Path(__file__).with_name("faults") / "stand_in.py"
+    program = [sys.executable, str(stand_in)] if "STAND_IN" in os.environ else [INSTALLED]
+    return [*program, *map(str, words)]
 
 
 def free_port() -> int:
@@ -266,10 +270,13 @@ def deployed(directory: Path, *, set_up: bool = True, **flags: Any) -> Iterator[
     """Doorward in this process, with the first administrator; `flags` are settings such as `database`."""
     from doorward import passwords, settings
     from doorward.data_directory import DataDirectory
+    from doorward.store import tallies
     from doorward.web import application
 
     # As on a slow machine: the least work that is allowed. `served` takes what this one can do.
     passwords._seconds = lambda *_: 9.0
+    # What was counted is soon told, so that no test waits for it.
+    tallies.FLUSH_INTERVAL, tallies.USAGE_INTERVAL = 0.1, 0.0
     if database_for is not None:
         flags.setdefault("database", database_for(directory))
     given = settings.load({"data_dir": directory / "data", **flags})

@@ -62,6 +62,17 @@ class PostgreSQL:
             "--encoding", "UTF8", "--locale", "C", "--no-sync",
         )  # fmt: skip
 
+    def copy(self, primary: PostgreSQL) -> None:
+        """As a standby of the primary, which is running: it follows from its start on, as soon as it can."""
+        self._run(
+            "pg_basebackup", "--pgdata", str(self.directory / "data"), "--host", str(primary.directory),
+            "--username", "doorward", "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
+        )  # fmt: skip
+
+    def promote(self) -> None:
+        """Returns when what was a standby takes writes."""
+        self._control("promote", "--wait")
+
     def start(self) -> None:
         """Returns when connections are accepted."""
         settings = " ".join(f"-c {setting}" for setting in (*SETTINGS, f"unix_socket_directories={self.directory}"))
@@ -84,11 +95,12 @@ class PostgreSQL:
     def name(url: str) -> str:
         return url.partition("@/")[2].partition("?")[0]
 
-    def sql(self, statement: str) -> None:
+    def sql(self, statement: str) -> list[Any]:
         import psycopg
 
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement.encode())
+            found = connection.execute(statement.encode())
+            return found.fetchall() if found.description else []
 
     def _control(self, verb: str, *options: str) -> None:
         self._run("pg_ctl", verb, "--silent", "--pgdata", str(self.directory / "data"), *options)
@@ -105,8 +117,8 @@ class PostgreSQL:
 
 
 @contextlib.contextmanager
-def private() -> Iterator[PostgreSQL]:
-    """A running cluster, gone at the end, and also when this process dies without an end."""
+def private(primary: PostgreSQL | None = None) -> Iterator[PostgreSQL]:
+    """A running cluster, gone at the end, and also when this process dies without an end; a standby of the primary."""
     programs = binaries()
     if programs is None:
         raise RuntimeError(MISSING)
@@ -117,7 +129,10 @@ def private() -> Iterator[PostgreSQL]:
     guard = subprocess.Popen([sys.executable, __file__, str(directory)], stdin=subprocess.PIPE, start_new_session=True)
     try:
         cluster = PostgreSQL(programs, directory)
-        cluster.initialise()
+        if primary is None:
+            cluster.initialise()
+        else:
+            cluster.copy(primary)
         cluster.start()
         yield cluster
     finally:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 
-from doorward import passwords
+from doorward import deadline, passwords
 from doorward.passwords import LADDER, THREADS, WAITING_LIMIT, Overloaded, Passwords, chosen
 
 
@@ -143,3 +144,22 @@ def test_the_strongest_that_is_quick_enough_is_taken_and_never_less_than_the_lea
 def test_the_least_is_what_is_recommended():
     assert min(LADDER) == (19 * 1024, 2)
     assert sorted(LADDER, reverse=True) == [*LADDER]
+
+
+def test_who_has_no_time_left_is_not_kept_waiting_for_a_free_thread(quick):
+    pool, done = quick
+    held = threading.Event()
+
+    async def run():
+        await pool.hash("measured")
+        busy = [asyncio.ensure_future(pool._run(held.wait)) for _ in range(THREADS)]
+        await asyncio.sleep(0)
+        deadline.begin(time.monotonic() + 0.05)
+        done.clear()
+        with pytest.raises(Overloaded):
+            await pool.matches(None, "correct horse battery")
+        held.set()
+        await asyncio.gather(*busy)
+
+    asyncio.run(run())
+    assert done == [], "nobody waits for it any more"

@@ -17,6 +17,8 @@ from authlib.integrations.flask_client import OAuth
 from authlib.integrations.requests_client import OAuth2Session
 from flask import Flask, abort, redirect, render_template, request, session
 from requests import RequestException
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 from werkzeug.wrappers import Response
 
 ISSUER = os.environ["DOORWARD_ISSUER"]
@@ -59,6 +61,12 @@ def keep(_: str, token: dict[str, Any], **__: object) -> None:
     connected[session["visitor"]] = {**(token_of_visitor("") or {}), **token}
 
 
+def wait_for_the_server(session: OAuth2Session) -> None:
+    """Whoever is away for a moment is asked again: what was not answered loses nothing by it."""
+    away = Retry(5, status_forcelist=(502, 503, 504), allowed_methods=None, backoff_factor=0.5, raise_on_status=False)
+    session.mount("https://", HTTPAdapter(max_retries=away))
+
+
 oauth = OAuth(app, fetch_token=token_of_visitor, update_token=keep)
 doorward = oauth.register(
     "doorward",
@@ -68,6 +76,7 @@ doorward = oauth.register(
     # With offline_access it outlives the user's session at the issuer. Among client_kwargs the scope would be sent with
     # each refresh too, and a user may have allowed less.
     authorize_params={"scope": "openid profile offline_access invoices:read"},
+    compliance_fix=wait_for_the_server,
     client_kwargs={"code_challenge_method": "S256", "default_timeout": 10},
 )
 
@@ -139,6 +148,7 @@ def revoke(token: dict[str, Any]) -> None:
     if "refresh_token" in token:
         url = doorward.load_server_metadata()["revocation_endpoint"]
         with OAuth2Session(*CLIENT, default_timeout=10) as own:
+            wait_for_the_server(own)
             own.revoke_token(url, token["refresh_token"], "refresh_token").raise_for_status()
 
 

@@ -11,12 +11,34 @@ import json
 import os
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 # The system's authorities, or the server's own local CA where there is one.
 TRUST = ssl.create_default_context(cafile=os.environ.get("DOORWARD_CA_FILE"))
+
+
+ATTEMPTS = 10
+AWAY = (502, 503, 504)
+
+
+def answer(request: urllib.request.Request) -> tuple[int, bytes]:
+    """Whoever is away for a moment says when to ask again (RFC 9110 §10.2.3)."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return once(request)
+        except urllib.error.HTTPError as refused:
+            if refused.code not in AWAY:
+                raise
+            time.sleep(min(int(refused.headers.get("Retry-After", "1")), 5))
+    return once(request)
+
+
+def once(request: urllib.request.Request) -> tuple[int, bytes]:
+    with urllib.request.urlopen(request, context=TRUST, timeout=10) as reply:
+        return reply.status, reply.read()
 
 
 def fetch_token() -> str:
@@ -27,15 +49,13 @@ def fetch_token() -> str:
         data=urllib.parse.urlencode({"grant_type": "client_credentials"}).encode(),
         headers={"Authorization": "Basic " + base64.b64encode(secret.encode()).decode()},
     )
-    with urllib.request.urlopen(request, context=TRUST, timeout=10) as reply:
-        token: str = json.load(reply)["access_token"]
+    token: str = json.loads(answer(request)[1])["access_token"]
     return token
 
 
 def call(url: str, token: str) -> str:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, context=TRUST, timeout=10) as reply:
-        return f"{reply.status} {reply.read().decode()}"
+    status, body = answer(urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"}))
+    return f"{status} {body.decode()}"
 
 
 def main() -> int:

@@ -103,7 +103,10 @@ def server(monkeypatch) -> Callable[..., list[httpx2.Request]]:
 
         def answer(request: httpx2.Request) -> httpx2.Response:
             asked.append(request)
-            return waiting.pop(0)
+            found = waiting.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return found
 
         @asynccontextmanager
         async def connect(chosen: object, *, making: bool = False):

@@ -5,9 +5,10 @@ import json
 import httpx2
 import pytest
 
-from doorward.cli.admin_api import segment
+from doorward.cli.admin_api import ATTEMPTS, segment
 from doorward.cli.failure import Failure
 
+NOW = {"retry-after": "0"}
 PROBLEM = {
     "type": "https://auth.example.com/v1/docs#reason-entity_conflict",
     "title": "The entity exists already, or its state does not allow this.",
@@ -47,10 +48,33 @@ def test_a_busy_server_is_asked_again_under_the_same_idempotency_key(server, run
 
 def test_a_server_that_stays_busy_is_given_up(server, run):
     busy = httpx2.Response(503, headers={"retry-after": "0"}, json={**PROBLEM, "status": 503, "detail": "too busy"})
-    asked = server(busy, busy, busy)
+    asked = server(*[busy] * ATTEMPTS)
     ran = run("accounts", "list")
-    assert (ran.code, len(asked)) == (1, 3)
+    assert (ran.code, len(asked)) == (1, ATTEMPTS)
     assert "too busy" in ran.err
+
+
+@pytest.mark.parametrize("away", [httpx2.Response(502, headers=NOW), httpx2.ReadError("cut")])
+def test_a_node_that_died_with_the_answer_is_asked_again_through_the_others(server, run, away):
+    asked = server(away, httpx2.Response(201, json=ACCOUNT))
+    assert run("accounts", "create", "acme", "--json").json == ACCOUNT
+    assert len({request.headers["idempotency-key"] for request in asked}) == 1
+
+
+def test_what_went_though_nobody_could_say_so_is_gone(server, run):
+    asked = server(httpx2.Response(504, headers=NOW), httpx2.Response(404, json={**PROBLEM, "status": 404}))
+    assert run("apis", "delete", "api_1", "--yes").code == 0
+    assert [request.method for request in asked] == ["DELETE", "DELETE"]
+
+
+def test_what_was_not_there_is_no_success(server, run):
+    server(httpx2.Response(404, json={**PROBLEM, "status": 404}))
+    assert run("apis", "delete", "api_1", "--yes").code == 1
+
+
+def test_an_address_where_nobody_listens_is_not_asked_again(server, run):
+    asked = server(httpx2.ConnectError("refused"))
+    assert (run("accounts", "list").code, len(asked)) == (1, 1)
 
 
 def test_json_is_exactly_the_answer(server, run):
@@ -103,7 +127,7 @@ def test_an_unknown_admin_key_is_exit_code_4(server, run):
 
 @pytest.mark.parametrize(
     "answer",
-    [httpx2.Response(502, html="<h1>Bad gateway</h1>"), httpx2.Response(200, json=[1]), httpx2.Response(302)],
+    [httpx2.Response(500, html="<h1>Bad gateway</h1>"), httpx2.Response(200, json=[1]), httpx2.Response(302)],
 )
 def test_an_answer_of_something_else_is_told_in_one_line(server, run, answer):
     server(answer)

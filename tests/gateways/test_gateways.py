@@ -141,16 +141,21 @@ def test_a_body_that_waits_with_its_request_displaces_no_identity_field(gateway:
 
 
 def test_a_route_is_used_as_often_as_it_says_and_told_when_to_come_again(gateway: Standing, curl: Curl) -> None:
-    site, plan = gateway.site, gateway.plan
-    made = site.a_key()
-    key = made["key"]
-    agent = ("--user-agent", f"{gateway.name}-client/1")
-    with Echo("127.0.0.1", plan.upstream):
-        assert [curl("/few", *agent, key=key)[0] for _ in range(2)] == [200, 200]
-        status, head, _ = curl("/few", *agent, key=key)
+    key = gateway.site.a_key()["key"]
+    with Echo("127.0.0.1", gateway.plan.upstream):
+        assert [curl("/few", key=key)[0] for _ in range(2)] == [200, 200]
+        status, head, _ = curl("/few", key=key)
     assert status == 429
     assert "\nretry-after: " in head
-    until(lambda: site.used_by(made["id"]) == agent[1])
+
+
+def test_what_used_a_key_is_known_behind_each_of_them(site: Site, standing: dict[str, Standing]) -> None:
+    """All at once, since usage is written down every ten seconds."""
+    keys = {name: site.a_key() for name in proxies.REAL}
+    for name, made in keys.items():
+        with Echo("127.0.0.1", standing[name].plan.upstream):
+            Curl(standing[name])("/few", "--user-agent", f"{name}-client/1", key=made["key"])
+    until(lambda: all(site.used_by(made["id"]) == f"{name}-client/1" for name, made in keys.items()))
 
 
 def test_plain_http_gets_one_answer_whatever_it_carries(gateway: Standing, curl: Curl) -> None:

@@ -28,6 +28,7 @@ from tests.protocol.given import (
     another_api,
     another_client,
     basic,
+    kept,
     published,
     refused,
     work_of,
@@ -39,6 +40,8 @@ from doorward.protocol.decision import Decision
 from doorward.protocol.events import CredentialRefused
 from doorward.protocol.form import Form
 from doorward.protocol.introspection import Facts, Introspection
+from doorward.protocol.limit import Limit
+from doorward.protocol.moment import FOREVER
 from doorward.protocol.use import Used
 from doorward_verify import api_key, jwt
 
@@ -399,3 +402,46 @@ def _work(text: str, facts: Any) -> int:
 def test_the_digest_of_what_is_asked_about_is_all_that_a_request_keeps_of_a_key() -> None:
     request = introspection.parse([basic("verifier_1", "s")], a_form(token=KEY), NOTHING, "dw")
     assert request.about == Presented("api_key", KEY[8:20], api_key.digest(KEY))
+
+
+# For how long an answer may be given again
+
+
+def told(who: Who, about: ApiKeyFacts | TokenFacts, text: str, **form: Any) -> tuple[Introspection, Facts]:
+    return introspect(who, about, token=text, **form).reply, Facts(who.facts, about, published())
+
+
+TWO_SECRETS = (*a_verifier().secrets, kept(a_secret(seed="new"), "verifier_1"))
+ENDS = {
+    "a key": (the_verifier(), a_key(expires_at=NOW + 60), KEY, NOW + 60),
+    "an opaque token": (the_verifier(), OPAQUE_FACTS, OPAQUE, NOW + 300),
+    "a jwt": (the_client(), JWT_FACTS, JWT, NOW + 300),
+    "an admin key": (a_bearer(expires_at=NOW + 9), JWT_FACTS, JWT, NOW + 9),
+    "a key whose second secret nobody used": (
+        the_verifier(), replace(a_key(), waiting=replace(kept(a_secret(seed="old"), "key_1"), overlap=60)), KEY, NOW,
+    ),
+    "a quota": (the_verifier(), a_key(limits=(Limit("monthly", 9, "month", "quota"),)), KEY, NOW),
+    "a caller with two secrets": (
+        Who(basic("verifier_1", VERIFIER_SECRET), replace(a_verifier(), secrets=TWO_SECRETS)), JWT_FACTS, JWT, NOW,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_the_same_is_told_until_something_of_it_ends(case: str) -> None:
+    who, about, text, ends_at = ENDS[case]
+    assert introspection.ends_at(*told(who, about, text), NOW) == ends_at
+
+
+def test_what_is_inactive_is_never_told_from_memory() -> None:
+    assert introspection.ends_at(*told(the_verifier(), a_key(state="revoked"), KEY), NOW) == NOW
+
+
+def test_a_key_without_an_end_is_told_while_its_facts_are_the_same() -> None:
+    assert introspection.ends_at(*told(the_verifier(), a_key(expires_at=None), KEY), NOW) == FOREVER
+
+
+def test_each_time_that_it_is_told_is_a_use_at_its_own_time() -> None:
+    decision = introspect(the_verifier(), a_key(), token=KEY, address="192.0.2.7")
+    (used,) = decision.uses
+    assert introspection.counted(decision.reply, NOW + 7) == (replace(used, last_used_at=NOW + 7),)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from tests.browsing import Browser, a_user, signed_in
 from tests.deployment import Doorward, Json, deployed, served
+from tests.openid import somebody
 from tests.receiver import Receiver, a_receiver
 
 
@@ -54,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorward]:
 
 @pytest.fixture(scope="session")
 def people() -> dict[str, Json]:
-    """One user of each deployment, since to choose a password takes its time."""
+    """Who is shared, by deployment and by who makes him, since to choose a password takes its time."""
     return {}
 
 
@@ -64,20 +65,30 @@ def sessions() -> dict[str, dict[str, str]]:
     return {}
 
 
+def shared(doorward: Doorward, people: dict[str, Json], make: Callable[[Doorward], Json]) -> Json:
+    where = f"{make.__name__} {doorward.directory}"
+    if where not in people:
+        people[where] = make(doorward)
+    return people[where]
+
+
+@pytest.fixture
+def ada(doorward: Doorward, people: dict[str, Json]) -> Json:
+    """Of whom all is known that can be; a file whose `user` she is has `browser` as hers."""
+    return shared(doorward, people, somebody)
+
+
 @pytest.fixture
 def user(doorward: Doorward, people: dict[str, Json]) -> Json:
     """Whoever ends more than his grants, his session say, makes a user of his own."""
-    where = str(doorward.directory)
-    if where not in people:
-        people[where] = a_user(doorward)
-    return people[where]
+    return shared(doorward, people, a_user)
 
 
 @pytest.fixture
 def browser(doorward: Doorward, user: Json, sessions: dict[str, dict[str, str]]) -> Browser:
     """He is signed in, anew where another test ended that; what else it keeps is for one test."""
-    where = str(doorward.directory)
-    kept = Browser(doorward, dict(sessions.get(where, {})))
+    who = f"{user['id']} {doorward.directory}"
+    kept = Browser(doorward, dict(sessions.get(who, {})))
     if kept.get("/account").status_code != 200:
-        sessions[where] = signed_in(doorward, user).cookies
-    return Browser(doorward, dict(sessions[where]))
+        sessions[who] = signed_in(doorward, user).cookies
+    return Browser(doorward, dict(sessions[who]))

@@ -27,7 +27,6 @@ from tests.spec.gateway_calls import (
 from tests.spec.test_key_import import a_text, imported, slow
 from tests.spec.test_usage_reports import eventually
 
-from doorward.store import tallies
 from doorward_verify import assertion
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
@@ -504,10 +503,6 @@ class TestLimitsOfRoutes:
 
 
 class TestUsage:
-    @pytest.fixture(autouse=True)
-    def _written_at_once(self, monkeypatch):
-        monkeypatch.setattr(tallies, "USAGE_INTERVAL", 0.0)
-
     def test_each_question_counts_however_it_ended_and_whether_or_not_it_was_answered_from_memory(self, gated, api):
         key = gated.a_key(api=api["identifier"], limits=[MONTHLY])
         for method, path in [("GET", CHECKED)] * 5 + [("POST", CHECKED)]:

@@ -13,23 +13,9 @@ def doorward(on_sqlite):
     return on_sqlite
 
 
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
 @pytest.fixture
-def ada(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = somebody(doorward)
-    return people[doorward.directory]
-
-
-@pytest.fixture
-def browser(doorward, ada, people):
-    if ada["id"] not in people:
-        people[ada["id"]] = signed_in(doorward, ada)
-    return people[ada["id"]]
+def user(ada):
+    return ada
 
 
 @pytest.fixture

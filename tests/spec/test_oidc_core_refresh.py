@@ -7,16 +7,9 @@ from tests.browsing import Browser, a_public_app, an_app, refresh, signed_in
 from tests.openid import EVERYTHING, identified, identity, known, somebody, userinfo
 
 
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
 @pytest.fixture
-def browser(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = signed_in(doorward, somebody(doorward))
-    return people[doorward.directory]
+def user(ada):
+    return ada
 
 
 def renewed(doorward, client, tokens, **form):

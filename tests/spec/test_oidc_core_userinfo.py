@@ -12,23 +12,9 @@ PATH = "/oauth/userinfo"
 ORIGIN = {"origin": "https://spa.example"}
 
 
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
 @pytest.fixture
-def ada(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = somebody(doorward)
-    return people[doorward.directory]
-
-
-@pytest.fixture
-def browser(doorward, ada, people):
-    if ada["id"] not in people:
-        people[ada["id"]] = signed_in(doorward, ada)
-    return people[ada["id"]]
+def user(ada):
+    return ada
 
 
 @pytest.fixture

@@ -27,24 +27,6 @@ from tests.browsing import (
 from tests.deployment import API
 
 
-@pytest.fixture(scope="module")
-def people():
-    """One user of each deployment: to choose a password takes its time."""
-    return {}
-
-
-@pytest.fixture
-def user(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = a_user(doorward)
-    return people[doorward.directory]
-
-
-@pytest.fixture
-def browser(doorward, user):
-    return signed_in(doorward, user)
-
-
 def refused(reply, error, status=400):
     assert (reply.status_code, reply.json()["error"]) == (status, error), reply.text
     assert reply.headers["cache-control"] == "no-store"

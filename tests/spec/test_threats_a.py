@@ -13,7 +13,6 @@ from tests.browsing import (
     Page,
     a_code,
     a_public_app,
-    a_user,
     address_of,
     an_app,
     asking,
@@ -25,18 +24,6 @@ from tests.browsing import (
 )
 
 EVIL = "https://evil.example/callback"
-
-
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
-@pytest.fixture
-def browser(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = a_user(doorward)
-    return signed_in(doorward, people[doorward.directory])
 
 
 @pytest.fixture
@@ -331,7 +318,7 @@ def test_t016_prompt_none_is_answered_without_a_page(doorward, browser, client):
     assert "code" in sent_back(browser.get(address_of(asking(client, prompt="none"))))
 
 
-def test_t016_prompt_login_is_answered_by_a_sign_in_and_by_nothing_else(doorward, browser, client, people):
+def test_t016_prompt_login_is_answered_by_a_sign_in_and_by_nothing_else(doorward, browser, client, user):
     a_code(browser, client)
     for changed in ({"prompt": "login"}, {"max_age": "0"}, {"prompt": "select_account"}):
         asked = browser.get(address_of(asking(client, **changed)))
@@ -339,7 +326,7 @@ def test_t016_prompt_login_is_answered_by_a_sign_in_and_by_nothing_else(doorward
         assert to.path == "/login"
         back = browser.get(f"/consent?{to.query}")
         assert urlsplit(back.headers["location"]).path == "/login", "the old session is too old"
-        entered = browser.sign_in(people[doorward.directory]["username"], asked.headers["location"])
+        entered = browser.sign_in(user["username"], asked.headers["location"])
         assert "code" in sent_back(browser.get(entered.headers["location"]))
 
 
@@ -378,27 +365,27 @@ def test_t022_what_a_form_post_page_carries_is_text(browser, client):
 class TestT036:
     """The browser that began goes on, and no other: fixed, swapped or stolen ids are worth nothing."""
 
-    def test_another_browser_cannot_go_on_with_it(self, doorward, browser, client, people):
+    def test_another_browser_cannot_go_on_with_it(self, doorward, browser, client, user):
         address = browser.get(address_of(asking(client))).headers["location"]
-        thief = signed_in(doorward, people[doorward.directory])
+        thief = signed_in(doorward, user)
         for who in (thief, Browser(doorward)):
             assert page400(who.get(address))
         thief.get(address_of(asking(client)))  # with a cookie of his own
         assert page400(thief.get(address))
         consent_page(browser, browser.get(address_of(asking(client))))
 
-    def test_nor_answer_it(self, doorward, browser, client, people):
+    def test_nor_answer_it(self, doorward, browser, client, user):
         page = consent_page(browser, browser.get(address_of(asking(client))))
-        thief = signed_in(doorward, people[doorward.directory])
+        thief = signed_in(doorward, user)
         own = consent_page(thief, thief.get(address_of(asking(client))))
         reply = thief.submit(own, answer="allow", request=page.fields["request"])
         assert page400(reply)
 
-    def test_a_victim_who_is_led_into_somebody_elses_request_goes_nowhere(self, doorward, client, people):
+    def test_a_victim_who_is_led_into_somebody_elses_request_goes_nowhere(self, doorward, client, user):
         attacker = Browser(doorward)
         address = attacker.get(address_of(asking(client))).headers["location"]
         victim = Browser(doorward)
-        entered = victim.sign_in(people[doorward.directory]["username"], address)
+        entered = victim.sign_in(user["username"], address)
         assert page400(victim.get(entered.headers["location"]))
 
     @pytest.mark.parametrize("request_id", ["", "x", "authorization_0000000000000000", "a" * 5000, "../login", "é"])

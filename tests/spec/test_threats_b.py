@@ -24,23 +24,6 @@ from tests.deployment import deployed
 OTHER_CALLBACK = "https://client.example/other"
 
 
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
-@pytest.fixture
-def user(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = a_user(doorward)
-    return people[doorward.directory]
-
-
-@pytest.fixture
-def browser(doorward, user):
-    return signed_in(doorward, user)
-
-
 def refused(reply, reason=None):
     assert (reply.status_code, reply.json()["error"]) == (400, "invalid_grant"), reply.text
     assert reply.headers["cache-control"] == "no-store"

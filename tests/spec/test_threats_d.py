@@ -11,23 +11,6 @@ from tests.deployment import deployed
 APPS = pytest.mark.parametrize("app", [an_app, a_public_app])
 
 
-@pytest.fixture(scope="module")
-def people():
-    return {}
-
-
-@pytest.fixture
-def user(doorward, people):
-    if doorward.directory not in people:
-        people[doorward.directory] = a_user(doorward)
-    return people[doorward.directory]
-
-
-@pytest.fixture
-def browser(doorward, user):
-    return signed_in(doorward, user)
-
-
 def refused(reply, reason=None, error="invalid_grant"):
     assert (reply.status_code, reply.json()["error"]) == (400, error), reply.text
     assert reason in (None, reply.json()["reason"])

@@ -5,20 +5,13 @@ from __future__ import annotations
 import threading
 import time
 
-import pytest
 from tests.spec.test_key_rotation import check, rotate
 
-from doorward.store import tallies
 from doorward_verify.api_key import digest
 from doorward_verify.jwt import b64url_encode
 
 HOUR = 3600
 DEADLINE = 30.0
-
-
-@pytest.fixture(autouse=True)
-def _written_each_second(monkeypatch):
-    monkeypatch.setattr(tallies, "USAGE_INTERVAL", 0.0)
 
 
 def eventually(doorward, path, true):

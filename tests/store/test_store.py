@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -17,6 +18,7 @@ from tests.store.committing import ACCOUNT, CONTEXT, NOW, commit, count, issued,
 from tests.store.conftest import Database
 from tests.store.test_events import later
 
+from doorward import deadline
 from doorward.app import SETUP
 from doorward.exchange import run
 from doorward.protocol import events as e
@@ -321,6 +323,27 @@ def test_nobody_waits_for_a_silent_database(database: Database, monkeypatch: pyt
                 with pytest.raises(Unavailable, match="does not answer"):
                     await committed(store, issued("in silence"))
             monkeypatch.setattr(stores, "PATIENCE", 30.0)
+            await committed(store, issued("afterwards"))
+
+    asyncio.run(ask())
+    assert numbered(database.engines[0])[-1]["entity_id"] == "afterwards"
+
+
+def test_a_request_waits_for_its_commit_as_long_as_it_has_left(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F7: what it waited for before is not waited for once more."""
+    monkeypatch.setattr(stores, "PATIENCE", 600.0)
+
+    async def ask() -> None:
+        async with opened(database.engine()) as store:
+            deadline.begin(time.monotonic() + 0.2)
+            async with silent(database):
+                with pytest.raises(Unavailable, match="does not answer"):
+                    await committed(store, issued("in silence"))
+            with pytest.raises(Unavailable, match="does not answer"):
+                await store.read(lambda connection: time.sleep(0.1))
+            deadline.begin(math.inf)
             await committed(store, issued("afterwards"))
 
     asyncio.run(ask())

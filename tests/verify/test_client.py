@@ -20,6 +20,7 @@ from tests.verify.issuer_server import METADATA, OPENID, Issuer, Question, Reply
 from tests.verify.waiting import DEADLINE, Clock, at_once, until, waiters
 
 from doorward_verify.client import ClientCredentials, Misconfigured, TokenRefused, Unavailable
+from doorward_verify.testing.server import Conversation
 
 README = Path(__file__).resolve().parents[2] / "verify" / "README.md"
 TOKEN = "/token"
@@ -40,6 +41,17 @@ def offers_tokens(issuer: Issuer, **changes: Any) -> None:
 
     issuer.replies[METADATA] = Reply(issuer.metadata(token_endpoint=issuer.origin + TOKEN))
     issuer.replies[TOKEN] = grant
+
+
+def is_back(issuer: Issuer, away: Reply) -> None:
+    """It answers that once, and then as ever."""
+    grant = issuer.replies[TOKEN]
+
+    def answer(_: Question) -> Reply:
+        issuer.replies[TOKEN] = grant
+        return away
+
+    issuer.replies[TOKEN] = answer
 
 
 def refuses(issuer: Issuer, error: str, **members: Any) -> None:
@@ -512,8 +524,9 @@ class TestErrors:
         assert send(auth, api.url) == 401
 
     def test_a_server_that_is_away_is_asked_once_a_second(
-        self, send: Send, auth: ClientCredentials, issuer: Issuer, api: Api, clock: Clock
+        self, send: Send, make: Make, issuer: Issuer, api: Api, clock: Clock
     ) -> None:
+        auth = make(patience=0)
         issuer.replies[TOKEN] = Reply({"error": "temporarily_unavailable"}, 503)
         for _ in range(3):
             with pytest.raises(Unavailable, match="503"):
@@ -522,6 +535,48 @@ class TestErrors:
         offers_tokens(issuer)
         clock.advance(1)
         assert send(auth, api.url) == 200
+
+    @pytest.mark.parametrize("status", [502, 503, 504])
+    def test_a_server_that_is_away_for_a_moment_goes_unnoticed(
+        self, send: Send, auth: ClientCredentials, issuer: Issuer, api: Api, status: int
+    ) -> None:
+        is_back(issuer, Reply({"error": "temporarily_unavailable"}, status, {"retry-after": "0"}))
+        assert send(auth, api.url) == 200
+        assert issuer.counts[TOKEN] == 2
+
+    def test_an_answer_that_was_cut_off_is_asked_for_again(
+        self, auth: ClientCredentials, issuer: Issuer, api: Api
+    ) -> None:
+        def cut(conversation: Conversation) -> None:
+            del issuer.conversations[TOKEN]
+            conversation.close_connection = True
+
+        issuer.conversations[TOKEN] = cut
+        assert by_httpx2(auth, api.url) == 200
+        assert issuer.counts[TOKEN] == 2
+
+    def test_who_is_told_to_wait_longer_than_his_patience_does_not_wait(
+        self, make: Make, issuer: Issuer, api: Api
+    ) -> None:
+        issuer.replies[TOKEN] = Reply({"error": "temporarily_unavailable"}, 503, {"retry-after": "120"})
+        with pytest.raises(Unavailable, match="503") as away:
+            by_httpx2(make(patience=60), api.url)
+        assert (away.value.retry_after, issuer.counts[TOKEN]) == (120, 1)
+
+    def test_patience_ends(self, make: Make, issuer: Issuer, api: Api) -> None:
+        issuer.replies[TOKEN] = Reply({}, 502)
+        with pytest.raises(Unavailable, match="502"):
+            by_httpx2(make(patience=1), api.url)
+        assert issuer.counts[TOKEN] == 3
+
+    def test_a_token_that_still_works_is_not_waited_for(
+        self, auth: ClientCredentials, issuer: Issuer, api: Api, clock: Clock
+    ) -> None:
+        by_httpx2(auth, api.url)
+        clock.advance(LIFETIME * 0.8)
+        issuer.replies[TOKEN] = Reply({}, 503, {"retry-after": "1"})
+        assert by_httpx2(auth, api.url) == 200
+        assert issuer.counts[TOKEN] == 2
 
 
 class TestConfiguration:

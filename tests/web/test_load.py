@@ -24,13 +24,14 @@ PROGRAM = textwrap.dedent(
     from doorward.web.sockets import bind
 
     few = {
-        "page": {"at_once": 1, "queue": 1, "wait": float(sys.argv[1])}, "admin": {"at_once": 0, "queue": 0},
+        "page": {"at_once": 1, "queue": 1, "within": float(sys.argv[1])}, "admin": {"at_once": 0, "queue": 0},
         "check": {"at_once": 20, "queue": 0},
     }
     changed = {rank.name: dataclasses.replace(rank, **few.get(rank.name, {})) for rank in ranks.RANKS}
     load.RANKS = tuple(changed.values())
     load.CONNECTION_LIMIT = int(sys.argv[2])
     load.OTHER_FILES = 3
+    load.UNREAD_LIMIT = 32 * 1024 * 1024
     connection.LINGER = 0.2
     held = asyncio.Event()
 
@@ -42,7 +43,7 @@ PROGRAM = textwrap.dedent(
             await held.wait()
         if path == "/check/begin":
             held.clear()
-        body = path.encode()
+        body = bytes(16 * 1024 * 1024) if path == "/big" else path.encode()
         headers = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -137,6 +138,12 @@ class Caller:
     def is_over(self) -> bool:
         with contextlib.suppress(ConnectionResetError):
             return self._read.read(1) == b""
+        return True
+
+    def is_cut_off(self) -> bool:
+        """Before all of its answer came."""
+        with contextlib.suppress(ConnectionResetError):
+            return len(self.reply()[2]) < 16 << 20
         return True
 
     def close(self) -> None:
@@ -271,24 +278,24 @@ def test_no_strangers_connection_costs_a_gateways():
             caller.close()
 
 
-def test_a_client_that_does_not_wait_has_a_few_places_and_no_more(port):
+def test_a_client_that_does_not_wait_has_one_place_and_a_few_requests_behind_it(port):
     gateway, caller = Caller(port.gateways), Caller(port)
     gateway.ask("/check/begin")
     caller.send_raw(b"GET /check/held HTTP/1.1\r\nHost: l\r\n\r\n" * 50)
     deadline = time.monotonic() + DEADLINE
-    while (inside := int(gateway.ask("/check/inside?check")[2])) < 9:
+    while int(gateway.ask("/check/inside?check")[2]) < 1:
         assert time.monotonic() < deadline
-    assert inside == 9
+    assert gateway.ask("/check/inside?check")[2] == b"1"
     gateway.ask("/check/let-go")
     assert [caller.reply()[0] for _ in range(9)] == [200] * 9
     assert caller.is_over()
 
 
 def test_no_stranger_takes_a_gateways_place(port):
-    gateway, strangers = Caller(port.gateways), [Caller(port) for _ in range(3)]
+    gateway, strangers = Caller(port.gateways), [Caller(port) for _ in range(20)]
     gateway.ask("/check/begin")
     for caller in strangers:
-        caller.send_raw(b"GET /check/held HTTP/1.1\r\nHost: l\r\n\r\n" * 9)
+        caller.send("/check/held")
     deadline = time.monotonic() + DEADLINE
     while Caller(port).ask(CHECK)[0] != 503:
         assert time.monotonic() < deadline
@@ -340,11 +347,33 @@ def test_a_body_that_is_more_than_is_kept_is_read_while_it_comes(port):
     assert Caller(port).ask("/", method="POST", body="a" * 300_000)[0] == 200
 
 
+def test_whoever_does_not_read_his_answers_keeps_no_place(port):
+    """The first is on its way, the second rendered, and the others wait behind them; there are two places."""
+    caller = Caller(port)
+    caller.send_raw(b"GET /big HTTP/1.1\r\nHost: l\r\n\r\n" * 5)
+    until(port, 0)
+    with full(port):
+        pass
+    for _ in range(5):
+        status, _, body = caller.reply()
+        assert (status, len(body)) == (200, 16 << 20)
+
+
+def test_what_many_do_not_read_has_an_end_and_it_is_for_the_first_of_them(port):
+    callers = [Caller(port) for _ in range(6)]
+    for caller in callers:
+        caller.send("/big")
+        until(port, 0)
+    assert Caller(port).ask("/")[0] == 200
+    assert callers[0].is_cut_off()
+    assert len(callers[-1].reply()[2]) == 16 << 20
+
+
 def test_pipelined_requests_that_nobody_began_to_answer_leave_no_trace(port):
     Caller(port).ask("/check/begin")
     caller = Caller(port)
     caller.send(HELD + " HTTP/1.1\r\nHost: l\r\n\r\nGET /")
-    until(port, 2)
+    until(port, 1)
     caller.close()
     Caller(port).ask("/check/let-go")
     until(port, 0)

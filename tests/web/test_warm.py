@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.protocol.given import POLICY
 
-from doorward.web.warm import LIMIT, Warm
+from doorward.exchange import Exchange
+from doorward.protocol.moment import Position
+from doorward.store.memory import Memory, Reader
+from doorward.web.warm import LIMIT, Seen, Warm
+
+AT = Position(1, 7)
 
 
-class Memory:
+class Values:
     def __init__(self) -> None:
         self.values: dict[str, tuple[object, tuple[str, ...]]] = {}
 
@@ -22,7 +28,7 @@ class Memory:
 
 class Store:
     def __init__(self) -> None:
-        self.memory, self.is_fresh, self.at = Memory(), True, 100
+        self.memory, self.is_fresh, self.at = Values(), True, 100
 
     def now(self) -> int:
         return self.at
@@ -36,10 +42,17 @@ def store() -> Store:
     return found
 
 
+def decided_on(store: Store, *names: str) -> Seen[object]:
+    """What is left of a decision on these values of memory."""
+    seen: Seen[object] = Seen()
+    seen.facts = tuple((name, store.memory.values[name][0]) for name in names)
+    return seen
+
+
 @pytest.fixture
 def warm(store: Store) -> Warm[str]:
     made: Warm[str] = Warm(store)  # type: ignore[arg-type]
-    made.keep(b"q", "yes", made.facts("key", "admin"), 110)
+    made.keep(b"q", "yes", decided_on(store, "key", "admin"), 110)
     return made
 
 
@@ -70,14 +83,41 @@ def test_not_once_something_of_it_ended_by_itself(store: Store, warm: Warm[str])
     assert warm.recall(b"q") is None
 
 
-def test_what_changed_while_it_was_decided_is_not_kept(store: Store, warm: Warm[str]) -> None:
-    before = warm.facts("key")
+def test_what_changed_while_it_was_decided_is_not_told_again(store: Store, warm: Warm[str]) -> None:
+    before = decided_on(store, "key")
     store.memory.keep("key")
-    warm.keep(b"late", "yes", before, None)
+    warm.keep(b"late", "yes", before, 110)
     assert warm.recall(b"late") is None
+
+
+def test_what_was_read_from_the_database_is_not_kept(store: Store, warm: Warm[str]) -> None:
+    warm.keep(b"read", "yes", Seen(), 110)
+    assert warm.recall(b"read") is None
 
 
 def test_it_is_bounded(store: Store, warm: Warm[str]) -> None:
     for number in range(LIMIT):
-        warm.keep(b"%d" % number, "yes", warm.facts("key"), None)
+        warm.keep(b"%d" % number, "yes", decided_on(store, "key"), 110)
     assert (warm.recall(b"q"), warm.recall(b"0")) == (None, "yes")
+
+
+def watched(reader: Reader) -> Seen[object]:
+    seen: Seen[object] = Seen()
+    seen.watching(Exchange(str, lambda read, name: read(find, name), find)).gather(reader, "key")
+    return seen
+
+
+def test_what_memory_answered_with_is_what_a_decision_rests_on() -> None:
+    memory = Memory(AT)
+    value = Value()
+    memory.keep((find, "key"), value, AT)
+    assert watched(Reader(memory, POLICY)).facts == (((find, "key"), value),)
+    assert watched(Reader(memory, POLICY, connection=object(), read_at=AT)).facts is None  # type: ignore[arg-type]
+
+
+class Value:
+    refs = ("key/1",)
+
+
+def find(*_: object) -> Any:
+    raise AssertionError("memory knows it")

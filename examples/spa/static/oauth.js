@@ -5,6 +5,8 @@
 
 const WAY = 'on-its-way';
 const SCOPE = 'openid profile invoices:read';
+const AWAY = [502, 503, 504];
+const ATTEMPTS = 10;
 const HERE = `${location.origin}/`;
 
 export class Refused extends Error {
@@ -23,7 +25,8 @@ export class Session {
   static async open(config) {
     const session = new Session();
     session.#config = config;
-    session.#metadata = await (await fetch(`${config.issuer}/.well-known/openid-configuration`)).json();
+    const metadata = `${config.issuer}/.well-known/openid-configuration`;
+    session.#metadata = await (await patiently(() => fetch(metadata))).json();
     if (session.#metadata.issuer !== config.issuer) throw new Refused('wrong_issuer');
     return session;
   }
@@ -105,12 +108,25 @@ export class Session {
   }
 
   #post(url, form) {
-    return fetch(url, { method: 'POST', body: new URLSearchParams({ client_id: this.#config.client_id, ...form }) });
+    const body = new URLSearchParams({ client_id: this.#config.client_id, ...form });
+    return patiently(() => fetch(url, { method: 'POST', body }));
   }
 
   #send(url, options) {
-    return fetch(url, { ...options, headers: { ...options.headers, authorization: `Bearer ${this.#tokens.access_token}` } });
+    const headers = { ...options.headers, authorization: `Bearer ${this.#tokens.access_token}` };
+    return patiently(() => fetch(url, { ...options, headers }));
   }
+}
+
+// Whoever is away for a moment is asked again; so is who said something that this page may not read, as a load balancer
+// does. A refresh token whose answer was lost brings the same again.
+async function patiently(ask) {
+  for (let left = ATTEMPTS - 1; left > 0; left -= 1) {
+    const reply = await ask().catch(() => null);
+    if (reply !== null && !AWAY.includes(reply.status)) return reply;
+    await new Promise((resolve) => { setTimeout(resolve, 1000); });
+  }
+  return ask();
 }
 
 function random() {

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 import httpcore2
 
+from doorward import deadline
 from doorward.protocol import redirect_uri
 from doorward.protocol.special_use import may_be_called
 
@@ -91,8 +92,9 @@ class Fetch:
         if not is_allowed or not redirect_uri.is_registrable(url):
             raise FetchFailed("url_refused")
         try:
-            async with asyncio.timeout(TIMEOUT):
-                return await self._exchange(method, url, {**HEADERS, **headers}, content, limit)
+            with deadline.not_counted():
+                async with asyncio.timeout(TIMEOUT):
+                    return await self._exchange(method, url, {**HEADERS, **headers}, content, limit)
         except TimeoutError:
             raise FetchFailed("too_slow") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, OSError):

@@ -21,9 +21,13 @@ import bcrypt
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from doorward import deadline
+
 THREADS = 2
 WAITING_LIMIT = 50
 NICENESS = 10
+# Nobody waits longer for a free thread and his own hash.
+LONGEST = 30.0
 # One hash may take this long on a machine that does nothing else.
 TARGET = 0.25
 MIB = 1024
@@ -41,7 +45,7 @@ class Overloaded(Exception):  # noqa: N818  an answer, not a fault
 
 
 class Bounded:
-    """Two threads and a queue of fifty; what comes above it is refused at once, and no check of a token waits."""
+    """Two threads and a queue of fifty; what comes above it is refused at once, what waits when its time is over."""
 
     def __init__(self, name: str) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=name, initializer=_step_back)
@@ -55,7 +59,10 @@ class Bounded:
             raise Overloaded
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            async with asyncio.timeout(deadline.left(LONGEST)):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except TimeoutError:
+            raise Overloaded from None
         finally:
             self._waiting -= 1
 

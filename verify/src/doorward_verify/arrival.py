@@ -8,7 +8,7 @@ Tokens come as Bearer alone (RFC 6750 §2.1), whatever an api allows its keys.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from doorward_verify.errors import InvalidRequest
 from doorward_verify.verified import Verified
@@ -19,8 +19,7 @@ BROWSERS = ("allow", "flag", "refuse")
 URL, BROWSER = "url", "browser"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """`from_browser`: with `Origin` or `Sec-Fetch-*`, which only browsers send."""
 
     transport: str = "bearer"
@@ -38,6 +37,14 @@ def allowed(found: Verified) -> tuple[str, ...]:
     return tuple(name for name in TRANSPORTS if name in given) if isinstance(given, list) else USUAL
 
 
+def _is_taken(found: Verified, transport: str) -> bool:
+    """The same of one way, without a list of all."""
+    if found.credential != "api_key":
+        return transport == "bearer"
+    given = found.claims.get("transports")
+    return transport in TRANSPORTS and transport in (given if isinstance(given, list) else USUAL)
+
+
 def exposures(found: Verified, arrival: Arrival) -> Iterator[str]:
     """Where a key was seen that it does not belong; a test key may be in a browser."""
     if found.credential != "api_key":
@@ -50,11 +57,11 @@ def exposures(found: Verified, arrival: Arrival) -> Iterator[str]:
 
 def take(found: Verified, arrival: Arrival) -> None:
     """Raises InvalidRequest; who shows a good credential learns how to send it."""
-    ways = allowed(found)
-    if arrival.transport not in ways:
+    if not _is_taken(found, arrival.transport):
+        ways = allowed(found)
         raise InvalidRequest(f"it came by {arrival.transport}, and is taken by {' or '.join(ways) or 'nothing'} alone",
                              reason="transport_not_allowed")  # fmt: skip
-    if BROWSER in exposures(found, arrival) and _browsers(found) == "refuse":
+    if arrival.from_browser and BROWSER in exposures(found, arrival) and _browsers(found) == "refuse":
         raise InvalidRequest("a live key does not belong in a browser", reason="key_in_browser")
 
 

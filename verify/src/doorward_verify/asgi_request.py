@@ -53,12 +53,12 @@ def unkept(scope: Scope, send: Send) -> Send:
     return adding
 
 
-async def keys_in(door: Door, connection: Any) -> Sequence[str]:
-    """The same of a Starlette request, which keeps its body, or the form that it made of it."""
+async def keys_in(connection: Any) -> Sequence[str]:
+    """The same of a Starlette request, which keeps its body, or the form that it made of it. For doors that read it."""
     fields = connection.headers
     content_type = fields.get("content-type", "")
     is_http = connection.scope["type"] == "http"
-    if not door.reads_body or not is_http or not body.is_read(content_type, fields.get("content-length", "")):
+    if not is_http or not body.is_read(content_type, fields.get("content-length", "")):
         return ()
     try:
         return body.keys(content_type, await connection.body())

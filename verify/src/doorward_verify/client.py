@@ -20,7 +20,7 @@ from doorward_verify import configuration
 from doorward_verify import scope as scopes
 from doorward_verify.errors import Misconfigured, Unavailable
 from doorward_verify.token_cache import Token, TokenRefused
-from doorward_verify.token_source import TokenSource
+from doorward_verify.token_source import PATIENCE, TokenSource
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -37,8 +37,8 @@ class ClientCredentials(httpx2.Auth):
 
     `api` is any URL of the api: the token goes to its origin alone, and a request to elsewhere raises Misconfigured.
     `resource` (RFC 8707) is needed where the client may call several apis. Without `scope` it gets all it was granted.
-    A request raises TokenRefused or Unavailable where there is no token. One object serves any number of clients,
-    threads and tasks.
+    A request raises TokenRefused or Unavailable where there is no token; a server that is away for a moment is waited
+    for, `patience` seconds at most. One object serves any number of clients, threads and tasks.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class ClientCredentials(httpx2.Auth):
         client_id: str | None = None,
         client_secret: str | None = None,
         ca_file: str | None = None,
+        patience: float = PATIENCE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._origin = _origin(configuration.https("api", api))
@@ -61,6 +62,7 @@ class ClientCredentials(httpx2.Auth):
             {name: value for name, value in asked_for.items() if value},
             ca_file=configuration.ca_file(ca_file),
             monotonic=monotonic,
+            patience=patience,
         )
 
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:

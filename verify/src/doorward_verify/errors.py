@@ -123,11 +123,18 @@ class CostImpossible(DoorwardError):
 
 
 class Unavailable(DoorwardError):
-    """Neither yes nor no can be said: the caller's credential is not at fault (T074)."""
+    """Neither yes nor no can be said: the caller's credential is not at fault (T074).
+
+    `retry_after` is in how many seconds that may have passed, None where nothing tells that it will.
+    """
 
     status = 503
     error = "temporarily_unavailable"
     default_reason = "server_unreachable"
+
+    def __init__(self, description: str, *, reason: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(description, reason=reason)
+        self.retry_after = retry_after
 
 
 class Misconfigured(ValueError):

@@ -10,13 +10,13 @@ from typing import Any, Unpack
 
 from fastapi import Depends
 from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
-from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from doorward_verify import asgi, asgi_request, credential, fastapi_routes
 from doorward_verify.challenge import Answer
+from doorward_verify.fastapi_routes import Documented
 from doorward_verify.needs import Needs, Wanted
 from doorward_verify.verified import Verified
 
@@ -36,19 +36,9 @@ async def refuse(_: object, refused: Exception) -> Any:
     return asgi.Reply(refused.answer)
 
 
-class _Documented(SecurityBase):
-    """Stands in the OpenAPI document, so that /docs has its Authorize; the Guard itself reads the headers."""
-
-    def __init__(self, scheme_name: str, model: Any) -> None:
-        self.scheme_name = scheme_name
-        self.model = model
-
-    async def __call__(self) -> None:
-        return None
-
-
-BEARER = _Documented("bearer", HTTPBearer(description="An access token or an API key"))
-API_KEY = _Documented("apiKey", APIKey.model_validate({"in": APIKeyIn.header, "name": "X-API-Key"}))
+# The Guard itself reads the headers: /docs has its Authorize by these.
+BEARER = Documented("bearer", HTTPBearer(description="An access token or an API key"))
+API_KEY = Documented("apiKey", APIKey.model_validate({"in": APIKeyIn.header, "name": "X-API-Key"}))
 
 
 class Guard(asgi.Guard):
@@ -60,7 +50,8 @@ class Guard(asgi.Guard):
             connection: HTTPConnection, response: Response,
             _bearer: None = Depends(BEARER), _api_key: None = Depends(API_KEY),
         ) -> Verified | None:  # fmt: skip
-            scope, keys = connection.scope, await asgi_request.keys_in(self, connection)
+            scope = connection.scope
+            keys = await asgi_request.keys_in(connection) if self.reads_body else ()
             address, query = asgi_request.address(scope), scope["query_string"]
             found = await self.acheck(scope["headers"], needs, address, query, keys, scope)
             if not isinstance(found, Answer):

@@ -1,17 +1,21 @@
-"""Refuses a FastAPI route whose Guard would not be found, when the route is made.
+"""What happens to a FastAPI route when it is made: refused if its Guard would not be found, and made lighter.
 
 FastAPI looks up an annotation that is a string among the names of the module. What it does not find there it takes for
 a parameter of the query: the Guard of such a route is never asked, and a default lets everybody in.
+
+What stands in the OpenAPI document alone is a dependency too, and each costs a request as much as the check itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import wraps
 from typing import Any, ForwardRef
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute
+from fastapi.security.base import SecurityBase
 
 from doorward_verify.errors import Misconfigured
 
@@ -30,7 +34,25 @@ def lost(dependant: Dependant) -> Iterator[str]:
         yield from lost(inner)
 
 
-def refuse_lost(kind: Any) -> None:
+class Documented(SecurityBase):
+    """A security scheme for the document, which answers nothing: what depends on it must do without."""
+
+    def __init__(self, scheme_name: str, model: Any) -> None:
+        self.scheme_name = scheme_name
+        self.model = model
+
+    async def __call__(self) -> None:
+        return None
+
+
+def lighten(dependant: Dependant) -> Dependant:
+    """Takes what is there for the document out of what each request has to solve, and returns a copy with all of it."""
+    document = replace(dependant, dependencies=[lighten(inner) for inner in dependant.dependencies])
+    dependant.dependencies = [inner for inner in dependant.dependencies if not isinstance(inner.call, Documented)]
+    return document
+
+
+def prepare(kind: Any) -> None:
     """Every route of this kind is looked at when it is made: nobody has to think of it."""
     make: Callable[..., None] = kind.__init__
 
@@ -43,10 +65,12 @@ def refuse_lost(kind: Any) -> None:
                 "would not be asked: the name is local to a function, or there for type checkers alone. Move it to the "
                 "module, or write `caller: Verified = guard(...)`"
             )
+        # The handler has been made of the one; the document is made of the other.
+        route.dependant = lighten(route.dependant)
 
     kind.__init__ = made
 
 
 def watch() -> None:
     for kind in (APIRoute, APIWebSocketRoute):
-        refuse_lost(kind)
+        prepare(kind)

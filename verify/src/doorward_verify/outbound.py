@@ -126,7 +126,10 @@ class Outbound:
                     return self._exchange(origin, connection, method, target, body, headers, limit)
             return self._exchange(origin, self._connect(origin, timeout), method, target, body, headers, limit)
         except (OSError, HTTPException, ValueError) as problem:
-            raise Unavailable("the authorization server cannot be reached") from problem
+            # Who was connected and is cut off meets another one next time; where nobody listens, nobody does so soon.
+            was_cut = isinstance(problem, _GONE) and not isinstance(problem, ConnectionRefusedError)
+            retry_after = 0 if was_cut else None
+            raise Unavailable("the authorization server cannot be reached", retry_after=retry_after) from problem
 
     def _connect(self, origin: Origin, timeout: float = TIMEOUT) -> HTTPConnection:
         if origin.scheme == "http":

@@ -32,7 +32,8 @@ class Guard(asgi.Guard):
             @wraps(endpoint)
             async def guarded(*args: Any, **kwargs: Any) -> Any:
                 connection = next(arg for arg in args if isinstance(arg, HTTPConnection))
-                scope, keys = connection.scope, await asgi_request.keys_in(self, connection)
+                scope = connection.scope
+                keys = await asgi_request.keys_in(connection) if self.reads_body else ()
                 address, query = asgi_request.address(scope), scope["query_string"]
                 found = await self.acheck(scope["headers"], needs, address, query, keys, scope)
                 if isinstance(found, Answer):

@@ -1,12 +1,14 @@
 """The one way to /v1: over HTTPS with an admin key, or the same application in this process on a data directory.
 
-Creations carry a fresh Idempotency-Key, and everything else may be repeated as it is, so a 503 is tried again.
+Creations carry a fresh Idempotency-Key, and everything else may be repeated as it is. So whoever is away for a moment
+is asked again: after 502, 503 and 504, and when the connection was cut before an answer came.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from doorward.data_directory import DataDirectory
     from doorward.settings import Settings
 
-ATTEMPTS = 3
+# Somebody who waits, waits a quarter of a minute: by then a database is back, and another node answers.
+ATTEMPTS = 15
+AWAY = frozenset((502, 503, 504))
 PAGE_LIMIT = 200
 TIMEOUT = 30.0
 
@@ -81,12 +85,34 @@ class AdminApi:
     async def _ask(self, method: str, path: str, **request: Any) -> Object:
         import asyncio
 
+        import httpx2
+
+        was_lost = False
         for attempt in range(1, ATTEMPTS + 1):
-            answer = await self._http.request(method, f"/v1{path}", **request)
-            if answer.status_code != 503 or attempt == ATTEMPTS:
-                break
-            await asyncio.sleep(_pause(answer.headers.get("retry-after")))
-        return _read(answer)
+            try:
+                answer = await self._http.request(method, f"/v1{path}", **request)
+            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+                if attempt == ATTEMPTS:
+                    raise
+                pause = 1
+            else:
+                if answer.status_code not in AWAY or attempt == ATTEMPTS:
+                    break
+                pause = _pause(answer.headers.get("retry-after"))
+            was_lost = True
+            _say_once(attempt, self._http.base_url.host)
+            await asyncio.sleep(pause)
+        # It went when nobody could say so any more.
+        is_gone = method == "DELETE" and was_lost and answer.status_code == 404
+        return {} if is_gone else _read(answer)
+
+
+def _say_once(attempt: int, host: str) -> None:
+    """Where somebody looks."""
+    if attempt == 1 and sys.stderr.isatty():
+        from doorward.cli.output import note
+
+        note(f"{host} is away for a moment: asking again ...")
 
 
 def _pause(retry_after: str | None) -> int:

@@ -11,7 +11,7 @@ from doorward.protocol.admin import SCOPES, Asked, Caller, Nothing, Strict, curr
 from doorward.protocol.decision import Decision
 from doorward.protocol.entities import AdminKey
 from doorward.protocol.events import AdminKeyCreated, AdminKeyRevoked, CredentialRefused
-from doorward.protocol.moment import Moment
+from doorward.protocol.moment import FOREVER, Moment
 from doorward.protocol.network import Network
 from doorward.protocol.policy import DAY, Policy
 from doorward.protocol.refusal import InsufficientScope, InvalidToken
@@ -155,6 +155,12 @@ def _ended(facts: AdminKeyFacts, address: str, now: int) -> str | None:
     if key.networks and not networks.contain(key.networks, address):
         return "network_not_allowed"
     return None
+
+
+def ends_at(facts: AdminKeyFacts) -> int:
+    """The second at which it ends by itself."""
+    ends = (facts.admin_key.expires_at, facts.secret.expires_at)
+    return min((at for at in ends if at is not None), default=FOREVER)
 
 
 def show(facts: AdminKeyFacts, policy: Policy) -> AdminKeyObject:

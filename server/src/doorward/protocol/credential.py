@@ -44,7 +44,8 @@ class ApiKeyFacts:
 
     @property
     def refs(self) -> tuple[str, ...]:
-        return (f"api_key/{self.api_key.id}", f"account/{self.account.id}", f"api/{self.api.id}")
+        """An end of everything ends no key, but what was told of one before it is older than that."""
+        return (f"api_key/{self.api_key.id}", f"account/{self.account.id}", f"api/{self.api.id}", "deployment/all")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from doorward.protocol import admin_key, client_authentication, credential
+from doorward.protocol import admin_key, client_authentication, credential, use
 from doorward.protocol.admin import permitted
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.client import ClientFacts
@@ -27,8 +27,8 @@ from doorward.protocol.entities import JSON
 from doorward.protocol.events import CredentialRefused, Event
 from doorward.protocol.form import Form
 from doorward.protocol.leak_events import DecoyTried
-from doorward.protocol.limit import COST_LIMIT, Admission, Charge
-from doorward.protocol.moment import Moment, Position
+from doorward.protocol.limit import COST_LIMIT, UNLIMITED, Admission, Charge
+from doorward.protocol.moment import FOREVER, Moment, Position
 from doorward.protocol.policy import Policy
 from doorward.protocol.refusal import InvalidClient, InvalidRequest, InvalidToken
 from doorward.protocol.use import Used
@@ -67,13 +67,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Introspection:
-    """`claims` is empty for an inactive credential: nothing but `active` is told (RFC 7662 §2.2)."""
+    """`claims` is empty for an inactive credential: nothing but `active` is told (RFC 7662 §2.2).
+
+    `uses` is what is counted of it, each time that it is told.
+    """
 
     active: bool
     position: Position
     credential: str = ""
     claims: Mapping[str, JSON] = field(default_factory=dict)
     charges: tuple[Charge, ...] = ()
+    uses: tuple[Used, ...] = ()
 
 
 def parse(authorization: Sequence[bytes], form: Form, query: Form, brand: str, address: str = "") -> Request:
@@ -158,12 +162,45 @@ def _decided(
             record = DecoyTried(facts.about.api_key)
         return Decision(Introspection(False, moment.position), (record,), uses)
     if not isinstance(facts.about, ApiKeyFacts):
-        return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}), (), uses)
-    found = Introspection(True, moment.position, verdict.kind, credential.api_key_claims(facts.about, policy))
+        return Decision(Introspection(True, moment.position, verdict.kind, verdict.claims or {}, (), uses), (), uses)
+    claims = credential.api_key_claims(facts.about, policy)
+    found = Introspection(True, moment.position, verdict.kind, claims, (), uses)
     if not isinstance(facts.caller, VerifierFacts):
         return Decision(found, (), uses)
     found = replace(found, charges=credential.charges(facts.about, request.cost, moment.now))
     return Decision(found, credential.first_use(facts.about, moment.now), uses)
+
+
+def ends_at(found: Introspection, facts: Facts, now: int) -> int:
+    """Until when the same is told of the same facts; `now` where the next one may be told otherwise."""
+    about = facts.about
+    if not found.active or any(charge.limit.type == "quota" for charge in found.charges):
+        return now
+    match about:
+        case ApiKeyFacts():
+            ends = credential.ends_at(about)
+            if credential.first_use(about, now):
+                return now
+        case TokenFacts():
+            ends = about.opaque.expires_at if about.opaque else int(str(found.claims["exp"]))
+        case _:
+            return now
+    return min(FOREVER if ends is None else ends, _caller_ends_at(facts.caller, now))
+
+
+def _caller_ends_at(caller: ClientFacts | VerifierFacts | AdminKeyFacts | None, now: int) -> int:
+    """While a client or verifier has two secrets it is counted which of them was shown."""
+    if isinstance(caller, AdminKeyFacts):
+        return admin_key.ends_at(caller)
+    live = [secret for secret in caller.secrets if secret.is_live(now)] if caller else []
+    if len(live) != 1:
+        return now
+    return FOREVER if live[0].expires_at is None else live[0].expires_at
+
+
+def counted(found: Introspection, now: int) -> tuple[Used, ...]:
+    """Its uses, of an answer that may have been decided a while ago."""
+    return tuple([use.counted(one, one.result, now) for one in found.uses])
 
 
 def _uses(request: Request, facts: Facts, verdict: Verdict, moment: Moment) -> tuple[Used, ...]:
@@ -224,9 +261,11 @@ def _authenticate(request: Request, facts: Facts, policy: Policy, moment: Moment
     return _Sight(client_id=client.id)
 
 
-def members(found: Introspection, request: Request, admission: Admission, spare: int) -> dict[str, Any]:
+def members(
+    found: Introspection, admission: Admission = UNLIMITED, spare: int = 0, knows_limits: bool = False
+) -> dict[str, Any]:
     """The answer, RFC 7662 §2.2, now that the limits of the credential were asked."""
-    if not found.active or (admission.refused and not request.knows_limits):
+    if not found.active or (admission.refused and not knows_limits):
         return {"active": False}
     told: dict[str, Any] = {"active": True, **found.claims, "credential": found.credential}
     # A refresh token is sent to us alone, and bears nothing.

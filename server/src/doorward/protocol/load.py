@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """In one worker `at_once` are answered side by side and `queue` more wait, each for `wait` seconds at most.
+    """In one worker `at_once` are answered side by side and `queue` more wait; each is answered or refused `within` so
+    many seconds of its arrival, whatever it waits for.
 
     While a worker that has much to do is `late` by so many seconds, none of them is let in.
     """
@@ -20,28 +21,31 @@ class Rank:
     name: str
     at_once: int
     queue: int
-    wait: float
+    within: float
     late: float
     paths: tuple[str, ...]
 
 
+# Programs are told within two seconds that it is in vain (F7), and the way to them is a part of it. People wait longer.
+SOON = 1.7
+
 # A path that ends with a slash is all that lies below it.
 RANKS = (
-    #    name          at once  queue   wait      late
-    Rank("operations",     16,     16,   2.0, math.inf, ("/healthz", "/readyz", "/metrics")),
-    Rank("feed",       10_000,      0,   0.0, math.inf, ("/revocations", "/revocations/stream")),
+    #    name          at once  queue  within     late
+    Rank("operations",     16,     16,     SOON, math.inf, ("/healthz", "/readyz", "/metrics")),
+    Rank("feed",       10_000,      0, math.inf, math.inf, ("/revocations", "/revocations/stream")),
     # What comes by the gateways' own listeners: no stranger can take a place there.
-    Rank("gateway",     1_000,  1_000,   2.0,      3.0, ()),
-    Rank("check",       1_000,  1_000,   2.0,      2.0, (
+    Rank("gateway",     1_000,  1_000,     SOON,      3.0, ()),
+    Rank("check",       1_000,  1_000,     SOON,      2.0, (
         "/check/", "/oauth/introspect", "/v1/keys/verify", "/v1/keys/verify/batch",
         "/.well-known/", "/revocations/jwks", "/assertions/jwks", "/statuslists/",
     )),
-    Rank("end",           512,    512,   2.0,      1.0, (
+    Rank("end",           512,    512,     SOON,      1.0, (
         "/oauth/revoke", "/v1/revocations", "/v1/keys/self/revoke", "/leaks/",
     )),
-    Rank("token",          64,    512,   2.0,      0.5, ("/oauth/token", "/oauth/userinfo", "/usage")),
-    Rank("page",           64,    256,   5.0,     0.25, ("/",)),
-    Rank("admin",           8,    256,   5.0,      0.1, ("/v1/",)),
+    Rank("token",          64,    512,     SOON,      0.5, ("/oauth/token", "/oauth/userinfo", "/usage")),
+    Rank("page",           64,    256,      5.0,     0.25, ("/",)),
+    Rank("admin",           8,    256,      5.0,      0.1, ("/v1/",)),
 )  # fmt: skip
 
 _EXACT = {path.encode(): rank for rank in RANKS for path in rank.paths if not path.endswith("/")}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from doorward_verify import api_key
 
+# Later than every end: the second at which something ends that does not.
+FOREVER = 2**62
 # Neither number is longer than its column holds.
 _TEXT = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,17})")
 

@@ -42,6 +42,16 @@ class Used:
     user_agent: str = ""
 
 
+def counted(one: Used, result: str, now: int) -> Used:
+    """The same use again, as it ended now.
+
+    Made anew field by field: `replace` takes three times as long, and this is done for each check.
+    """
+    return Used(
+        one.kind, one.id, one.count, now, result, one.account_id, one.secret_id, one.is_old, one.address, one.user_agent
+    )
+
+
 def result(named: str) -> str:
     """As it is counted: what a newer verifier may say is not lost."""
     return named if named in RESULTS else OTHER

@@ -21,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from doorward import deadline
 from doorward.protocol import limit
 from doorward.protocol.limit import SECOND, Charge, Taken
 from doorward.protocol.limit_cell import EMPTY, Cell, Wanted
@@ -33,6 +34,7 @@ DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 CONNECTIONS = 64
 # Of a new connection and of each answer, and for a turn before that: all of them together stay below two seconds.
 PATIENCE = 0.4
+LONGEST = 3 * PATIENCE
 WAIT = 0.8
 # So many failures in a row, and nobody is kept waiting for a while; then one tries whether it is over.
 FAILURES = 3
@@ -146,7 +148,7 @@ class InValkey:
         """Raises Unavailable soon, and at once while it is known that nobody answers."""
         with contextlib.closing(question):
             try:
-                async with asyncio.timeout(WAIT):
+                async with asyncio.timeout(deadline.left(WAIT)):
                     await self._turns.acquire()
             except TimeoutError:
                 # Too many ask, which says nothing of whether it answers.
@@ -160,7 +162,10 @@ class InValkey:
         if not self._breaker.lets_pass(time.monotonic()):
             raise Unavailable("the place where rates are counted does not answer")
         try:
-            answer = await question
+            async with asyncio.timeout(deadline.left(LONGEST)):
+                answer = await question
+        except TimeoutError:
+            raise Unavailable("no time is left to count") from None
         except (RedisError, OSError) as problem:
             if self._breaker.failed(time.monotonic()):
                 log.error("rates cannot be counted: %s", type(problem).__name__)

@@ -128,6 +128,8 @@ class Reader:
     ) -> None:
         self.policy = policy
         self.refs: set[str] = set()
+        # What memory answered with, by name: of a reader without a connection all that its facts are made of.
+        self.recalled: list[tuple[Hashable, object]] = []
         self._memory = memory
         self._connection = connection
         self._read_at = read_at
@@ -139,6 +141,10 @@ class Reader:
         if self._connection is None:
             raise Miss
         return self._connection
+
+    @property
+    def is_from_memory(self) -> bool:
+        return self._connection is None
 
     def rely(self, *refs: str) -> None:
         self.refs.update(refs)
@@ -158,13 +164,15 @@ class Reader:
 
     def __call__(self, find: Callable[[Connection, Key], Value | None], key: Key) -> Value | None:
         """`find(connection, key)`, from memory when it is there; what is absent is not remembered."""
-        known: tuple[Value, tuple[str, ...]] | None = self._memory.recall((find, key))
+        name = find, key
+        known: tuple[Value, tuple[str, ...]] | None = self._memory.recall(name)
         if known is not None:
             self.refs.update(known[1])
+            self.recalled.append((name, known[0]))
             return known[0]
         value = find(self.connection, key)
         if value is not None:
             self.refs.update(value.refs)
             if self._read_at is not None:
-                self._memory.keep((find, key), value, self._read_at)
+                self._memory.keep(name, value, self._read_at)
         return value

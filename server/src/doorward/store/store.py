@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from doorward import deadline
 from doorward.protocol.events import Event
 from doorward.protocol.moment import Position
 from doorward.protocol.policy import Policy
@@ -32,8 +34,9 @@ from doorward.store.tallies import Step, Tallies
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
 
 TALLIES = Context("server")
-# Whoever waits is told within 2 seconds that it is in vain (faults, F7).
+# Nobody waits longer for the database; a request that has waited before, only as long as it has left (`deadline.py`).
 PATIENCE = 1.7
+WATCH_INTERVAL = 0.1
 STEP_PATIENCE = 5.0
 UNCOMMITTED_LIMIT = 10_000
 READING_LIMIT = 1_000
@@ -71,7 +74,9 @@ class Store:
         self.housekeeping = Housekeeping(self.read_now, self._write_aside, self.now, kept or Retention())
         self._leases = Leases(self._write, self.now)
         self._gathering: list[Append] = []
-        self._uncommitted: set[asyncio.Future[None]] = set()
+        # Until when each is waited for.
+        self._uncommitted: dict[asyncio.Future[None], float] = {}
+        self._is_watched = False
         self._reading = 0
         self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
 
@@ -146,12 +151,12 @@ class Store:
         return await self._in_thread(self.read_now, query)
 
     async def _in_thread(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Nobody waits for longer than `PATIENCE`: not for a database that is silent, not for a free thread."""
+        """Nobody waits for longer than he has: not for a database that is silent, not for a free thread."""
         if self._reading >= READING_LIMIT:
             raise Overloaded("too many reads are waiting")
         self._reading += 1
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(deadline.left(PATIENCE)):
                 return await asyncio.get_running_loop().run_in_executor(self._readers, call, *arguments)
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
@@ -181,10 +186,11 @@ class Store:
         future = loop.create_future()
         if not self._gathering:
             loop.call_soon(self._hand_over)
-        if not self._uncommitted:
-            loop.call_later(PATIENCE, self._watch)
+        if not self._is_watched:
+            self._is_watched = True
+            loop.call_later(WATCH_INTERVAL, self._watch)
         self._gathering.append(Append(events, gathered.position, gathered.refs, context, now, also, future))
-        self._uncommitted.add(future)
+        self._uncommitted[future] = time.monotonic() + deadline.left(PATIENCE)
         try:
             await future
         except Stale:
@@ -220,14 +226,15 @@ class Store:
         self._writer.put(appends)
 
     def _watch(self) -> None:
-        """A database that neither commits nor fails is no reason to wait: whoever does is told so."""
-        if self._writer.busy_seconds > PATIENCE:
-            for future in self._uncommitted:
-                if not future.done():
-                    future.set_exception(Unavailable("the database does not answer"))
-            self._uncommitted.clear()
-        if self._uncommitted:
-            asyncio.get_running_loop().call_later(PATIENCE / 10, self._watch)
+        """Whoever has waited for as long as he can is told so; what the writer did not begin yet is dropped."""
+        now = time.monotonic()
+        for future in [future for future, until in self._uncommitted.items() if until <= now]:
+            del self._uncommitted[future]
+            if not future.done():
+                future.set_exception(Unavailable("the database does not answer"))
+        self._is_watched = bool(self._uncommitted)
+        if self._is_watched:
+            asyncio.get_running_loop().call_later(WATCH_INTERVAL, self._watch)
 
     def commit_now(self, events: tuple[Event, ...], gathered: Gathered[Any], context: Context, now: int) -> None:
         """The same before the writer runs: at start, in the one process that prepares the store."""
@@ -277,7 +284,7 @@ class Store:
 
     def _resolve(self, outcomes: Iterable[Outcome]) -> None:
         for append, problem in outcomes:
-            self._uncommitted.discard(append.future)
+            self._uncommitted.pop(append.future, None)
             if problem is None:
                 self._observe(append.events)
             if append.future.done():

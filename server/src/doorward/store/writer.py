@@ -6,7 +6,6 @@ import logging
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +81,6 @@ class Writer:
         # The end of the journal that this worker wrote last.
         self.reached = memory.position
         self._queue: queue.SimpleQueue[list[Append] | None] = queue.SimpleQueue()
-        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -96,22 +94,13 @@ class Writer:
     def put(self, appends: list[Append]) -> None:
         self._queue.put(appends)
 
-    @property
-    def busy_seconds(self) -> float:
-        """How long the batch under way has taken so far."""
-        since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
-
     def _run(self) -> None:
         ending = False
         while not ending:
             batch, ending = self._gathered()
             batch = [append for append in batch if not append.future.done()]
             if batch:
-                self._busy_since = time.monotonic()
-                outcomes = self.commit(batch)
-                self._busy_since = None
-                self._settle(outcomes)
+                self._settle(self.commit(batch))
 
     def _gathered(self) -> tuple[list[Append], bool]:
         """All that waits; what comes while it is committed will be the next batch."""

@@ -20,7 +20,7 @@ from doorward.protocol.load import Rank, rank_of
 from doorward.settings import address_of
 from doorward.web import forwarded
 from doorward.web.forwarded import Network
-from doorward.web.load import ENTRY, Entry, Load
+from doorward.web.load import ENTRY, WRITE_BUFFER, Entry, Load
 
 HEADER_LIMIT = 16 * 1024
 HEADER_TIMEOUT = 10.0
@@ -80,6 +80,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._believed = address is not None and any(address in network for network in self.trusted)
         self._suspicious = address is not None and address.is_loopback and not self._believed
         self._arm(Phase.HEAD, HEADER_TIMEOUT)
+        transport.set_write_buffer_limits(WRITE_BUFFER)
         if self.load is not None:
             self.load.connected(self)
 
@@ -88,8 +89,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_write_timer()
         if self.load is not None:
             self.load.lost(self)
-            for cycle, _ in self.pipeline:
-                cycle.scope[ENTRY].leave()  # type: ignore[literal-required]
         if self._entry is not None:
             self._entry.give_up()
         super().connection_lost(exc)
@@ -97,6 +96,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def let_go(self) -> None:
         """For another one's sake."""
         self.transport.close()
+
+    def cut(self) -> None:
+        """With all that waits to be sent."""
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -164,7 +167,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._refused and self._turned_away is None:
             super().on_body(body)
             if self._entry is not None and len(self.cycle.body) > BODY_KEPT:
-                self._entry.arrive()
+                self._entry.arrive(is_next=not self.pipeline)
 
     def on_message_complete(self) -> None:
         if not self._refused:
@@ -174,7 +177,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._turned_away is None:
                 super().on_message_complete()
                 if self._entry is not None:
-                    self._entry.arrive()
+                    self._entry.arrive(is_next=not self.pipeline)
                     self._entry = None
             else:
                 self._turn_away(is_whole=True)
@@ -194,8 +197,8 @@ class LimitedProtocol(HttpToolsProtocol):
             return True
         self.load.idle.pop(self, None)
         rank = self.rank()
-        # Each has a place while it waits: a client that does not read could have them all.
-        self._entry = self.load.enter(rank) if len(self.pipeline) < self.pipelined else None
+        # Without an end to it, who does not read could send for ever.
+        self._entry = self.load.enter(rank, self) if len(self.pipeline) < self.pipelined else None
         if self._entry is None:
             self._turned_away = self.load.answer(rank).raw
             return False
@@ -212,7 +215,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         announced = next((value for name, value in self.headers if name == b"content-length"), b"0")
         if len(announced) > 9 or int(announced) > BODY_KEPT:
-            self._entry.arrive()
+            self._entry.arrive(is_next=not self.pipeline)
         elif self.cycle.waiting_for_100_continue:
             self.cycle.waiting_for_100_continue = False
             if not self.pipeline:
@@ -329,9 +332,13 @@ class LimitedProtocol(HttpToolsProtocol):
         super().pause_writing()
         if self._write_timer is None:
             self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
+            if self.load is not None:
+                self.load.stalls(self, self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         self._stop_write_timer()
+        if self.load is not None:
+            self.load.reads(self)
         super().resume_writing()
 
     def _stop_write_timer(self) -> None:

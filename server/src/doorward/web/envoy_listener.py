@@ -6,12 +6,14 @@ Wants the extra `doorward[envoy]`. It is imported by the worker that serves, nev
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 
+from doorward import deadline
 from doorward.protocol import envoy_check, gateway
 from doorward.protocol.load import GATEWAY
 from doorward.protocol.refusal import InternalError
@@ -48,6 +50,7 @@ def _answering(checks: Checks) -> Any:
     async def answer(message: bytes, _: Any) -> bytes:
         scope: Any = {"type": "http", "method": "POST", "path": GRPC, "headers": []}
         incoming = Incoming(scope, _nothing, checks.runtime)
+        deadline.begin(time.monotonic() + GATEWAY.within)
         try:
             reply = await _reply(checks, message, incoming)
         except REFUSED as fault:

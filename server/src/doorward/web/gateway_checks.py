@@ -13,9 +13,10 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
+from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
@@ -44,6 +45,7 @@ from doorward.web.plaintext import Plaintext
 from doorward.web.refused import REFUSED, refuse
 from doorward.web.replies import JSON, NO_STORE, RETRY_AFTER, Headers, Reply, compact, docs_link, send_reply
 from doorward.web.runtime import Runtime
+from doorward.web.warm import Seen, Warm
 from doorward_verify import challenge
 from doorward_verify.errors import RateLimited
 
@@ -59,7 +61,6 @@ STRIPPED = (b"x-envoy-auth-headers-to-remove", b"authorization,x-api-key,x-check
 # By which the generated configurations know an answer of ours from anybody's 200.
 VOUCHED = (b"x-auth-status", b"200")
 VALUE_LIMIT = 2048
-KEPT_LIMIT = 4096
 
 Ask = Callable[[Incoming], Request]
 
@@ -67,14 +68,9 @@ Ask = Callable[[Incoming], Request]
 Question = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What was decided when so many `changes` had been heard of. What changes something is asserted anew each time."""
-
+class Passed(NamedTuple):
     passage: Passage
-    reply: Reply | None
-    changes: int
-    ends_at: int
+    reply: Reply
 
 
 def _question(request: Request) -> Question:
@@ -93,7 +89,7 @@ class Checks:
     ) -> None:
         self.runtime, self.plaintext, self._believed = runtime, plaintext, believed
         self._secret = None if secret is None else secret.encode()
-        self._kept: dict[Question, Kept] = {}
+        self._warm: Warm[Passed] = Warm(runtime.store)
         self._asks: dict[str, Ask] = {NGINX: self._of_nginx, FORWARD: self._of_forward, ENVOY: self._of_envoy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,29 +121,35 @@ class Checks:
 
     async def decided(self, family: str, request: Request, incoming: Incoming) -> Reply:
         """Raises what a refusal is made of."""
-        store, question = self.runtime.store, _question(request)
-        changes = store.memory.changes
-        kept = self._kept.get(question)
-        if kept is not None and kept.changes == changes and store.is_fresh and store.now() < kept.ends_at:
-            reply = kept.reply or self._reply(replace(kept.passage, now=store.now()))
-            return await self._limited(kept.passage, reply, request.agent)
+        question, store = _question(request), self.runtime.store
+        # Looked at first: what memory holds a moment later is true at least there.
+        position = store.memory.position
+        passed = self._warm.recall(question)
+        if passed is None:
+            passed = await self._decide(family, request, incoming, question)
+            return await self._limited(passed.passage, passed.reply, request.agent)
+        passage, reply = passed
+        if not passage.is_safe:
+            # What changes something is asserted anew each time.
+            reply = self._reply(replace(passage, now=store.now(), position=position))
+        return await self._limited(passage, reply, request.agent)
 
-        def render(passage: Passage) -> tuple[Passage, Reply]:
-            reply = self._reply(passage)
-            if len(self._kept) >= KEPT_LIMIT:
-                self._kept.clear()
-            self._kept[question] = Kept(passage, reply if passage.is_safe else None, changes, passage.answer_ends_at)
-            return passage, reply
-
-        ask = partial(run, CHECKS[family], request, store, render, incoming.context)
+    async def _decide(self, family: str, request: Request, incoming: Incoming, question: Question) -> Passed:
+        seen: Seen[gateway_check.Facts] = Seen()
+        exchange = seen.watching(CHECKS[family])
+        ask = partial(run, exchange, request, self.runtime.store, self._passed, incoming.context)
         try:
-            decision = await ask()
+            passed = await ask()
         except InvalidToken as refusal:
             # A key that was imported by a slow hash is unknown until it is shown for the first time.
             if refusal.reason != "credential_unknown" or not await slow_keys.made_known(incoming, request.credential):
                 raise
-            decision = await ask()
-        return await self._limited(*decision, request.agent)
+            passed = await ask()
+        self._warm.keep(question, passed, seen, passed.passage.answer_ends_at)
+        return passed
+
+    def _passed(self, passage: Passage) -> Passed:
+        return Passed(passage, self._reply(passage))
 
     async def _limited(self, passage: Passage, reply: Reply, agent: str) -> Reply:
         """Who may pass takes of the limits, once that is known; what was used too often may not pass now."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope
 
+from doorward import deadline
 from doorward.protocol import form
 from doorward.protocol.form import Form
 from doorward.protocol.reasons import REASONS
@@ -100,7 +101,8 @@ class Incoming:
             raise _too_large(limit)
         body, more = bytearray(), True
         while more and len(body) <= limit:
-            message = await self._receive()
+            with deadline.not_counted():
+                message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise InvalidRequest("the body ended early")
             body += message.get("body", b"")

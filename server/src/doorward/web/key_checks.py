@@ -16,12 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import ROUTES, administered
 from doorward.exchange import run
-from doorward.protocol import administration, credential, key_check
+from doorward.protocol import admin_key, administration, key_check
 from doorward.protocol.admin import Asked
-from doorward.protocol.admin_key import AdminKeyFacts
-from doorward.protocol.credential import ApiKeyFacts
-from doorward.protocol.key_check import Checked, CheckKey, KeyCheckObject, KeyChecksObject
-from doorward.store import admin_keys, api_keys
+from doorward.protocol.key_check import Checked, KeyCheckObject, KeyChecksObject
 from doorward.web import slow_keys
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
@@ -29,7 +26,7 @@ from doorward.web.refused import REFUSED, refuse
 from doorward.web.replies import Reply, send_reply
 from doorward.web.responses import rendered
 from doorward.web.runtime import Runtime
-from doorward.web.warm import Facts, Warm, digest
+from doorward.web.warm import Seen, Warm, digest
 
 Render = Callable[[Runtime, Any], Awaitable[Reply]]
 
@@ -45,13 +42,11 @@ def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
 
     async def answer(incoming: Incoming) -> Reply:
         question = digest(incoming, await incoming.body())
-        known = warm.recall(question)
-        if known is None:
-            return await render(runtime, await decide(incoming, question))
+        known = warm.recall(question) or await decide(incoming, question)
         incoming.actor = known.actor
         return await render(runtime, known.checked)
 
-    async def decide(incoming: Incoming, question: bytes) -> Any:
+    async def decide(incoming: Incoming, question: bytes) -> Settled:
         who = administration.presented(incoming.all(b"authorization"), incoming.address, runtime.policy.brand)
         incoming.actor = who.secret_id
         try:
@@ -60,12 +55,13 @@ def _application(runtime: Runtime, path: str, render: Render) -> ASGIApp:
         except REFUSED:
             await admit(incoming, None, route.scope)
             raise
-        before = _facts(warm, who, asked.body, runtime.policy.brand)
-        ask = partial(run, exchange, administration.Request(who, asked), runtime.store, _as_it_is, incoming.context)
+        seen: Seen[administration.Facts] = Seen()
+        request = administration.Request(who, asked)
+        ask = partial(run, seen.watching(exchange), request, runtime.store, _as_it_is, incoming.context)
         checked = await slow_keys.answered(incoming, slow_keys.checked(asked.body), ask)
-        if len(before) == 2 and key_check.holds(checked):
-            warm.keep(question, Settled(incoming.actor, checked), before, _until(before))
-        return checked
+        settled = Settled(incoming.actor, checked)
+        warm.keep(question, settled, seen, _until(checked, seen.found, runtime.store.now()))
+        return settled
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive, runtime)
@@ -87,21 +83,11 @@ class Settled(NamedTuple):
     checked: Checked
 
 
-def _facts(warm: Warm[Settled], who: administration.Presented, body: Any, brand: str) -> Facts:
-    """The admin key and the api key, where they are in memory; of several keys nothing is kept."""
-    if not isinstance(body, CheckKey):
-        return ()
-    about = credential.presented(body.key, brand)
-    return warm.facts((admin_keys.by_secret_id, who.secret_id), (api_keys.by_secret_id, about.id))
-
-
-def _until(facts: Facts) -> int | None:
-    """The second at which one of them ends by itself."""
-    (_, admin), (_, known) = facts
-    assert isinstance(admin, AdminKeyFacts)
-    assert isinstance(known, ApiKeyFacts)
-    ends = (admin.admin_key.expires_at, credential.ends_at(known))
-    return min((at for at in ends if at is not None), default=None)
+def _until(checked: Checked | Sequence[Checked], facts: administration.Facts | None, now: int) -> int:
+    """The second at which the admin key or the api key ends by itself; of several keys nothing is kept."""
+    if not isinstance(checked, Checked) or facts is None or facts.admin_key is None:
+        return now
+    return min(admin_key.ends_at(facts.admin_key), key_check.ends_at(checked, facts.decided_on, now))
 
 
 def _as_it_is(checked: Any) -> Any:

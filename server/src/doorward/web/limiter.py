@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from doorward import deadline
 from doorward.protocol import limit, limit_cell
 from doorward.protocol.limit import SECOND, SPANS, UNLIMITED, Admission, Charge, Limit, Taken
 from doorward.protocol.limit_cell import NOTHING, TURN, Loan, Wanted
@@ -23,6 +24,8 @@ from doorward.store.writer import Unavailable
 PRECISION = 0.01
 LIFETIME = TURN
 HELD_LIMIT = 50_000
+# Nobody waits longer for what another asked.
+LONGEST = 5.0
 
 
 @dataclass(slots=True)
@@ -67,7 +70,9 @@ class Limiter:
             asking = [self._asking[charge.cell] for charge in charges if charge.cell in self._asking]
             if not asking:
                 return await self._ask(charges)
-            await asyncio.wait(asking)
+            done, _ = await asyncio.wait(asking, timeout=deadline.left(LONGEST))
+            if not done:
+                return self._uncounted()
         return found
 
     async def lend(self, charges: Sequence[Charge], spare: int) -> tuple[Admission, int]:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from doorward import deadline
 from doorward.protocol.load import RANKS, Rank, is_let_in
 
 # In the scope of a request that was let in.
@@ -33,6 +35,9 @@ TURNED_AWAY_RATE = 2_000
 CONNECTION_LIMIT = 20_000
 # Files of the process that are no connections: the database, metrics, what it asks others.
 OTHER_FILES = 256
+# What all connections together may leave unread, each with WRITE_BUFFER and two answers.
+UNREAD_LIMIT = 64 * 1024 * 1024
+WRITE_BUFFER = 16 * 1024
 # So many connections of gateways there may be beside as many of others as are allowed.
 GATEWAYS = 128
 
@@ -61,6 +66,7 @@ class Connection(Protocol):
     is_gateways: bool
 
     def let_go(self) -> None: ...
+    def cut(self) -> None: ...
 
 
 def briefly(rank: Rank) -> TurnedAway:  # noqa: ARG001
@@ -75,31 +81,19 @@ class Gate:
     """Of one rank: how many are `inside`, of whom some are answered and the others wait in turn."""
 
     rank: Rank
-    too_late: Callable[[Rank], TurnedAway]
     inside: int = 0
     answered: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
-    async def answer(self, application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            if self.answered < self.rank.at_once:
-                self.answered += 1
-            elif not await self._turn():
-                await _say(self.too_late(self.rank), send)
-                return
-            try:
-                await application(scope, receive, send)
-            finally:
-                self._leave()
-        finally:
-            self.inside -= 1
-
-    async def _turn(self) -> bool:
+    async def turn(self) -> bool:
         """False when it did not come in time."""
+        if self.answered < self.rank.at_once:
+            self.answered += 1
+            return True
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         try:
-            async with asyncio.timeout(self.rank.wait):
+            async with asyncio.timeout(deadline.left(self.rank.within)):
                 await turn
         except TimeoutError:
             with contextlib.suppress(ValueError):
@@ -108,65 +102,100 @@ class Gate:
             return turn.done() and not turn.cancelled()
         return True
 
-    def _leave(self) -> None:
+    def leave(self, *, was_answered: bool) -> None:
         """Who waits longest takes the place."""
-        while self.waiting:
+        self.inside -= 1
+        while was_answered and self.waiting:
             turn = self.waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
-        self.answered -= 1
+        self.answered -= was_answered
 
 
 class Entry:
-    """A request that was let in. It takes no place before all of it is there: a slow client costs nobody else."""
+    """A request that was let in.
 
-    __slots__ = ("_arrived", "_load", "gate", "is_gone", "is_whole")
+    It takes no place before all of it is there and the answers before it on its connection are sent, and none any more
+    once its own is rendered: who sends or reads slowly costs nobody else.
+    """
 
-    def __init__(self, load: Load, gate: Gate) -> None:
-        self._load, self.gate = load, gate
-        self.is_whole = self.is_gone = False
+    __slots__ = (
+        "_arrived", "_connection", "_has_place", "_is_answered", "_is_gone", "_is_whole", "_load", "_send", "_since",
+        "gate",
+    )  # fmt: skip
+
+    def __init__(self, load: Load, gate: Gate, connection: Connection) -> None:
+        self._load, self.gate, self._connection = load, gate, connection
+        self._is_whole = self._is_gone = self._has_place = self._is_answered = False
+        self._since = 0.0
         self._arrived: asyncio.Future[None] | None = None
 
-    def arrive(self) -> None:
-        """All of it, or as much as is kept without anybody who reads it."""
-        if not self.is_whole:
-            self.is_whole = True
-            self.gate.inside += 1
+    def arrive(self, *, is_next: bool) -> None:
+        """All of it, or as much as is kept without anybody who reads it; `is_next` when nothing is before it."""
+        if not self._is_whole:
+            self._is_whole = True
+            if is_next and self._arrived is None:
+                self._take_place()
             self._wake()
 
     def give_up(self) -> None:
         """Its connection is lost."""
-        if not self.is_whole:
-            self.is_gone = True
+        if not self._is_whole:
+            self._is_gone = True
             self._wake()
-
-    def leave(self) -> None:
-        """Unanswered, since its connection is lost before its turn came."""
-        self.is_gone = True
-        if self.is_whole:
-            self.gate.inside -= 1
 
     def _wake(self) -> None:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
 
-    async def answer(self, application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.is_whole or await self._is_let_in_late(send):
-            await self.gate.answer(application, scope, receive, send)
+    def _take_place(self) -> None:
+        self._has_place = True
+        self._since = time.monotonic()
+        self.gate.inside += 1
 
-    async def _is_let_in_late(self, send: Send) -> bool:
-        """There may be no room any more."""
-        if not self.is_gone:
+    async def answer(self, application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_whole and not self._is_gone:
             self._arrived = asyncio.get_running_loop().create_future()
             await self._arrived
-        if self.is_gone:
-            return False
-        if is_let_in(self.gate.rank, self.gate.inside - 1, self._load.late):
-            return True
-        self.gate.inside -= 1
-        await _say(self._load.answer(self.gate.rank), send)
-        return False
+        if self._is_gone:
+            return
+        if not self._has_place:
+            # There may be no room any more.
+            if not is_let_in(self.gate.rank, self.gate.inside, self._load.late):
+                await _say(self._load.answer(self.gate.rank), send)
+                return
+            self._take_place()
+        self._send = send
+        deadline.begin(self._since + self.gate.rank.within)
+        try:
+            self._is_answered = await self.gate.turn()
+            if self._is_answered:
+                await application(scope, receive, self._sending)
+            else:
+                await _say(self._load.answer(self.gate.rank), self._sending)
+        finally:
+            self._leave()
+
+    async def _sending(self, message: Message) -> None:
+        if self._has_place:
+            size = _rendered(message)
+            if size is not None:
+                self._leave()
+                self._load.wrote(self._connection, size)
+        await self._send(message)
+
+    def _leave(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            self.gate.leave(was_answered=self._is_answered)
+
+
+def _rendered(message: Message) -> int | None:
+    """How much is to be sent, once all of it is known: a length is told of what is there, and the rest at its end."""
+    if message["type"] == "http.response.start":
+        return next((int(value) for name, value in message["headers"] if name == b"content-length"), None)
+    return None if message.get("more_body") else len(message.get("body", b""))
 
 
 async def _say(told: TurnedAway, send: Send) -> None:
@@ -179,7 +208,7 @@ class Load:
 
     def __init__(self, say: Callable[[Rank], TurnedAway] = briefly, counting: Counting | None = None) -> None:
         self._say, self._counting = say, counting
-        self._gates = {rank.name: Gate(rank, self.answer) for rank in RANKS}
+        self._gates = {rank.name: Gate(rank) for rank in RANKS}
         self._answers: dict[str, tuple[float, TurnedAway]] = {}
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time() + TICK
@@ -188,6 +217,9 @@ class Load:
         self._paused = 0
         # Connections whose client has the next word: the first of them waits longest.
         self.idle: dict[Connection, None] = {}
+        # Connections whose client does not read, and how many bytes wait for that; the first of them waits longest.
+        self.unread: dict[Connection, int] = {}
+        self._unread_bytes = 0
         self.connections = 0
         self.connection_limit = max(OTHER_FILES, min(CONNECTION_LIMIT, _files() - OTHER_FILES))
 
@@ -198,11 +230,11 @@ class Load:
             return 0.0
         return max(self._late, self._loop.time() - self._due)
 
-    def enter(self, rank: Rank) -> Entry | None:
+    def enter(self, rank: Rank, connection: Connection) -> Entry | None:
         """None when there is no room."""
         gate = self._gates[rank.name]
         self._came += 1
-        return Entry(self, gate) if is_let_in(gate.rank, gate.inside, self.late) else None
+        return Entry(self, gate, connection) if is_let_in(gate.rank, gate.inside, self.late) else None
 
     def answer(self, rank: Rank) -> TurnedAway:
         """To one who is turned away."""
@@ -248,6 +280,27 @@ class Load:
     def lost(self, connection: Connection) -> None:
         self.connections -= 1
         self.idle.pop(connection, None)
+        self.reads(connection)
+
+    def stalls(self, connection: Connection, size: int) -> None:
+        """So many bytes wait until its client reads."""
+        self.unread.setdefault(connection, 0)
+        self.wrote(connection, size)
+
+    def reads(self, connection: Connection) -> None:
+        """Again, or never more."""
+        self._unread_bytes -= self.unread.pop(connection, 0)
+
+    def wrote(self, connection: Connection, size: int) -> None:
+        """Of those who do not read, too much in total costs the one who has not read for longest."""
+        if connection not in self.unread:
+            return
+        self.unread[connection] += size
+        self._unread_bytes += size
+        while self._unread_bytes > UNREAD_LIMIT:
+            longest = next(iter(self.unread))
+            self.reads(longest)
+            longest.cut()
 
 
 def letting_in(application: ASGIApp) -> ASGIApp:

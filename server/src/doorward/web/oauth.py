@@ -1,4 +1,4 @@
-"""The protocol endpoints: token (RFC 6749 §3.2), introspection (RFC 7662) and revocation (RFC 7009), as plain ASGI.
+"""The protocol endpoints: token (RFC 6749 §3.2) and revocation (RFC 7009), as plain ASGI.
 
 They are the hot paths, so nothing stands between the server and them but one dictionary of paths.
 """
@@ -14,11 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward.app import ENDPOINTS, GRANT_TYPES
 from doorward.exchange import run
-from doorward.protocol import client_authentication, id_token, introspection
+from doorward.protocol import client_authentication, id_token
 from doorward.protocol.form import Form
 from doorward.protocol.refusal import UnsupportedGrantType
 from doorward.protocol.token import IdToken, TokenResponse
-from doorward.web import slow_keys
 from doorward.web.incoming import Incoming
 from doorward.web.refused import REFUSED, refuse_as_oauth
 from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, compact, preflight, send_reply
@@ -29,18 +28,17 @@ Answer = Callable[[Incoming, Form], Awaitable[Reply]]
 
 
 def applications(runtime: Runtime) -> dict[str, ASGIApp]:
-    """Each path with what answers it. Browsers of any origin may get and revoke tokens, none may introspect (T182)."""
+    """Each path with what answers it. Browsers of any origin may get and revoke tokens (T182)."""
     return {
         "/oauth/token": _endpoint(runtime, _token, ANY_ORIGIN),
-        "/oauth/introspect": _endpoint(runtime, _introspect),
         "/oauth/revoke": _endpoint(runtime, _revoke, ANY_ORIGIN),
     }
 
 
-def _endpoint(runtime: Runtime, answer: Answer, *origin: tuple[bytes, bytes]) -> ASGIApp:
+def _endpoint(runtime: Runtime, answer: Answer, origin: tuple[bytes, bytes]) -> ASGIApp:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive, runtime)
-        if origin and incoming.method == "OPTIONS":
+        if incoming.method == "OPTIONS":
             await send_reply(send, preflight("POST"), incoming)
             return
         try:
@@ -48,7 +46,7 @@ def _endpoint(runtime: Runtime, answer: Answer, *origin: tuple[bytes, bytes]) ->
             reply = await answer(incoming, await incoming.form())
         except REFUSED as fault:
             reply = refuse_as_oauth(fault, incoming)
-        reply.headers.extend(origin)
+        reply.headers.append(origin)
         runtime.metrics.answered(incoming.path, reply.status)
         await send_reply(send, reply, incoming)
 
@@ -88,25 +86,6 @@ def _token_members(response: TokenResponse, runtime: Runtime) -> dict[str, Any]:
 
 def _id_token(issued: IdToken, access_token: str, runtime: Runtime) -> str:
     return runtime.signer.id_token(id_token.bound(issued, access_token), issued.signing_key)
-
-
-async def _introspect(incoming: Incoming, form: Form) -> Reply:
-    exchange = ENDPOINTS["/oauth/introspect"]
-    runtime = incoming.runtime
-    authorization, query = incoming.all(b"authorization"), incoming.query()
-    request = exchange.parse(authorization, form, query, runtime.policy.brand, incoming.address)
-    incoming.actor = request.actor
-
-    text = form.get("token")
-    answer = await slow_keys.answered(
-        incoming, () if text is None else (text,),
-        lambda: run(exchange, request, runtime.store, lambda found: found, incoming.context),
-    )  # fmt: skip
-    admission, spare = await runtime.limiter.lend(answer.charges, request.spare)
-    members = introspection.members(answer, request, admission, spare)
-    runtime.metrics.checked(answer.credential, "active" if members["active"] else "inactive")
-    position = (b"doorward-position", str(answer.position).encode())
-    return Reply(200, compact(members), [JSON, NO_STORE, position])
 
 
 async def _revoke(incoming: Incoming, form: Form) -> Reply:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import smtplib
 from functools import partial
 
 from starlette.routing import Route
 
+from doorward import deadline
 from doorward.app import PASSWORD_RESET, RESET_LINK
 from doorward.exchange import run
 from doorward.protocol import password, sign_in
@@ -96,7 +98,8 @@ async def ask(incoming: Incoming) -> Reply:
 
 
 async def _send(incoming: Incoming, username: str, say: language.Speech) -> None:
-    """A link for a user who has an address, and nothing for anybody else."""
+    """A link for a user who has an address, and nothing for anybody else. The request was answered before."""
+    deadline.begin(math.inf)
     runtime = incoming.runtime
     try:
         offered = await run(RESET_LINK, password.Ask(username), runtime.store, lambda reply: reply, incoming.context)

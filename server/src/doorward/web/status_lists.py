@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import math
 import re
 import time
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from functools import partial
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from doorward import deadline
 from doorward.protocol import status_list
 from doorward.protocol.entities import SigningKey
 from doorward.protocol.moment import Position
@@ -37,6 +39,8 @@ from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, send
 from doorward.web.runtime import Runtime
 
 BUILT_LIMIT = 64
+# Nobody waits longer for a list that is being built.
+LONGEST = 5.0
 PAUSE = 0.5
 UNKNOWN = "there is no such status list, or all its tokens have expired"
 STATUS_LIST = (b"content-type", MEDIA_TYPE.encode())
@@ -93,7 +97,11 @@ class StatusLists:
         if task is None:
             task = self._building[list_id] = asyncio.create_task(self._renewed(list_id, key))
             task.add_done_callback(partial(self._is_built, list_id))
-        return await asyncio.shield(task)
+        try:
+            async with asyncio.timeout(deadline.left(LONGEST)):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise Unavailable("the list was not made in time") from None
 
     def _is_built(self, list_id: int, task: asyncio.Task[Built]) -> None:
         del self._building[list_id]
@@ -105,6 +113,8 @@ class StatusLists:
             self._built.popitem(last=False)
 
     async def _renewed(self, list_id: int, key: SigningKey) -> Built:
+        """For all who wait for it, however little is left to the first."""
+        deadline.begin(math.inf)
         known = self._built.get(list_id)
         if known is not None and known.kid == key.id and self.left(known) > 0:
             position, moved = await self._store.read(partial(status_lists.has_moved, since=known.position))

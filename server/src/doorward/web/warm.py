@@ -6,18 +6,26 @@ on. What was asked is kept as a digest; no secret stays here.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Hashable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from doorward.exchange import Exchange
+from doorward.store.memory import Reader
 from doorward.store.store import Store
 from doorward.web.incoming import Incoming
 
 LIMIT = 4096
 # What of the head decides an answer; the address is there for keys that are bound to networks.
 _ASKED = frozenset({b"authorization", b"content-type", b"content-encoding"})
-_NEVER = 2**62
+# It writes bytes by their length, so that no two questions look alike, and the same ones always the same.
+_FORMAT = 2
 
+Request = TypeVar("Request")
+Found = TypeVar("Found")
+Reply = TypeVar("Reply")
 Answer = TypeVar("Answer")
 Facts = tuple[tuple[Hashable, object], ...]
 
@@ -30,23 +38,41 @@ class _Kept(NamedTuple):
 
 def digest(incoming: Incoming, body: bytes) -> bytes:
     """Of all that a question says."""
-    found = sha256(incoming.address.encode())
-    for name, value in incoming.headers:
-        if name in _ASKED:
-            found.update(b"\n%s:%d:%s" % (name, len(value), value))
-    found.update(b"\n\n")
-    found.update(body)
-    return found.digest()
+    told: list[bytes] = [incoming.address.encode(), incoming.scope["query_string"], body]
+    for field in incoming.headers:
+        if field[0] in _ASKED:
+            told += field
+    return sha256(marshal.dumps(told, _FORMAT)).digest()
+
+
+class Seen(Generic[Found]):
+    """Watches an exchange gather: what it `found`, and the `facts` of memory that this was made of.
+
+    The facts are None where something was read from the database.
+    """
+
+    def __init__(self) -> None:
+        self.found: Found | None = None
+        self.facts: Facts | None = None
+
+    def watching(self, exchange: Exchange[Request, Found, Reply]) -> Exchange[Request, Found, Reply]:
+        def gather(read: Reader, request: Request) -> Found:
+            found = exchange.gather(read, request)
+            self.found, self.facts = found, tuple(read.recalled) if read.is_from_memory else None
+            return found
+
+        return replace(exchange, gather=gather)
 
 
 class Warm(Generic[Answer]):
-    """`names` are what an answer rests on, by which the store's memory knows it."""
+    """One for each kind of question."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._kept: dict[bytes, _Kept] = {}
+        self._store, self._memory = store, store.memory
+        self._kept: dict[Hashable, _Kept] = {}
 
-    def recall(self, asked: bytes) -> Answer | None:
+    def recall(self, asked: Hashable) -> Answer | None:
+        """What was answered, while that is true of all that this worker has heard of."""
         kept = self._kept.get(asked)
         if kept is None or not self._store.is_fresh:
             return None
@@ -56,22 +82,17 @@ class Warm(Generic[Answer]):
         answer: Answer = kept.answer
         return answer
 
-    def facts(self, *names: Hashable) -> Facts:
-        """What memory holds of the names, to be looked at before a question is decided."""
-        known = [(name, self._store.memory.recall(name)) for name in names]
-        return tuple((name, value[0]) for name, value in known if value is not None)
-
-    def keep(self, asked: bytes, answer: Answer, before: Facts, until: int | None) -> None:
-        """If memory held the facts before, and holds the very same now, they are what the answer was made of."""
-        if not self._still(before):
+    def keep(self, asked: Hashable, answer: Answer, seen: Seen[Any], until: int) -> None:
+        """`until` is the second at which something of it ends by itself; what has ended by now is not kept."""
+        if seen.facts is None or self._store.now() >= until:
             return
         if len(self._kept) >= LIMIT:
             del self._kept[next(iter(self._kept))]
-        self._kept[asked] = _Kept(answer, before, _NEVER if until is None else until)
+        self._kept[asked] = _Kept(answer, seen.facts, until)
 
     def _still(self, facts: Facts) -> bool:
         for name, value in facts:
-            known = self._store.memory.recall(name)
+            known = self._memory.recall(name)
             if known is None or known[0] is not value:
                 return False
         return True
