@@ -32,7 +32,7 @@ BOUNDS = {
 def run(place: Path, progress: Generator[None, str]) -> list[Row | Figure]:
     with doorward_server.running(place / "data") as doorward:
         progress.send("users sign in")
-        flows = _flows(doorward)
+        flows = prepared(doorward)
         rounds: dict[str, list[Round]] = {name: [] for name in flows}
         own: dict[str, list[float]] = {name: [] for name in flows}
         issued, answered = doorward.journaled_tokens(), 0
@@ -53,7 +53,7 @@ def run(place: Path, progress: Generator[None, str]) -> list[Row | Figure]:
     ]
 
 
-def _flows(doorward: Doorward) -> dict[str, dict[str, Any]]:
+def prepared(doorward: Doorward) -> dict[str, dict[str, Any]]:
     """Each caller refreshes a token of its own, or comes with the browser of a user of its own."""
     app = browsers.an_app(doorward)
     names = [f"ada{number}" for number in range(USERS)]
