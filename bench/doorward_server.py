@@ -151,6 +151,7 @@ def requests(doorward: Doorward) -> list[Request]:
         asked_by_nginx(doorward, "/check/nginx, a JWT", "GET", doorward.token("ES256")),
         asked_by_nginx(doorward, "/check/nginx, a key that changes something", "POST", doorward.api_key),
         Request("JWKS", child, f"{url}/.well-known/jwks.json", '"kid"', method="GET"),
+        Request("discovery", child, f"{url}/.well-known/openid-configuration", '"issuer"', method="GET"),
     ]  # fmt: skip
 
 

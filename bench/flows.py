@@ -53,17 +53,17 @@ def run(place: Path, progress: Generator[None, str]) -> list[Row | Figure]:
     ]
 
 
-def prepared(doorward: Doorward) -> dict[str, dict[str, Any]]:
+def prepared(doorward: Doorward, users: int = USERS) -> dict[str, dict[str, Any]]:
     """Each caller refreshes a token of its own, or comes with the browser of a user of its own."""
     app = browsers.an_app(doorward)
-    names = [f"ada{number}" for number in range(USERS)]
+    names = [f"ada{number}" for number in range(users)]
     cookies = [browsers.signed_in(doorward, name, app["client_id"]).cookie for name in names]
     told = {
         "host": doorward.url.removeprefix("http://"), "client_id": app["client_id"], "scope": SCOPE,
         "redirect_uri": browsers.CALLBACK, "authorization": basic(app["client_id"], app["client_secret"]),
     }  # fmt: skip
     visits = {**told, "flow": "code", "own": cookies}
-    tokens = generated({**visits, "times": USERS}, 10)["kept"]
+    tokens = generated({**visits, "times": users}, 10)["kept"]
     return dict(zip(BOUNDS, ({**told, "flow": "refresh", "own": tokens}, visits), strict=True))
 
 

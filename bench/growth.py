@@ -28,7 +28,7 @@ from processes import started
 SIZES = (1_000, 100_000, 1_000_000)
 CHECKED = 300
 STARTS = 3
-ROUNDS = 4
+ROUNDS = 3
 REVOCATIONS = 5_000
 # No request costs more than a tenth more.
 FLAT = Bound(required=100 / 1.1)

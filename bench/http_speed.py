@@ -16,7 +16,7 @@ from load import Request, Round, measure
 from processes import free_port, started
 
 # Many short turns: the speed of a machine in the cloud wanders within seconds, and a ratio needs both at one speed.
-ROUNDS = 7
+ROUNDS = 5
 SECONDS = 1
 WARM_UP_SECONDS = 1
 BARE = Path(__file__).with_name("bare.py")
