@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 # Sends are gathered for so long: no timer is finer.
 STEP = 0.01
 # After the last was sent, answers are waited for.
-PATIENCE = 10.0
+PATIENCE = 30.0
 CONNECTING_AT_ONCE = 200
 # In a request: what is another one each time.
 NUMBER, NETWORK = b"@number", b"@network"

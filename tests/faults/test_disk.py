@@ -182,6 +182,8 @@ def test_a_disk_that_fails_ends_the_server_and_the_next_start_has_all_that_was_a
             write()
         assert doorward.program is not None
         pid = doorward.program.pid if workers == 1 else pids(doorward)[0]
+        # Each request may meet any worker.
+        doorward.http.headers["connection"] = "close"
         with failing_syncs(pid, tmp_path / "strace", 4):
             write_until_it_ends(place)
         code = doorward.program.wait(DEADLINE)

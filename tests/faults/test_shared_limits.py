@@ -40,6 +40,8 @@ def nodes(directory: Path, *flags: str, **variables: str) -> Iterator[list[Doorw
         "DOORWARD__MASTER_KEY_FILE": str(homes[0] / "data" / "master.key"),
         "DOORWARD__PEPPER_FILE": str(homes[0] / "data" / "pepper"),
     }
+    # As behind a load balancer: a local CA is for one node.
+    flags = ("--no-tls", "--behind-proxy", "127.0.0.1/32", *flags)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(NODES) as threads:
         first = stack.enter_context(served(homes[0], *flags, variables=given))
         others = [served(home, *flags, variables=given | secrets) for home in homes[1:]]
