@@ -25,7 +25,14 @@ NANOSECOND = 1e-9
 _profiles: list[cProfile.Profile] = []
 
 
+# They work at their own pace, however many requests there are.
+IN_THE_BACKGROUND = ("follower", "housekeeping", "tallies")
+
+
 def count_this_thread(*_: Any) -> None:
+    if threading.current_thread().name in IN_THE_BACKGROUND:
+        sys.setprofile(None)
+        return
     profile = cProfile.Profile(time.thread_time_ns, NANOSECOND)
     _profiles.append(profile)
     profile.enable()

@@ -3,7 +3,7 @@
 where.py                prints the tables
 where.py --publish      also writes them into docs/explanation/performance.md
 
-The counts of calls are exact and the same everywhere; microseconds are those of this machine, raised by the counting.
+Counts of calls are the same everywhere but for what happens once a second; microseconds are raised by the counting.
 """
 
 from __future__ import annotations
