@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 STORIES = ("tests/stories", "--ignore=tests/stories/test_move.py", "-k", "not postgresql")
 SHORT = ("tests/stories/test_first_calls.py", "-k", "sqlite and token")
 # After how many kills in all the database is restarted, too.
-RESTARTS, RESTARTS_LONG = (1,), (5, 15)
+RESTARTS, RESTARTS_LONG = (1,), (3, 8)
 EVERY, EVERY_LONG = 1.0, 3.0
 PROMISE = 2.0
 DEADLINE = 3600.0
