@@ -65,7 +65,7 @@ bench-peers: .venv/.development .venv-peers/.installed ## Measure Doorward besid
 	PYTHONPATH=bench .venv/bin/python -m peers $(ARGS)
 
 faults: .venv/.development ## Provoke every fault at length, and print the figures
-	@tests/system-packages postgresql redis-server faketime strace
+	@tests/system-packages postgresql redis-server faketime strace nginx chromium
 	.venv/bin/pytest tests/faults --long $(ARGS)
 
 lock: .venv/pyvenv.cfg ## Pin the dependencies anew (ARGS=--upgrade for newer versions)
