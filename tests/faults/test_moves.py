@@ -21,8 +21,9 @@ from tests.stories.test_move import Ledger, every, migrate, until
 KILLS, KILLS_LONG = 2, 20
 # Of one database; then another one moves.
 EACH = 5
-# From its first connection on, or from when it has made the tables; a move of so few rows takes about as long.
-SPAN = 1.5
+# When, in seconds from its first connection on or from when it has made the tables. How long a move takes is found by
+# those that were done before they were killed, and by those that were not.
+SPAN, LATER, SOONER = 1.0, 1.3, 0.6
 STATES = "SELECT closed FROM deployment"
 
 
@@ -53,6 +54,7 @@ class Killer:
     chance: random.Random
     kills: int
     left: Counter[str] = field(default_factory=Counter)
+    span: float = SPAN
 
     @property
     def is_done(self) -> bool:
@@ -64,14 +66,16 @@ class Killer:
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as mover:
             has_begun = self.chance.choice((target.is_reached, lambda: target.state != "empty"))
             until(lambda: has_begun() or mover.poll() is not None, "the mover did not begin")
-            end = time.monotonic() + self.chance.uniform(0, SPAN)
+            end = time.monotonic() + self.chance.uniform(0, self.span)
             until(lambda: time.monotonic() >= end or mover.poll() is not None, "")
             mover.kill()
             _, said = mover.communicate()
         if mover.returncode >= 0:
             assert mover.returncode == 0, said
+            self.span *= SOONER
             return False
         until(lambda: not target.is_reached(), "the connection of the killed one is still there")
+        self.span *= LATER
         self.left[target.state] += 1
         print(f"killed: {dict(self.left)}", flush=True)
         return True
