@@ -66,7 +66,7 @@ bench-peers: .venv/.development .venv-peers/.installed ## Measure Doorward besid
 
 faults: .venv/.development ## Provoke every fault at length, and print the figures
 	@tests/system-packages postgresql redis-server faketime strace nginx chromium
-	.venv/bin/pytest tests/faults --long $(ARGS)
+	.venv/bin/pytest -o faulthandler_timeout=1800 tests/faults --long $(ARGS)
 
 lock: .venv/pyvenv.cfg ## Pin the dependencies anew (ARGS=--upgrade for newer versions)
 	@$(PIP) uv

@@ -54,6 +54,12 @@ class Limiter:
         self._held: dict[str, Held] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
 
+    async def trouble(self) -> str | None:
+        """What becomes of checks with limits at the moment, where that is not what should."""
+        if await self.cells.answers():
+            return None
+        return "nobody can count: checks are refused" if self._failed is None else "nobody can count: checks pass"
+
     async def admit(self, charges: Sequence[Charge]) -> Admission:
         """Raises TemporarilyUnavailable where nobody can count, unless the settings let the check pass then."""
         if not charges:
