@@ -22,10 +22,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     is_flat = text.find("{", 1) < 0 and "[" not in text
     if not is_flat and _depth(text) > DEPTH:
         raise ValueError("nested too deeply")
-    try:
-        value, end = _scan(text, 0)
-    except StopIteration:
-        raise ValueError("not json") from None
+    value, end = _DECODER.raw_decode(text)
     if end != len(text) or not isinstance(value, dict):
         raise ValueError("not one object")
     if "\\" in text:
@@ -70,5 +67,3 @@ def _refuse(_: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_int=_integer, parse_float=_finite, parse_constant=_refuse)
-# What `raw_decode` would call.
-_scan = _DECODER.scan_once
