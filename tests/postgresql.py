@@ -117,12 +117,15 @@ class PostgreSQL:
 
 
 @contextlib.contextmanager
-def private(primary: PostgreSQL | None = None) -> Iterator[PostgreSQL]:
-    """A running cluster, gone at the end, and also when this process dies without an end; a standby of the primary."""
+def private(primary: PostgreSQL | None = None, place: Path | None = None) -> Iterator[PostgreSQL]:
+    """A running cluster, gone at the end, and also when this process dies without an end; a standby of the primary.
+
+    Its directory is in `place`, or where temporary files are.
+    """
     programs = binaries()
     if programs is None:
         raise RuntimeError(MISSING)
-    directory = Path(tempfile.mkdtemp(prefix="doorward-pg-"))
+    directory = Path(tempfile.mkdtemp(prefix="doorward-pg-", dir=place))
     user = _user()
     if user:
         os.chown(directory, user["user"], user["group"])
