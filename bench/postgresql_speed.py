@@ -14,8 +14,8 @@ import argparse
 import contextlib
 import json
 import os
-import threading
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -97,20 +97,13 @@ def measure(asked: Asked) -> Turn:
 
 
 def _counted(requests: Sequence[Request], generator: int | str) -> list[dict[str, int]]:
-    found: list[dict[str, int]] = []
-    connections = load.CONNECTIONS // len(requests)
+    each = load.CONNECTIONS // len(requests)
 
-    def ask(request: Request) -> None:
-        found.append(load.counted(replace(request, connections=connections), SECONDS, generator))
+    def ask(request: Request) -> dict[str, int]:
+        return load.counted(replace(request, connections=each), SECONDS, generator)
 
-    threads = [threading.Thread(target=ask, args=(request,)) for request in requests]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if len(found) < len(requests):
-        raise SystemExit("a node answered wrongly")
-    return found
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return [*pool.map(ask, requests)]
 
 
 def in_turns(several: Sequence[Asked]) -> dict[str, Row]:
