@@ -51,6 +51,10 @@ class Round:
     others: float
 
 
+class TurnedAway(SystemExit):
+    """The server was late, and said so: for want of a core that others had, as a rule."""
+
+
 def require_wrk() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("The load generator is missing. On Debian: apt-get install wrk")
@@ -104,7 +108,8 @@ def counted(request: Request, seconds: int, cores: int | str = machine.GENERATOR
     *_, counted, example = done.stdout.split("\n")
     found: dict[str, int] = json.loads(counted)
     if found["wrong"] or found["broken"] or not found["replies"]:
-        raise SystemExit(
+        turned_away = not found["broken"] and "overloaded" in example
+        raise (TurnedAway if turned_away else SystemExit)(
             f"{request.name}: {found['wrong']} of {found['replies']} replies were wrong, "
             f"{found['broken']} connections broke; the first wrong reply: {example}"
         )
