@@ -60,8 +60,17 @@ def run(place: Path, number: int = NUMBER, cluster: databases.Cluster | None = N
             _checked(doorward, doorward.api_key)
             times.append(time.perf_counter() - begun)
             if start == STARTS - 1:
+                before = _spent(child, cluster)
                 cold, held = _cold(doorward, texts, child)
-    return _figures("a million keys" if number == NUMBER else f"{number:,} keys", times, cold, held)
+                spent = [1e6 * (now - then) / CHECKED for now, then in zip(_spent(child, cluster), before, strict=True)]
+    keys = "a million keys" if number == NUMBER else f"{number:,} keys"
+    names = ("the server", "PostgreSQL")
+    costs = [Figure(f"{keys}: CPU of {name} for it", "µs", [one]) for name, one in zip(names, spent, strict=False)]
+    return [*_figures(keys, times, cold, held), *costs]
+
+
+def _spent(child: Child, cluster: databases.Cluster | None) -> list[float]:
+    return [child.cpu_seconds, *([cluster.cpu_seconds] if cluster else [])]
 
 
 def _figures(keys: str, times: Sequence[float], cold: Sequence[float], held: float) -> list[Figure]:

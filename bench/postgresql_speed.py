@@ -5,8 +5,9 @@ Two cores are all that it needs, so it says who shares one:
 apart      the server has one core; the load generator, and PostgreSQL where there is one, the other
 together   two workers, the load generator, and PostgreSQL where there is one, have both
 
-A second node is on the first one's core, since there is no other: what two do there, beside what one does there, tells
-what they cost each other. How much they could do on cores of their own, it does not tell; the CPU times do.
+A second node is on the first one's core, since there is no other. Beside it stand two deployments on that core, which
+have nothing in common but the cluster: what two nodes do of their rate is what a deployment loses by having two.
+Cores for each of them it does not show; how many requests PostgreSQL's core is good for, its CPU time tells.
 
 CPU time each is of the server and of PostgreSQL, with all their processes; on SQLite the server's is all there is.
 """
@@ -40,6 +41,8 @@ SECONDS = 1
 PATIENCE = 10  # turns, where servers are late
 CODES = 10_000
 FREE = f"{machine.SERVER_CORE},{machine.GENERATOR_CORE}"
+ALONE, TOGETHER = "issue, one node on a core", "issue, two nodes of a deployment on it"
+STRANGERS = "issue, two deployments on it"
 RESULTS = Path(__file__).with_name("results") / "postgresql.json"
 ENGINES = ("SQLite", "PostgreSQL")
 
@@ -163,15 +166,19 @@ def redeeming(name: str, codes: Codes, of: Deployed) -> Asked:
 def deployments(place: Path, cluster: Cluster, workers: int, cores: int | str) -> Generator[dict[str, Deployed]]:
     """One on each engine."""
     with contextlib.ExitStack() as stack:
-        found = {}
-        for engine, owner in zip(ENGINES, (None, cluster), strict=True):
-            data_dir = place / engine / "data"
-            data_dir.parent.mkdir(parents=True)
-            url = owner.create() if owner else f"sqlite:///{data_dir / 'doorward.db'}"
-            options = ["--workers", str(workers), *(["--database", url] if owner else [])]
-            server = stack.enter_context(doorward_server.running(data_dir, None, options, cores))
-            found[engine] = Deployed(server, url, owner)
-        yield found
+        yield {
+            engine: stack.enter_context(_deployed(place / engine, owner, ["--workers", str(workers)], cores))
+            for engine, owner in zip(ENGINES, (None, cluster), strict=True)
+        }
+
+
+@contextlib.contextmanager
+def _deployed(place: Path, owner: Cluster | None, options: list[str], cores: int | str) -> Generator[Deployed]:
+    place.mkdir(parents=True)
+    url = owner.create() if owner else f"sqlite:///{place / 'data' / 'doorward.db'}"
+    options = [*options, *(["--database", url] if owner else [])]
+    with doorward_server.running(place / "data", None, options, cores) as server:
+        yield Deployed(server, url, owner)
 
 
 @contextlib.contextmanager
@@ -205,12 +212,19 @@ def _apart(place: Path, cluster: Cluster) -> dict[str, Row]:
         rows |= in_turns([redeeming(f"redeem, {one}, apart", codes[one], found) for one, found in apart.items()])
         for one, redeemed in codes.items():
             _reconciled(one, redeemed)
-        first = apart["PostgreSQL"]
-        with second_node(first, place / "second") as second:
-            rows |= in_turns([
-                issuing("issue, one of two nodes", [first]), issuing("issue, two nodes on one core", [first, second])
-            ])  # fmt: skip
+        rows |= with_two_nodes(place, apart["PostgreSQL"], cluster)
     return rows
+
+
+def with_two_nodes(place: Path, first: Deployed, cluster: Cluster) -> dict[str, Row]:
+    """All are there all the time, so that only those who are asked differ."""
+    with (
+        second_node(first, place / "second") as second,
+        _deployed(place / "other", cluster, [], machine.SERVER_CORE) as other,
+    ):
+        return in_turns([
+            issuing(ALONE, [first]), issuing(TOGETHER, [first, second]), issuing(STRANGERS, [first, other])
+        ])  # fmt: skip
 
 
 def _reconciled(engine: str, codes: Codes) -> None:
@@ -223,12 +237,12 @@ def _reconciled(engine: str, codes: Codes) -> None:
 def judged(rows: dict[str, Row]) -> list[Figure]:
     """What is asked of it, each from turns that met the same disturbances."""
     sqlite, postgresql = (rows[f"issue, {engine}, together"].rate for engine in ENGINES)
-    alone, both = rows["issue, one of two nodes"], rows["issue, two nodes on one core"]
+    strangers, both = rows[STRANGERS], rows[TOGETHER]
     return [
         _share("two workers on PostgreSQL: tokens issued, of the rate on SQLite", postgresql, sqlite, 70),
         *(_per_core(f"codes redeemed by a core, {one}", rows[f"redeem, {one}, apart"]) for one in ENGINES),
-        _share("two nodes that share a core: tokens issued, of one node's rate on it", both.rate, alone.rate, 80),
-        _share("a core of two nodes: tokens issued, of a core of one node", both.per_core, alone.per_core, 80),
+        _share("two nodes of one deployment: tokens issued, of the rate of two", both.rate, strangers.rate, 80),
+        _share("the same by the CPU time of the nodes", both.per_core, strangers.per_core, 80),
     ]  # fmt: skip
 
 
