@@ -13,6 +13,17 @@ if os.getenv("BENCH_AUTHORIZATION") ~= "" then wrk.headers["Authorization"] = os
 
 for name, value in (os.getenv("BENCH_HEADERS") or ""):gmatch("([^:\n]+): ([^\n]*)\n") do wrk.headers[name] = value end
 
+-- Of these each is used once: one more than there are is refused, and so counts as wrong.
+local endings, ends = os.getenv("BENCH_ENDINGS") or "", {}
+asked = 0
+if endings ~= "" then
+  for line in io.lines(endings) do table.insert(ends, line) end
+  function request()
+    asked = asked + 1
+    return wrk.format(nil, nil, nil, wrk.body .. (ends[asked] or ""))
+  end
+end
+
 function response(code, _, body)
   replies = replies + 1
   if code ~= status or not body:find(member, 1, true) or (fresh and body == last) then
@@ -27,13 +38,13 @@ local threads = {}
 function setup(thread) table.insert(threads, thread) end
 
 function done(summary, latency, _)
-  local errors, all, bad, example = summary.errors, 0, 0, ""
+  local errors, all, bad, used, example = summary.errors, 0, 0, 0, ""
   for _, thread in ipairs(threads) do
-    all, bad = all + thread:get("replies"), bad + thread:get("wrong")
+    all, bad, used = all + thread:get("replies"), bad + thread:get("wrong"), used + thread:get("asked")
     if example == "" then example = thread:get("first_wrong") end
   end
   io.write(string.format(
-    '\n{"replies": %d, "wrong": %d, "broken": %d, "microseconds": %d, "p50": %d, "p99": %d}\n%s',
-    all, bad, errors.connect + errors.read + errors.write + errors.timeout,
+    '\n{"replies": %d, "wrong": %d, "broken": %d, "asked": %d, "microseconds": %d, "p50": %d, "p99": %d}\n%s',
+    all, bad, errors.connect + errors.read + errors.write + errors.timeout, used,
     summary.duration, latency:percentile(50), latency:percentile(99), example))
 end

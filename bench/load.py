@@ -35,6 +35,8 @@ class Request:
     fresh: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     connections: int = CONNECTIONS
+    # A file: of its lines each ends the body of one request.
+    endings: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Round:
     others: float
 
 
+class TurnedAway(SystemExit):
+    """The server was late, and said so: for want of a core that others had, as a rule."""
+
+
 def require_wrk() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("The load generator is missing. On Debian: apt-get install wrk")
@@ -57,7 +63,7 @@ def require_wrk() -> None:
 def measure(request: Request, seconds: int) -> Round:
     """Raises SystemExit when a single reply was not what it had to be."""
     before = _spent(request)
-    found = _counted(request, seconds)
+    found = counted(request, seconds)
     cpu, *others = (now - then for now, then in zip(_spent(request), before, strict=True))
     replies, took = found["replies"], found["microseconds"] / 1e6
     return Round(
@@ -81,7 +87,8 @@ def _spent(request: Request) -> tuple[float, float, float]:
     )
 
 
-def _counted(request: Request, seconds: int) -> dict[str, int]:
+def counted(request: Request, seconds: int, cores: int | str = machine.GENERATOR_CORE) -> dict[str, int]:
+    """What check.lua counted. Raises SystemExit as `measure`."""
     command: list[str | Path] = [
         "wrk",
         "-t1",
@@ -94,14 +101,15 @@ def _counted(request: Request, seconds: int) -> dict[str, int]:
         request.url,
     ]
     done = subprocess.run(
-        pinned(machine.GENERATOR_CORE, command), env=_environment(request), capture_output=True, text=True, check=False
+        pinned(cores, command), env=_environment(request), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise SystemExit(f"wrk failed: {done.stderr}")
     *_, counted, example = done.stdout.split("\n")
     found: dict[str, int] = json.loads(counted)
     if found["wrong"] or found["broken"] or not found["replies"]:
-        raise SystemExit(
+        turned_away = not found["broken"] and "overloaded" in example
+        raise (TurnedAway if turned_away else SystemExit)(
             f"{request.name}: {found['wrong']} of {found['replies']} replies were wrong, "
             f"{found['broken']} connections broke; the first wrong reply: {example}"
         )
@@ -119,5 +127,6 @@ def _environment(request: Request) -> dict[str, str]:
         "MEMBER": request.member,
         "FRESH": "yes" if request.fresh else "no",
         "HEADERS": "".join(f"{name}: {value}\n" for name, value in request.headers),
+        "ENDINGS": request.endings,
     }
     return {"PATH": os.environ["PATH"], **{f"BENCH_{name}": value for name, value in told.items()}}

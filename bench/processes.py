@@ -26,8 +26,7 @@ class Child:
 
     @property
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / machine.TICKS
+        return cpu_seconds(self.process.pid)
 
     @property
     def resident_megabytes(self) -> float:
@@ -40,16 +39,26 @@ class Child:
         return self.process.stdout
 
 
-def pinned(core: int, command: Sequence[str | Path]) -> list[str]:
-    return ["taskset", "--cpu-list", str(core), *map(str, command)]
+def cpu_seconds(pid: int) -> float:
+    """Of a process and all that it started, whether they live or were waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / machine.TICKS + sum(map(cpu_seconds, children(pid)))
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def pinned(cores: int | str, command: Sequence[str | Path]) -> list[str]:
+    """`cores` as taskset has them: 1, or "0,1"."""
+    return ["taskset", "--cpu-list", str(cores), *map(str, command)]
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str | Path], cwd: Path) -> Generator[Child]:
+def started(command: Sequence[str | Path], cwd: Path, cores: int | str = machine.SERVER_CORE) -> Generator[Child]:
     """A server on its core; it has begun to listen when it prints its first line."""
-    process = subprocess.Popen(
-        pinned(machine.SERVER_CORE, command), cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(pinned(cores, command), cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
     try:
         child = Child(process)
         if not child.output.readline():

@@ -117,12 +117,15 @@ class PostgreSQL:
 
 
 @contextlib.contextmanager
-def private(primary: PostgreSQL | None = None) -> Iterator[PostgreSQL]:
-    """A running cluster, gone at the end, and also when this process dies without an end; a standby of the primary."""
+def private(primary: PostgreSQL | None = None, place: Path | None = None) -> Iterator[PostgreSQL]:
+    """A running cluster, gone at the end, and also when this process dies without an end; a standby of the primary.
+
+    Its directory is in `place`, or where temporary files are.
+    """
     programs = binaries()
     if programs is None:
         raise RuntimeError(MISSING)
-    with guarded("doorward-pg-") as directory:
+    with guarded("doorward-pg-", place) as directory:
         user = _user()
         if user:
             os.chown(directory, user["user"], user["group"])
@@ -136,9 +139,9 @@ def private(primary: PostgreSQL | None = None) -> Iterator[PostgreSQL]:
 
 
 @contextlib.contextmanager
-def guarded(prefix: str) -> Iterator[Path]:
+def guarded(prefix: str, place: Path | None = None) -> Iterator[Path]:
     """A directory that is gone at the end, with the PostgreSQL that runs in it, also when this process is killed."""
-    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     guard = subprocess.Popen([sys.executable, __file__, str(directory)], stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield directory
