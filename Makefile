@@ -10,11 +10,11 @@ TESTERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-postgresql test-browser test-gateways test-outside check lint types layers laws format bench bench-peers faults lock clean
+.PHONY: help serve test test-postgresql test-browser test-gateways test-outside check lint types layers laws format bench bench-peers bench-postgresql faults lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
-	@echo "  ARGS=... is handed on by serve, test, test-postgresql, test-browser, test-gateways, test-outside, bench, bench-peers, faults and lock"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@echo "  ARGS=... is handed on by serve, test, test-postgresql, test-browser, test-gateways, test-outside, bench, bench-peers, bench-postgresql, faults and lock"
 
 serve: .venv/.server ## Start the server on https://localhost:8443 and print the next steps
 	@exec ./doorward serve $(ARGS)
@@ -65,9 +65,13 @@ bench-peers: .venv/.development .venv-peers/.installed ## Measure Doorward besid
 	@tests/system-packages wrk postgresql nginx libnginx-mod-http-js caddy haproxy glewlwyd
 	PYTHONPATH=bench .venv/bin/python -m peers $(ARGS)
 
+bench-postgresql: .venv/.development ## Measure PostgreSQL beside SQLite, codes redeemed and a second node
+	@tests/system-packages postgresql wrk
+	.venv/bin/python bench/postgresql_speed.py $(ARGS)
+
 faults: .venv/.development ## Provoke every fault at length, and print the figures
-	@tests/system-packages postgresql redis-server faketime strace
-	.venv/bin/pytest tests/faults --long $(ARGS)
+	@tests/system-packages postgresql redis-server faketime strace nginx chromium
+	.venv/bin/pytest -o faulthandler_timeout=1800 tests/faults --long $(ARGS)
 
 lock: .venv/pyvenv.cfg ## Pin the dependencies anew (ARGS=--upgrade for newer versions)
 	@$(PIP) uv

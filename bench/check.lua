@@ -13,13 +13,25 @@ if os.getenv("BENCH_AUTHORIZATION") ~= "" then wrk.headers["Authorization"] = os
 
 for name, value in (os.getenv("BENCH_HEADERS") or ""):gmatch("([^:\n]+): ([^\n]*)\n") do wrk.headers[name] = value end
 
-local bodies, asked = {}, 0
+asked = 0
+-- Of these one is sent after the other, and over again.
+local bodies = {}
 for line in (os.getenv("BENCH_BODIES") or ""):gmatch("[^\n]+") do table.insert(bodies, line) end
 if #bodies > 0 then
   wrk.headers["Content-Type"] = os.getenv("BENCH_CONTENT_TYPE")
   function request()
-    asked = asked % #bodies + 1
-    return wrk.format(nil, nil, nil, bodies[asked])
+    asked = asked + 1
+    return wrk.format(nil, nil, nil, bodies[asked % #bodies + 1])
+  end
+end
+
+-- Of these each is used once: one more than there are is refused, and so counts as wrong.
+local endings, ends = os.getenv("BENCH_ENDINGS") or "", {}
+if endings ~= "" then
+  for line in io.lines(endings) do table.insert(ends, line) end
+  function request()
+    asked = asked + 1
+    return wrk.format(nil, nil, nil, wrk.body .. (ends[asked] or ""))
   end
 end
 
@@ -37,13 +49,13 @@ local threads = {}
 function setup(thread) table.insert(threads, thread) end
 
 function done(summary, latency, _)
-  local errors, all, bad, example = summary.errors, 0, 0, ""
+  local errors, all, bad, used, example = summary.errors, 0, 0, 0, ""
   for _, thread in ipairs(threads) do
-    all, bad = all + thread:get("replies"), bad + thread:get("wrong")
+    all, bad, used = all + thread:get("replies"), bad + thread:get("wrong"), used + thread:get("asked")
     if example == "" then example = thread:get("first_wrong") end
   end
   io.write(string.format(
-    '\n{"replies": %d, "wrong": %d, "broken": %d, "microseconds": %d, "p50": %d, "p99": %d}\n%s',
-    all, bad, errors.connect + errors.read + errors.write + errors.timeout,
+    '\n{"replies": %d, "wrong": %d, "broken": %d, "asked": %d, "microseconds": %d, "p50": %d, "p99": %d}\n%s',
+    all, bad, errors.connect + errors.read + errors.write + errors.timeout, used,
     summary.duration, latency:percentile(50), latency:percentile(99), example))
 end

@@ -8,12 +8,13 @@ import hashlib
 import json
 import sqlite3
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import machine
 from load import FORM, JSON, Request
 from processes import COMMAND, Child, free_port, started
 
@@ -66,18 +67,24 @@ class Doorward:
 
 
 @contextlib.contextmanager
-def running(data_dir: Path, limits_url: str | None = None) -> Generator[Doorward]:
+def running(
+    data_dir: Path,
+    limits_url: str | None = None,
+    options: Sequence[str] = (),
+    cores: int | str = machine.SERVER_CORE,
+) -> Generator[Doorward]:
+    """`options` are of `doorward serve`."""
     port, check = free_port(), f"127.0.0.1:{free_port()}"
     url = f"http://127.0.0.1:{port}"
     counts = f'limits_url = "{limits_url}"\n' if limits_url else ""
     data_dir.parent.mkdir(exist_ok=True)
     (data_dir.parent / "doorward.toml").write_text(f'check_listen = "{check}"\n{counts}')
     serve: list[str | Path] = [COMMAND, "--data-dir", data_dir, "serve", "--no-tls", "--issuer", url]
-    serve += ["--host", "127.0.0.1", "--port", str(port)]
-    with started(serve, data_dir.parent) as child:
+    serve += ["--host", "127.0.0.1", "--port", str(port), *options]
+    with started(serve, data_dir.parent, cores) as child:
         filled = _filled(child, serve, url, data_dir)
     # Started again: the first start has more to load than every later one.
-    with started(serve, data_dir.parent) as child:
+    with started(serve, data_dir.parent, cores) as child:
         yield replace(filled, child=child, check_url=f"http://{check}")
 
 
@@ -120,17 +127,19 @@ def _ask(url: str, body: Body, authorization: str = "", content_type: str = JSON
         return answer
 
 
+def issue(doorward: Doorward, name: str, api: str) -> Request:
+    """A token by client credentials."""
+    return Request(
+        name, doorward.child, f"{doorward.url}/oauth/token", '"token_type":"Bearer"',
+        body=urlencode({"grant_type": "client_credentials", "scope": SCOPE}), authorization=doorward.clients[api],
+        fresh=True,
+    )  # fmt: skip
+
+
 def requests(doorward: Doorward) -> list[Request]:
     """Everything that is hot, each answered as its callers would have it answered."""
     child, url = doorward.child, doorward.url
     key_digest = base64.urlsafe_b64encode(hashlib.sha256(doorward.api_key.encode()).digest()).decode().rstrip("=")
-
-    def issue(name: str, api: str) -> Request:
-        body = urlencode({"grant_type": "client_credentials", "scope": SCOPE})
-        member = '"token_type":"Bearer"'
-        return Request(
-            name, child, f"{url}/oauth/token", member, body=body, authorization=doorward.clients[api], fresh=True
-        )
 
     def introspect(name: str, api: str, **about: str) -> Request:
         caller = basic(*doorward.verifiers[api])
@@ -139,9 +148,9 @@ def requests(doorward: Doorward) -> list[Request]:
         )
 
     return [
-        issue("issue a JWT, ES256", "ES256"),
-        issue("issue a JWT, RS256", "RS256"),
-        issue("issue an opaque token", "opaque"),
+        issue(doorward, "issue a JWT, ES256", "ES256"),
+        issue(doorward, "issue a JWT, RS256", "RS256"),
+        issue(doorward, "issue an opaque token", "opaque"),
         introspect("introspect a JWT", "ES256", token=doorward.token("ES256")),
         introspect("introspect an opaque token", "opaque", token=doorward.token("opaque")),
         introspect("introspect a key by its digest", "ES256", token_sha256=key_digest),

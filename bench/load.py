@@ -40,6 +40,8 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     bodies: tuple[str, ...] = field(default=(), repr=False)
     connections: int = CONNECTIONS
+    # A file: of its lines each ends the body of one request.
+    endings: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class Round:
     others: float
 
 
+class TurnedAway(SystemExit):
+    """The server was late, and said so: for want of a core that others had, as a rule."""
+
+
 def require_wrk() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("The load generator is missing. On Debian: apt-get install wrk")
@@ -61,13 +67,13 @@ def require_wrk() -> None:
 
 def measure(request: Request, seconds: int) -> Round:
     """Raises SystemExit when a single reply was not what it had to be."""
-    return round_of(request.server, lambda: _counted(request, seconds))
+    return round_of(request.server, lambda: counted(request, seconds))
 
 
-def round_of(server: Child | Together, counted: Callable[[], Mapping[str, int]]) -> Round:
+def round_of(server: Child | Together, counting: Callable[[], Mapping[str, int]]) -> Round:
     """What a generator counted while `server` answered it, and what that cost."""
     before = _spent(server)
-    found = counted()
+    found = counting()
     cpu, *others = (now - then for now, then in zip(_spent(server), before, strict=True))
     replies, took = found["replies"], found["microseconds"] / 1e6
     return Round(
@@ -91,7 +97,10 @@ def _spent(measured: Child | Together) -> tuple[float, float, float]:
     )
 
 
-def _counted(request: Request, seconds: int, patience: int = 3) -> dict[str, int]:
+def counted(
+    request: Request, seconds: int, cores: int | str = machine.GENERATOR_CORE, patience: int = 3
+) -> dict[str, int]:
+    """What check.lua counted. Raises SystemExit as `measure`."""
     command: list[str | Path] = [
         "wrk",
         "-t1",
@@ -104,17 +113,18 @@ def _counted(request: Request, seconds: int, patience: int = 3) -> dict[str, int
         request.url,
     ]
     done = subprocess.run(
-        pinned(machine.GENERATOR_CORE, command), env=_environment(request), capture_output=True, text=True, check=False
+        pinned(cores, command), env=_environment(request), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise SystemExit(f"wrk failed: {done.stderr}")
-    *_, counted, example = done.stdout.split("\n")
-    found: dict[str, int] = json.loads(counted)
-    if patience and not (found["replies"] or found["broken"]):
+    *_, numbers, example = done.stdout.split("\n")
+    found: dict[str, int] = json.loads(numbers)
+    if patience and not (found["replies"] or found["broken"] or request.endings):
         # The machine was elsewhere all the time, which says nothing of the server.
-        return _counted(request, seconds, patience - 1)
+        return counted(request, seconds, cores, patience - 1)
     if found["wrong"] or found["broken"] or not found["replies"]:
-        raise SystemExit(
+        turned_away = not found["broken"] and "overloaded" in example
+        raise (TurnedAway if turned_away else SystemExit)(
             f"{request.name}: {found['wrong']} of {found['replies']} replies were wrong, "
             f"{found['broken']} connections broke; the first wrong reply: {example}"
         )
@@ -133,5 +143,6 @@ def _environment(request: Request) -> dict[str, str]:
         "BODIES": "\n".join(request.bodies),
         "FRESH": "yes" if request.fresh else "no",
         "HEADERS": "".join(f"{name}: {value}\n" for name, value in request.headers),
+        "ENDINGS": request.endings,
     }
     return {"PATH": os.environ["PATH"], **{f"BENCH_{name}": value for name, value in told.items()}}

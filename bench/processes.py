@@ -62,16 +62,15 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-def pinned(core: int, command: Sequence[str | Path]) -> list[str]:
-    return ["taskset", "--cpu-list", str(core), *map(str, command)]
+def pinned(cores: int | str, command: Sequence[str | Path]) -> list[str]:
+    """`cores` as taskset has them: 1, or "0,1"."""
+    return ["taskset", "--cpu-list", str(cores), *map(str, command)]
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str | Path], cwd: Path) -> Generator[Child]:
+def started(command: Sequence[str | Path], cwd: Path, cores: int | str = machine.SERVER_CORE) -> Generator[Child]:
     """A server on its core; it has begun to listen when it prints its first line."""
-    process = subprocess.Popen(
-        pinned(machine.SERVER_CORE, command), cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(pinned(cores, command), cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
     try:
         child = Child(process)
         if not child.output.readline():

@@ -117,17 +117,18 @@ class PostgreSQL:
 
 
 @contextlib.contextmanager
-def private(primary: PostgreSQL | None = None) -> Iterator[PostgreSQL]:
-    """A running cluster, gone at the end, and also when this process dies without an end; a standby of the primary."""
+def private(primary: PostgreSQL | None = None, place: Path | None = None) -> Iterator[PostgreSQL]:
+    """A running cluster, gone at the end, and also when this process dies without an end; a standby of the primary.
+
+    Its directory is in `place`, or where temporary files are.
+    """
     programs = binaries()
     if programs is None:
         raise RuntimeError(MISSING)
-    directory = Path(tempfile.mkdtemp(prefix="doorward-pg-"))
-    user = _user()
-    if user:
-        os.chown(directory, user["user"], user["group"])
-    guard = subprocess.Popen([sys.executable, __file__, str(directory)], stdin=subprocess.PIPE, start_new_session=True)
-    try:
+    with guarded("doorward-pg-", place) as directory:
+        user = _user()
+        if user:
+            os.chown(directory, user["user"], user["group"])
         cluster = PostgreSQL(programs, directory)
         if primary is None:
             cluster.initialise()
@@ -135,6 +136,15 @@ def private(primary: PostgreSQL | None = None) -> Iterator[PostgreSQL]:
             cluster.copy(primary)
         cluster.start()
         yield cluster
+
+
+@contextlib.contextmanager
+def guarded(prefix: str, place: Path | None = None) -> Iterator[Path]:
+    """A directory that is gone at the end, with the PostgreSQL that runs in it, also when this process is killed."""
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    guard = subprocess.Popen([sys.executable, __file__, str(directory)], stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield directory
     finally:
         guard.communicate()
 

@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 from tests.deployment import Program, free_port
+from tests.postgresql import guarded
 
 from doorward import local_ca
 
@@ -90,8 +90,7 @@ def private_valkey() -> Iterator[Valkey]:
     binary = shutil.which("valkey-server") or shutil.which("redis-server")
     if binary is None:
         raise RuntimeError(MISSING)
-    directory = Path(tempfile.mkdtemp(prefix="doorward-valkey-"))
-    try:
+    with guarded("doorward-valkey-") as directory:
         _certificates(directory)
         for path in (directory, *directory.iterdir()):
             shutil.chown(path, *(_user().get(name, -1) for name in ("user", "group")))
@@ -102,8 +101,6 @@ def private_valkey() -> Iterator[Valkey]:
             yield server
         finally:
             server.stop()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

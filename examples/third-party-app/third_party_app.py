@@ -63,7 +63,10 @@ def keep(_: str, token: dict[str, Any], **__: object) -> None:
 
 def wait_for_the_server(session: OAuth2Session) -> None:
     """Whoever is away for a moment is asked again: what was not answered loses nothing by it."""
-    away = Retry(5, status_forcelist=(502, 503, 504), allowed_methods=None, backoff_factor=0.5, raise_on_status=False)
+    away = Retry(
+        10, status_forcelist=(502, 503, 504), allowed_methods=None, raise_on_status=False, backoff_factor=0.5,
+        backoff_max=1,
+    )  # fmt: skip
     session.mount("https://", HTTPAdapter(max_retries=away))
 
 

@@ -5,8 +5,9 @@ import json
 import httpx2
 import pytest
 
-from doorward.cli.admin_api import ATTEMPTS, segment
+from doorward.cli.admin_api import segment
 from doorward.cli.failure import Failure
+from doorward.cli.patience import ATTEMPTS
 
 NOW = {"retry-after": "0"}
 PROBLEM = {

@@ -112,6 +112,15 @@ def test_an_export_may_go_to_the_standard_output(acme, key):
     assert (json.loads(ran.out)["entity_id"], ran.err) == (key["id"], "Exported 1 entry.\n")
 
 
+@pytest.mark.parametrize("words", [("--type", "ApiKeyCreated"), ("--entity", "acme"), ("--until", "2100-01-01")])
+def test_an_export_that_leaves_something_out_says_so_in_each_line_and_is_no_journal(acme, key, tmp_path, words):
+    acme("backup", "night.backup")
+    acme("audit", "export", "all.jsonl", *words)
+    assert {line["excerpt"] for line in exported(tmp_path / "all.jsonl")} == {True}
+    ran = acme("restore", "night.backup", "--force", "--journal", "all.jsonl")
+    assert (ran.code, "exported with --type, --entity or --until" in ran.err) == (1, True), ran.err
+
+
 def test_a_file_that_is_there_is_gone_on_with_only_when_asked(acme, key, tmp_path):
     acme("audit", "export", "all.jsonl")
     whole = (tmp_path / "all.jsonl").read_bytes()

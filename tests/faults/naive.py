@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from doorward.store import codes, limits, refresh_tokens, writer
+from doorward.store import codes, commit, limits, refresh_tokens, writer
 from doorward.store.store import Store
 from doorward.store.tables import codes as code_table
 from doorward.store.tables import refresh_tokens as refresh_token_table
@@ -18,20 +18,17 @@ BETWEEN = 0.02
 
 def check_then_act() -> None:
     """What was read is believed when it is written: nobody looks again whether it still is so."""
-    apply = codes.apply
 
-    def redeem(connection: Any, event: Any, now: int) -> None:
-        if isinstance(event, codes.CodeRedeemed):
-            of_it = code_table.c.digest == event.code.digest
-            connection.execute(update(code_table).where(of_it).values(redeemed_at=now))
-        else:
-            apply(connection, event, now)
+    def redeem(connection: Any, events: Any, now: int) -> None:
+        of_them = code_table.c.digest.in_([event.code.digest for event in events])
+        connection.execute(update(code_table).where(of_them).values(redeemed_at=now))
 
     def rotate(connection: Any, token: Any) -> None:
         rotated = {"rotated_at": token.rotated_at, "successor_id": token.successor_id, "successor": token.successor}
         connection.execute(update(refresh_token_table).where(refresh_token_table.c.id == token.id).values(rotated))
 
-    codes.apply, refresh_tokens._rotate = redeem, rotate
+    codes.redeem_all, refresh_tokens._rotate = redeem, rotate
+    commit.CROWD = {**commit.CROWD, codes.CodeRedeemed: redeem}
     writer._is_stale = lambda *_: False
 
 
@@ -55,11 +52,11 @@ def counted_from_memory() -> None:
 
 def two_transactions() -> None:
     """Each event of a decision is committed by itself."""
-    commit = Store.commit
+    at_once = Store.commit
 
     async def one_by_one(self: Store, events: Any, gathered: Any, context: Any, now: int, also: Any = None) -> None:
         for number, event in enumerate(events or (None,)):
-            await commit(self, (event,) if event else (), gathered, context, now, None if number else also)
+            await at_once(self, (event,) if event else (), gathered, context, now, None if number else also)
             await asyncio.sleep(BETWEEN)
 
     Store.commit = one_by_one  # type: ignore[method-assign]

@@ -114,7 +114,9 @@ def serve(asked: Words, given: Given) -> int:
 
     def report() -> None:
         told = {"database": _name(port), "kills": len(kills), "started": [one.started for one in nodes]}
-        (own / "report.json").write_text(json.dumps(told))
+        # Somebody reads it meanwhile.
+        (own / "report.new").write_text(json.dumps(told))
+        (own / "report.new").replace(own / "report.json")
 
     def killed() -> None:
         kills.append(0)

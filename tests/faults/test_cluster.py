@@ -6,8 +6,10 @@ callers are as patient as documents ask of them (`patient.py`). What was acknowl
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -27,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 STORIES = ("tests/stories", "--ignore=tests/stories/test_move.py", "-k", "not postgresql")
 SHORT = ("tests/stories/test_first_calls.py", "-k", "sqlite and token")
 # After how many kills in all the database is restarted, too.
-RESTARTS, RESTARTS_LONG = (1,), (5, 15)
+RESTARTS, RESTARTS_LONG = (1,), (3, 8)
 EVERY, EVERY_LONG = 1.0, 3.0
 PROMISE = 2.0
 DEADLINE = 3600.0
@@ -77,7 +79,11 @@ def reports(kept: Path) -> dict[Path, Any]:
 
 def told(stories: Sequence[str], given: Given) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "DOORWARD"))}
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "tests.faults.patient", "-p", "no:cacheprovider", *stories]
+    # A run that is killed takes its stories with it; and none of them takes as long as all.
+    guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+    faulthandler.cancel_dump_traceback_later()
+    plugins = ["-p", "tests.faults.patient", "-p", "no:cacheprovider"]
+    words = [*guard, sys.executable, "-m", "pytest", "-q", *plugins, *stories]
     return subprocess.run(
         words, cwd=ROOT, env={**inherited, **given.variable}, capture_output=True, text=True, timeout=DEADLINE,
         check=False,

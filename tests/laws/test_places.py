@@ -136,7 +136,7 @@ def test_a_field_for_a_sealed_key_is_no_touch() -> None:
 @pytest.mark.parametrize("text", ["import starlette", "from starlette.routing import Route", "import uvicorn.config"])
 def test_http_in_elsewhere_is_found(text: str) -> None:
     assert len(imported_elsewhere([Module(f"{SERVER}/cli/serve.py", text)], HTTP_IN, "web/")) == 1
-    assert imported_elsewhere([Module(f"{SERVER}/web/oauth.py", text)], HTTP_IN, "web/") == []
+    assert imported_elsewhere([Module(f"{SERVER}/web/issuing.py", text)], HTTP_IN, "web/") == []
 
 
 @pytest.mark.parametrize("text", ["import httpx2", "from urllib import request", "import urllib.request"])

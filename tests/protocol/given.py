@@ -232,7 +232,8 @@ def an_access_token(
     facts = client or a_client()
     first = facts.grants[0]
     granted = replace(first, api=replace(first.api, token_format=token_format))
-    decision = token.issue(facts, granted, granted.grant.scope, (a_signing_key(),), POLICY, a_moment(now, seed))
+    terms = token.settle(facts, granted, granted.grant.scope, (a_signing_key(),), POLICY)
+    decision = token.issue(terms, a_moment(now, seed))
     (event,) = decision.events
     row = getattr(event, "opaque_token", None)
     known = TokenFacts(decision.reply.stamp.jti, False, granted.grant, facts.client, facts.account, granted.api, row)

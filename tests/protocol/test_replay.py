@@ -103,6 +103,7 @@ def test_what_the_backup_knows_already_is_not_done_again() -> None:
         [KNOWN, entry(11, "ApiKeySecretRevoked", "api_key", "k")],
         [KNOWN, {"seq": "11", "type": "ApiKeyRevoked", "data": {}}],
         [KNOWN, {"seq": 11, "type": "ApiKeyRevoked"}],
+        [KNOWN, {**entry(11, "ApiKeyRevoked", "api_key", "k"), "excerpt": True}],
         [],
     ],
     ids=[
@@ -114,6 +115,7 @@ def test_what_the_backup_knows_already_is_not_done_again() -> None:
         "lacks",
         "no-number",
         "bare",
+        "excerpt",
         "empty",
     ],
 )

@@ -58,7 +58,7 @@ def issue(
 ) -> Decision[TokenResponse]:
     facts = client or a_client(a_grant(an_api(**api)))
     granted = facts.grants[0]
-    return token.issue(facts, granted, granted.grant.scope, keys, policy, a_moment())
+    return token.issue(token.settle(facts, granted, granted.grant.scope, keys, policy), a_moment())
 
 
 def mapped(claims: dict[str, str], account: dict[str, Any] | None = None, client: dict[str, Any] | None = None) -> Any:
@@ -86,8 +86,8 @@ def test_a_token_is_stamped_with_its_time_and_the_position_of_its_facts() -> Non
 
 
 def test_no_two_tokens_have_the_same_id() -> None:
-    facts, moment = a_client(), a_moment()
-    issued = [token.issue(facts, a_grant(), scope("read"), KEYS, POLICY, moment) for _ in range(500)]
+    terms, moment = token.settle(a_client(), a_grant(), scope("read"), KEYS, POLICY), a_moment()
+    issued = [token.issue(terms, moment) for _ in range(500)]
     assert len({decision.reply.stamp.jti for decision in issued}) == 500
 
 
@@ -128,7 +128,7 @@ LISTED = a_client(a_grant(an_api(status_list=True)))
 
 def issue_listed(place: Place | None = PLACE, client: ClientFacts = LISTED) -> Decision[TokenResponse]:
     granted = client.grants[0]
-    return token.issue(client, granted, granted.grant.scope, KEYS, POLICY, a_moment(), place)
+    return token.issue(token.settle(client, granted, granted.grant.scope, KEYS, POLICY), a_moment(), place)
 
 
 def test_a_token_names_its_bit_and_the_record_of_its_issue_all_that_it_hangs_on() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 
@@ -62,3 +65,14 @@ def test_a_new_secret_begins_the_overlap_of_the_old_one(doorward, warm):
     assert check(doorward, warm)["active"]
     assert [check(doorward, new)["active"] for _ in range(4)] == [True] * 4
     assert doorward.v1("GET", f"/keys/{warm['id']}").json()["secrets"][0]["state"] == "superseded"
+
+
+@pytest.mark.parametrize("limits", [[], [{"name": "burst", "amount": 90, "per": "day"}]], ids=["free", "limited"])
+def test_it_is_told_in_the_same_words(doorward, limits):
+    key = doorward.a_key(limits=limits)
+    texts = [doorward.v1("POST", "/keys/verify", {"key": key["key"]}).text for _ in range(5)]
+    told = {re.sub(r'"(remaining|resets_in)":[0-9]+', r'"\1":N', text) for text in texts}
+    assert len(told) == 1
+    assert [[one["remaining"] for one in json.loads(text)["limits"]] for text in texts] == [
+        [number] * len(limits) for number in range(89, 84, -1)
+    ]

@@ -52,6 +52,13 @@ def test_what_needs_the_database_is_503_and_comes_back_by_itself(cluster, tmp_pa
         assert doorward.v1("POST", "/keys/verify", {"key": key}).json()["active"] is True
 
 
+@pytest.mark.parametrize(("mode", "said"), [("refuse", "checks are refused"), ("allow", "checks pass")])
+def test_where_nobody_can_count_limits_readiness_notes_it_and_the_node_stays(tmp_path, mode, said):
+    with deployed(tmp_path, limits_url=f"unix://{tmp_path}/nobody", on_limiter_failure=mode) as doorward:
+        ready = doorward.http.get("/readyz")
+        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "limits": f"nobody can count: {said}"})
+
+
 def until(call, status):
     deadline = time.monotonic() + RECOVERED_WITHIN
     while (reply := call()).status_code != status:

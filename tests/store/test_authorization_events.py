@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import Engine
 from tests.protocol.allowed import a_code, a_refresh_token, a_waiting_request, an_app, an_authorization
 from tests.protocol.given import NOW, a_client, a_membership, a_session, a_user, a_user_grant, an_account, scope
-from tests.store.committing import commit, count, read, rows, settled, swept
+from tests.store.committing import an_append, commit, count, outcomes, read, rows, settled, swept
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
 from doorward.protocol import people_events as p
 from doorward.protocol.authorization import Authorization
-from doorward.store import authorization_requests, clients, grants, refresh_tokens, sweeping, tables
+from doorward.store import authorization_requests, clients, grants, journal, refresh_tokens, sweeping, tables
 from doorward.store.rows import row
+from doorward.store.writer import Append
 
 GRANT = a_user_grant(account_id="acme", auth_time=NOW - 60, acr="1", claims={"userinfo": {"email": None}})
 WAITING = a_waiting_request(an_authorization(claims={"id_token": {"acr": None}}, prompt=scope("login consent")))
@@ -107,6 +108,43 @@ def test_a_code_is_redeemed_once(people: Engine) -> None:
 
 def test_a_code_that_is_not_there_is_not_redeemed(people: Engine) -> None:
     assert commit(people, v.CodeRedeemed(a_code())) == "Stale"
+
+
+def issued(names: str) -> list[Append]:
+    return [an_append(v.CodeIssued(replace(GRANT, id=name), a_code(digest=name, grant_id=name))) for name in names]
+
+
+def redeemed(names: str) -> list[Append]:
+    """Each with the first refresh token of its family, as one decision."""
+    codes = [a_code(digest=name, grant_id=name, redeemed_at=NOW) for name in names]
+    refresh = [a_refresh_token(name, grant_id=name) for name in names]
+    return [
+        an_append(v.CodeRedeemed(code), v.RefreshTokenIssued(token), refs=[f"code/{code.grant_id}"])
+        for code, token in zip(codes, refresh, strict=True)
+    ]
+
+
+def test_many_codes_are_issued_and_redeemed_at_once(people: Engine) -> None:
+    assert outcomes(people, *issued("abcdef")) == [""] * 6
+    assert outcomes(people, *redeemed("abcdef")) == [""] * 6
+    assert [found["redeemed_at"] for found in rows(people, tables.codes)] == [NOW] * 6
+    assert sorted(found["grant_id"] for found in rows(people, tables.refresh_tokens)) == [*"abcdef"]
+
+
+def test_a_code_that_comes_twice_in_a_crowd_is_redeemed_once(people: Engine) -> None:
+    outcomes(people, *issued("abc"))
+    assert outcomes(people, *redeemed("abca")) == ["", "", "", "Stale"]
+    assert count(people, tables.refresh_tokens) == 3
+
+
+def test_of_a_crowd_one_that_a_guard_refuses_falls_alone(people: Engine) -> None:
+    outcomes(people, *issued("abc"))
+    commit(people, v.CodeRedeemed(a_code(digest="b", grant_id="b", redeemed_at=NOW)))
+    crowd = [replace(append, refs=frozenset()) for append in redeemed("abc")]
+    assert outcomes(people, *crowd) == ["", "Stale", ""]
+    assert {found["grant_id"] for found in rows(people, tables.refresh_tokens)} == {"a", "c"}
+    numbers = sorted(found["seq"] for ledger in journal.LEDGERS for found in rows(people, ledger))
+    assert numbers == [*range(1, numbers[-1] + 1)]
 
 
 def test_a_refresh_token_is_rotated_once(people: Engine) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, text, update
 from tests.protocol.allowed import a_refresh_token
 from tests.protocol.given import NOW, a_session, a_user_grant, an_account, scope
 from tests.store.committing import (
@@ -421,9 +421,21 @@ def test_what_goes_is_in_the_archive_as_the_audit_log_showed_it(engine: Engine, 
     assert archived(tmp_path / "made" / "audit") + entries(engine) == sorted(before, key=lambda entry: entry["seq"])
     assert len(entries(engine)) == 3
     (journaled,) = (path for path in (tmp_path / "made" / "audit").iterdir() if path.name.startswith("journal"))
-    assert journaled.name == "journal-000000000000001-000000000000009.jsonl"
+    assert journaled.name == "journal-0000000001-000000000000001-000000000000009.jsonl"
     (checkpoint,) = (found for found in rows(engine, tables.checkpoints) if found["ledger"] == "journal")
     assert checkpoint["digest"] == sha256(journaled.read_bytes()).hexdigest()
+
+
+def test_numbers_that_come_again_after_a_restore_are_archived_beside_the_first(engine: Engine) -> None:
+    written(engine, 13, 0)
+    with engine.execution_options(writing=True).begin() as connection:
+        before = retention.due(connection, JOURNAL, 10 * DAY, MIDNIGHT)
+        connection.execute(update(tables.journal_head).values(epoch=29_000_000))
+        after = retention.due(connection, JOURNAL, 10 * DAY, MIDNIGHT)
+    assert before is not None
+    assert after is not None
+    assert (before.after, before.last) == (after.after, after.last)
+    assert before.file_name < after.file_name
 
 
 def test_nothing_goes_that_could_not_be_archived(engine: Engine, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ from doorward.store import limits_in_valkey
 from doorward.store.limits_in_valkey import FAILURES, Breaker, InValkey
 from doorward.store.writer import Unavailable
 
+ROOT = Path(__file__).parents[2]
 ISSUER = "https://auth.example.com"
 BURST = Limit("burst", 100, "minute")
 DAILY = Limit("daily", 10, "day", "quota")
@@ -238,6 +241,7 @@ def test_who_is_gone_is_asked_no_more_for_a_while_and_found_again(valkey: Valkey
         for _ in range(FAILURES + 5):
             with pytest.raises(Unavailable):
                 counted.take(one)
+        assert counted.run(counted.cells.answers) is False
     finally:
         valkey.start()
     deadline = time.monotonic() + 30
@@ -272,3 +276,22 @@ class TestBreaker:
         breaker = self.opened()
         assert breaker.succeeded()
         assert breaker.lets_pass(10.0)
+
+
+KILLED = """
+import os, signal
+from tests.valkey import private_valkey
+with private_valkey() as server:
+    print(server.directory, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_of_tests_that_is_killed_leaves_nothing_of_it() -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, cwd=ROOT, check=False)
+    directory = Path(killed.stdout.strip())
+    assert directory.name.startswith("doorward-valkey-"), killed.stderr
+    deadline = time.monotonic() + 30
+    while directory.exists():
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.05)

@@ -276,6 +276,16 @@ def test_a_connection_that_the_database_closed_is_unavailable_once(on_postgresql
     assert outcomes(engine, an_append(ACCOUNT), an_append(issued())) == ["", ""]
 
 
+def test_a_connection_that_was_closed_a_moment_ago_is_not_given_out(on_postgresql: Database) -> None:
+    engine, other = on_postgresql.engine(), on_postgresql.engine()
+    with engine.connect() as connection:
+        known = connection.scalar(text("SELECT pg_backend_pid()"))
+    with other.connect() as connection:
+        connection.scalar(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": known})
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT pg_backend_pid()")) != known
+
+
 def test_a_head_that_another_holds_for_long_is_unavailable(
     on_postgresql: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from tests.verify.shells import METADATA, METADATA_PATH, POINTER, STEP_UP, Shell
 
 from doorward_verify import MalformedScope, Misconfigured, Verified, Verifier, api_key, challenge, request_id
 from doorward_verify.fastapi import Guard, Refused
+from doorward_verify.fastapi_routes import Documented
 from doorward_verify.reasons import BY_NAME
 
 KEY = api_key.assemble("dw", "", "live", "a" * 12, "b" * 32)
@@ -280,3 +281,11 @@ def test_the_readme_is_right_about_metadata_and_signing_in_again(readme: Callabl
     assert answered.status == 401
     assert 'acr_values="mfa", max_age="300"' in answered.all("www-authenticate")[0]
     assert POINTER in answered.all("www-authenticate")[0]
+
+
+def test_what_stands_in_the_document_alone_costs_no_request(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def solved(_: object) -> None:
+        raise AssertionError("it answers nothing")
+
+    monkeypatch.setattr(Documented, "__call__", solved)
+    assert call(app, bearer(KEY)).status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ class Values:
 
 class Store:
     def __init__(self) -> None:
-        self.memory, self.is_fresh, self.at = Values(), True, 100
+        self.memory, self.is_fresh, self.at, self.policy = Values(), True, 100, POLICY
 
     def now(self) -> int:
         return self.at
@@ -45,7 +46,7 @@ def store() -> Store:
 def decided_on(store: Store, *names: str) -> Seen[object]:
     """What is left of a decision on these values of memory."""
     seen: Seen[object] = Seen()
-    seen.facts = tuple((name, store.memory.values[name][0]) for name in names)
+    seen.facts, seen.policy = tuple((name, store.memory.values[name][0]) for name in names), store.policy
     return seen
 
 
@@ -76,6 +77,11 @@ def test_not_when_the_journal_is_not_heard(store: Store, warm: Warm[str]) -> Non
     assert warm.recall(b"q") is None
     store.is_fresh = True
     assert warm.recall(b"q") == "yes"
+
+
+def test_not_under_another_policy(store: Store, warm: Warm[str]) -> None:
+    store.policy = replace(POLICY)
+    assert warm.recall(b"q") is None
 
 
 def test_not_once_something_of_it_ended_by_itself(store: Store, warm: Warm[str]) -> None:
@@ -111,7 +117,8 @@ def test_what_memory_answered_with_is_what_a_decision_rests_on() -> None:
     memory = Memory(AT)
     value = Value()
     memory.keep((find, "key"), value, AT)
-    assert watched(Reader(memory, POLICY)).facts == (((find, "key"), value),)
+    seen = watched(Reader(memory, POLICY))
+    assert (seen.facts, seen.policy) == ((((find, "key"), value),), POLICY)
     assert watched(Reader(memory, POLICY, connection=object(), read_at=AT)).facts is None  # type: ignore[arg-type]
 
 

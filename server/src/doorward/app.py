@@ -48,6 +48,7 @@ from doorward.protocol import (
     setup,
     sign_in,
     signing_key,
+    token,
     upstream_sign_in,
     usage,
     user,
@@ -105,6 +106,11 @@ GRANT_TYPES: Mapping[str, Exchange[Any, Any, Any]] = {
     "authorization_code": Exchange(authorization_code.parse, codes.facts, authorization_code.decide),
     "refresh_token": Exchange(refresh_token.parse, refresh_tokens.facts, refresh_token.decide),
 }
+
+# Who asks for a token in the very same words again: what parses it is a look at what was asked (`web/issuing.py`).
+AGAIN: Exchange[token.Terms, client_credentials.Facts, token.TokenResponse | None] = Exchange(
+    token.Terms, clients.terms_facts, client_credentials.again
+)
 
 ENDPOINTS: Mapping[str, Exchange[Any, Any, Any]] = {
     "/oauth/introspect": Exchange(introspection.parse, tokens.introspection_facts, introspection.decide),

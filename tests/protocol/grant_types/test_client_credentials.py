@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.protocol.given import (
     EARLIER,
     IDENTIFIER,
+    NOW,
     POLICY,
     a_client,
     a_grant,
@@ -22,9 +25,12 @@ from tests.protocol.given import (
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.client_authentication import ClientCredentials
 from doorward.protocol.decision import Decision
-from doorward.protocol.events import CredentialRefused
+from doorward.protocol.entities import SigningKey
+from doorward.protocol.events import AccessTokenIssued, CredentialRefused
 from doorward.protocol.form import Form
 from doorward.protocol.grant_types import client_credentials
+from doorward.protocol.policy import Policy
+from doorward.protocol.status_list import Place
 from doorward.protocol.token import TokenResponse
 
 TWO_APIS = (a_grant(), a_grant(another_api(), "read"))
@@ -136,3 +142,65 @@ def test_a_scope_that_the_api_no_longer_defines_is_gone() -> None:
     assert redeem(client).reply.scope == "read"
     with refused("invalid_scope"):
         redeem(client, scope="write")
+
+
+# The very same request, again
+
+KEYS = (a_signing_key(),)
+
+
+def again(
+    decision: Decision[TokenResponse], client: ClientFacts | None, keys: tuple[SigningKey, ...] = KEYS,
+    policy: Policy = POLICY, now: int = NOW,
+) -> Decision[TokenResponse | None]:  # fmt: skip
+    assert decision.reply.terms is not None
+    return client_credentials.again(
+        decision.reply.terms, client_credentials.Facts(client, keys), policy, a_moment(now, seed="again")
+    )
+
+
+def first(client: ClientFacts) -> Decision[TokenResponse]:
+    request = client_credentials.parse(credentials(), Form({}))
+    return client_credentials.decide(request, client_credentials.Facts(client, KEYS), POLICY, a_moment())
+
+
+def test_again_only_the_moment_differs() -> None:
+    client = a_client()
+    one, other = first(client), again(first(client), client, now=NOW + 7)
+    assert other.reply is not None
+    assert replace(other.reply, stamp=one.reply.stamp, terms=one.reply.terms) == one.reply
+    assert (other.reply.stamp.iat, other.reply.stamp.exp) == (NOW + 7, NOW + 7 + 300)
+    assert other.reply.stamp.jti != one.reply.stamp.jti
+    assert other.events == (AccessTokenIssued(other.reply.stamp.jti, "client_1", "grant_api_1", NOW + 307),)
+
+
+def test_what_is_not_the_very_same_is_decided_anew() -> None:
+    client = a_client()
+    issued, nothing = first(client), Decision(None)
+    assert again(issued, client) != nothing
+    # Equal is not the same: what memory dropped may have changed and come back.
+    assert again(issued, replace(client)) == nothing
+    assert again(issued, None) == nothing
+    assert again(issued, client, keys=(a_signing_key(),)) == nothing
+    assert again(issued, client, policy=replace(POLICY)) == nothing
+
+
+def test_again_a_secret_is_good_until_it_ends() -> None:
+    client = a_client()
+    client = replace(client, secrets=(replace(client.secrets[0], expires_at=NOW + 60),))
+    issued = first(client)
+    assert again(issued, client, now=NOW + 59).events
+    assert again(issued, client, now=NOW + 60) == Decision(None)
+
+
+def test_while_two_secrets_live_each_use_is_decided() -> None:
+    client = a_client()
+    other = replace(client.secrets[0], id="2", mac=bytes(32))
+    assert first(replace(client, secrets=(*client.secrets, other))).reply.terms is None
+    assert first(replace(client, secrets=(*client.secrets, replace(other, revoked_at=EARLIER)))).reply.terms is not None
+
+
+def test_a_bit_in_a_status_list_is_taken_each_time() -> None:
+    facts = client_credentials.Facts(a_client(a_grant(an_api(status_list=True))), KEYS, Place(1, 0, NOW + 400))
+    request = client_credentials.parse(credentials(), Form({}))
+    assert client_credentials.decide(request, facts, POLICY, a_moment()).reply.terms is None

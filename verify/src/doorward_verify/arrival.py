@@ -7,7 +7,6 @@ Tokens come as Bearer alone (RFC 6750 §2.1), whatever an api allows its keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from doorward_verify.errors import InvalidRequest
@@ -45,14 +44,14 @@ def _is_taken(found: Verified, transport: str) -> bool:
     return transport in TRANSPORTS and transport in (given if isinstance(given, list) else USUAL)
 
 
-def exposures(found: Verified, arrival: Arrival) -> Iterator[str]:
+def exposures(found: Verified, arrival: Arrival) -> tuple[str, ...]:
     """Where a key was seen that it does not belong; a test key may be in a browser."""
-    if found.credential != "api_key":
-        return
-    if arrival.transport == "query":
-        yield URL
-    if arrival.from_browser and found.environment == "live" and _browsers(found) != "allow":
-        yield BROWSER
+    in_url = arrival.transport == "query"
+    # Nearly all come otherwise.
+    if not (in_url or arrival.from_browser) or found.credential != "api_key":
+        return ()
+    in_browser = arrival.from_browser and found.environment == "live" and _browsers(found) != "allow"
+    return (URL,) * in_url + (BROWSER,) * in_browser
 
 
 def take(found: Verified, arrival: Arrival) -> None:
@@ -61,7 +60,7 @@ def take(found: Verified, arrival: Arrival) -> None:
         ways = allowed(found)
         raise InvalidRequest(f"it came by {arrival.transport}, and is taken by {' or '.join(ways) or 'nothing'} alone",
                              reason="transport_not_allowed")  # fmt: skip
-    if arrival.from_browser and BROWSER in exposures(found, arrival) and _browsers(found) == "refuse":
+    if BROWSER in exposures(found, arrival) and _browsers(found) == "refuse":
         raise InvalidRequest("a live key does not belong in a browser", reason="key_in_browser")
 
 

@@ -14,8 +14,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from doorward_verify import api_key, body
 from doorward_verify.api_key import MalformedCredential
@@ -41,25 +40,29 @@ VARIABLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(NamedTuple):
     """`environment` and `id` are what the text says of itself; a JWT says nothing before its signature was checked.
 
     Of a foreign token nothing is known but that it is a text, and so of a key that the issuer imported.
     """
 
     kind: Kind
-    text: str = field(repr=False)
+    text: str
     environment: str = "live"
     id: str = ""
     is_foreign: bool = False
     is_legacy: bool = False
 
+    def __repr__(self) -> str:
+        return f"Presented(kind={self.kind!r}, environment={self.environment!r}, id={self.id!r})"
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    text: str = field(repr=False)
+
+class Sent(NamedTuple):
+    text: str
     arrival: Arrival
+
+    def __repr__(self) -> str:
+        return f"Sent(arrival={self.arrival!r})"
 
 
 def sent(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", in_body: Sequence[str] = ()) -> Sent:

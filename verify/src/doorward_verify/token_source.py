@@ -27,8 +27,8 @@ from doorward_verify.token_cache import Token, TokenRefused
 
 FAILURE_PAUSE = 1.0
 AHEAD_PAUSE = 10.0
-# As long as a node takes to start, or a database: whoever waits for a request waits as long.
-PATIENCE = 5.0
+# A database that starts again is back by then: whoever waits for a request waits as long.
+PATIENCE = 10.0
 LEAST_PAUSE = 0.5
 
 log = logging.getLogger("doorward_verify")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from doorward.cli import target
 from doorward.cli.failure import FAILED, USAGE, Failure, Refused
+from doorward.cli.patience import ATTEMPTS, AWAY, pause
 from doorward.cli.target import Local, Remote
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from doorward.data_directory import DataDirectory
     from doorward.settings import Settings
 
-# Somebody who waits, waits a quarter of a minute: by then a database is back, and another node answers.
-ATTEMPTS = 15
-AWAY = frozenset((502, 503, 504))
 PAGE_LIMIT = 200
 TIMEOUT = 30.0
 
@@ -94,29 +91,16 @@ class AdminApi:
             except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
                 if attempt == ATTEMPTS:
                     raise
-                pause = 1
+                seconds = pause(attempt, self._http.base_url.host)
             else:
                 if answer.status_code not in AWAY or attempt == ATTEMPTS:
                     break
-                pause = _pause(answer.headers.get("retry-after"))
+                seconds = pause(attempt, self._http.base_url.host, answer.headers.get("retry-after"))
             was_lost = True
-            _say_once(attempt, self._http.base_url.host)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(seconds)
         # It went when nobody could say so any more.
         is_gone = method == "DELETE" and was_lost and answer.status_code == 404
         return {} if is_gone else _read(answer)
-
-
-def _say_once(attempt: int, host: str) -> None:
-    """Where somebody looks."""
-    if attempt == 1 and sys.stderr.isatty():
-        from doorward.cli.output import note
-
-        note(f"{host} is away for a moment: asking again ...")
-
-
-def _pause(retry_after: str | None) -> int:
-    return min(int(retry_after), 5) if retry_after and retry_after.isdigit() else 1
 
 
 def _read(answer: httpx2.Response) -> Object:

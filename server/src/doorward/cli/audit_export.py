@@ -14,11 +14,14 @@ from typing import BinaryIO
 
 from doorward.cli.admin_api import AdminApi, Object
 from doorward.cli.failure import USAGE, Failure
+from doorward.protocol import replay
 
 PAGE = 1_000
 TAIL = 1 << 16
 # Of every line.
 BEGINNING = b'{"seq":'
+# What comes before `since` a backup may know; what comes after `until` it does not.
+LEAVES_OUT = ("type", "entity", "until")
 Advance = Callable[[int, int], None]
 
 
@@ -65,7 +68,11 @@ def _reached(file: BinaryIO, name: str) -> int:
 
 
 async def export(api: AdminApi, file: BinaryIO, after: int, advance: Advance, **query: str | int | None) -> int:
-    """Everything behind `after` that was there when this began; how many entries that were."""
+    """Everything behind `after` that was there when this began; how many entries that were.
+
+    What leaves something out says so in each line, wherever it is copied to: it is no journal to restore by.
+    """
+    more = {replay.EXCERPT: True} if any(query.get(name) is not None for name in LEAVES_OUT) else {}
     newest = await api.get("/audit", order="desc", limit=1, **query)
     last = newest["items"][0]["seq"] if newest["items"] else after
     count = 0
@@ -74,7 +81,7 @@ async def export(api: AdminApi, file: BinaryIO, after: int, advance: Advance, **
         entries = [entry for entry in page["items"] if entry["seq"] <= last]
         if not entries:
             break
-        file.write(b"".join(map(line, entries)))
+        file.write(b"".join(line(entry | more) for entry in entries))
         file.flush()
         after, count = entries[-1]["seq"], count + len(entries)
         advance(after, last)

@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from doorward.cli.admin_api import AdminApi, Object, run
 from doorward.cli.failure import Failure
 from doorward.cli.output import note
+from doorward.cli.patience import patiently
 from doorward.cli.scan_report import Finding
 from doorward.cli.scan_sources import UNREADABLE, Skipped, Source
 from doorward.cli.scan_text import CHUNK, Hit, scan
@@ -122,8 +124,9 @@ def _burn(url: str, findings: list[Finding]) -> list[str]:
     try:
         with httpx2.Client(base_url=address(url), verify=trust, timeout=30) as http:
             for one in findings:
-                report = {"token": one.secret, "location": one.location}
-                while (reply := http.post("/leaks/burn", json=report)).status_code == SLOW_DOWN:
+                # Whoever is burnt twice is as dead as once.
+                report = partial(http.post, "/leaks/burn", json={"token": one.secret, "location": one.location})
+                while (reply := patiently(report)).status_code == SLOW_DOWN:
                     told = reply.headers.get("retry-after", "")
                     time.sleep(min(int(told) if told.isdigit() else 1, LONGEST_WAIT))
                 if reply.status_code != 202:

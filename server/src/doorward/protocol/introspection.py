@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from doorward.protocol import admin_key, client_authentication, credential, use
+from doorward.protocol import admin_key, client_authentication, credential, limit, use
 from doorward.protocol.admin import permitted
 from doorward.protocol.admin_key import AdminKeyFacts
 from doorward.protocol.client import ClientFacts
@@ -272,5 +272,5 @@ def members(
     told |= {} if found.credential == "refresh_token" else {"token_type": "Bearer"}
     if not found.charges:
         return told
-    told |= {"limits": [asdict(state) for state in admission.states], "spare": spare}
+    told |= {"limits": [limit.told(state) for state in admission.states], "spare": spare}
     return told | ({"limited": admission.reason, "retry_after": admission.retry_after} if admission.refused else {})

@@ -219,6 +219,14 @@ def admission(states: Sequence[tuple[Charge, int, int, bool]], now: int) -> Admi
     return Admission(shown, refused, max(waits))
 
 
+def told(state: LimitState) -> dict[str, int | str]:
+    """Its members as they are told; `asdict` takes five times as long, and this is done for each check."""
+    return {
+        "name": state.name, "type": state.type, "amount": state.amount, "per": state.per, "window": state.window,
+        "remaining": state.remaining, "resets_in": state.resets_in,
+    }  # fmt: skip
+
+
 def _state(charge: Charge, value: int, held: int, fits: bool, now: int) -> LimitState:
     limit = charge.limit
     left = available(limit, value, now) + held

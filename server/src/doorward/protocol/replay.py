@@ -15,6 +15,8 @@ from typing import Any
 Entry = Mapping[str, Any]
 Ref = tuple[str, str]
 HELD = "held"
+# Of lines that were chosen from a journal.
+EXCERPT = "excerpt"
 # Of these kinds there is a state that can be held.
 KINDS = ("api_key", "client", "verifier", "admin_key", "user")
 
@@ -62,6 +64,8 @@ def _seq(entry: Entry, last: int) -> int:
     seq, type_ = entry.get("seq"), entry.get("type")
     if not isinstance(seq, int) or seq <= last or not isinstance(entry.get("data"), Mapping):
         raise NotThisJournal("it is out of order, or not lines of a journal")
+    if EXCERPT in entry:
+        raise NotThisJournal("it was exported with --type, --entity or --until, and lacks what these left out")
     if type_ not in TOLD:
         raise NotThisJournal("a newer version of Doorward wrote it")
     return seq

@@ -67,7 +67,8 @@ class TokenResponse:
     """`token` is an opaque token's text; a JWT is made from the claims by `sign.py` before the commit.
 
     `claims` are those that the client's next token for the same grant and scope has too. `id_token` is there where a
-    user was asked for the scope `openid` (OpenID Connect Core §3.1.3.3).
+    user was asked for the scope `openid` (OpenID Connect Core §3.1.3.3). `terms` are there where the very same request
+    would be answered by them again.
     """
 
     claims: Claims
@@ -78,6 +79,24 @@ class TokenResponse:
     token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     id_token: IdToken | None = None
+    terms: Terms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All of a token that is settled before the moment it is issued at, and the facts that this rests on.
+
+    `until` is the second at which the secret that was shown ends by itself.
+    """
+
+    client: ClientFacts
+    keys: tuple[SigningKey, ...]
+    policy: Policy
+    granted: GrantFacts
+    claims: Claims
+    lifetime: int
+    key: SigningKey | None
+    until: int | None = None
 
 
 def choose(grants: tuple[GrantFacts, ...], resources: tuple[str, ...]) -> GrantFacts:
@@ -100,31 +119,33 @@ def signing_key(keys: tuple[SigningKey, ...], algorithm: str) -> SigningKey:
     raise TemporarilyUnavailable(f"there is no active signing key for {algorithm}")
 
 
-def issue(
-    client: ClientFacts,
-    granted: GrantFacts,
-    scope: Scope,
-    keys: tuple[SigningKey, ...],
-    policy: Policy,
-    moment: Moment,
-    place: Place | None = None,
+def settle(
+    client: ClientFacts, granted: GrantFacts, scope: Scope, keys: tuple[SigningKey, ...], policy: Policy,
     subject: Subject | None = None,
-) -> Decision[TokenResponse]:
-    """An access token; without a user the client is its own subject (RFC 9068 §2.2).
-
-    `place`: its bit in a status list.
-    """
+) -> Terms:  # fmt: skip
+    """The terms of an access token; without a user the client is its own subject (RFC 9068 §2.2)."""
     api = granted.api
     lifetime = min(api.token_lifetime, policy.token_lifetime_limit)
     claims = _claims(client, granted, scopes.text(scope), policy, subject)
-    if api.token_format == "opaque":
-        return _opaque(client, granted, claims, lifetime, policy, moment)
-    key = signing_key(keys, api.signing_algorithm)
+    key = None if api.token_format == "opaque" else signing_key(keys, api.signing_algorithm)
+    return Terms(client, keys, policy, granted, claims, lifetime, key)
+
+
+def issue(terms: Terms, moment: Moment, place: Place | None = None) -> Decision[TokenResponse]:
+    """An access token on these terms. `place`: its bit in a status list."""
+    key = terms.key
+    if key is None:
+        return _opaque(terms, moment)
+    client, granted, lifetime = terms.client, terms.granted, terms.lifetime
     stamp = _stamp(moment.base62(22), lifetime, moment)
-    event = AccessTokenIssued(stamp.jti, client.client.id, granted.grant.id, moment.now + lifetime)
-    if api.status_list:
-        stamp, event = _listed(stamp, event, place, client, key, policy, moment)
-    return Decision(TokenResponse(claims, stamp, key, lifetime, str(claims["scope"])), (event,))
+    event = AccessTokenIssued(stamp.jti, client.client.id, granted.grant.id, stamp.exp)
+    if granted.api.status_list:
+        stamp, event = _listed(stamp, event, place, client, key, terms.policy, moment)
+    return Decision(TokenResponse(terms.claims, stamp, key, lifetime, _scope_of(terms)), (event,))
+
+
+def _scope_of(terms: Terms) -> str:
+    return str(terms.claims["scope"])
 
 
 def _listed(
@@ -213,20 +234,14 @@ def read(entity: object, path: str) -> JSON:
     return value.get(member) if member else value  # type: ignore[no-any-return]
 
 
-def _opaque(
-    client: ClientFacts,
-    granted: GrantFacts,
-    claims: dict[str, JSON],
-    lifetime: int,
-    policy: Policy,
-    moment: Moment,
-) -> Decision[TokenResponse]:
+def _opaque(terms: Terms, moment: Moment) -> Decision[TokenResponse]:
+    client, granted, policy = terms.client, terms.granted, terms.policy
     text, secret = secrets.mint("o", "live", granted.grant.id, brand=policy.brand, pepper=policy.pepper, moment=moment)
-    stamp = _stamp(secret.id, lifetime, moment)
+    stamp = _stamp(secret.id, terms.lifetime, moment)
     token = OpaqueToken(
         secret.id, secret.mac, secret.pepper_version, granted.grant.id, client.client.id,
-        client.account.id, granted.api.id, {**claims, **_members(stamp)}, moment.now, moment.now + lifetime,
+        client.account.id, granted.api.id, {**terms.claims, **_members(stamp)}, moment.now, stamp.exp,
     )  # fmt: skip
-    response = TokenResponse(claims, stamp, None, lifetime, str(claims["scope"]), token=text)
+    response = TokenResponse(terms.claims, stamp, None, terms.lifetime, _scope_of(terms), token=text)
     event = AccessTokenIssued(secret.id, client.client.id, granted.grant.id, token.expires_at, token)
     return Decision(response, (event,))

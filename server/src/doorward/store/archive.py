@@ -1,6 +1,6 @@
 """The archive: what is pruned, as files of JSON lines that are durable before a row goes.
 
-audit/journal-000000000000001-000000000084211.jsonl         one line each, as `doorward audit export` writes them
+audit/journal-0000000001-000000000000001-000000000084211.jsonl     one line each, as `doorward audit export` writes them
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from doorward.protocol.events import ClientCreated, ClientDeleted, ClientEvent, 
 from doorward.protocol.grant import UserGrantFacts
 from doorward.protocol.grant_types import client_credentials
 from doorward.protocol.status_list import Place
+from doorward.protocol.token import Terms
 from doorward.store import accounts as account_rows
 from doorward.store import apis as api_rows
 from doorward.store import rows, signing_keys, usage
@@ -74,6 +75,11 @@ def token_facts(read: Reader, request: client_credentials.Request) -> client_cre
     """Hot: answered from memory when the client is known there."""
     client = read(by_id, request.credentials.client_id)
     return client_credentials.Facts(client, signing_keys.that_sign(read), _place(read, client, request))
+
+
+def terms_facts(read: Reader, terms: Terms) -> client_credentials.Facts:
+    """The same for whoever asks again; it has no place in a status list."""
+    return client_credentials.Facts(read(by_id, terms.client.client.id), signing_keys.that_sign(read))
 
 
 def _place(read: Reader, client: ClientFacts | None, request: client_credentials.Request) -> Place | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from sqlalchemy import Connection, update
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, update
 from doorward.protocol.authorization_events import CodeEvent, CodeIssued, CodeRedeemed
 from doorward.protocol.entities import Code
 from doorward.protocol.grant_types import authorization_code as protocol
-from doorward.store import authorization_requests, clients, grants, rows, signing_keys
+from doorward.store import authorization_requests, clients, grants, quick, rows, signing_keys
 from doorward.store.memory import Reader
 from doorward.store.tables import codes
 from doorward.store.tables import grants as grant_table
@@ -21,7 +22,7 @@ def facts(read: Reader, request: protocol.Request) -> protocol.Facts:
     if code is None:
         return protocol.Facts(client)
     read.rely(f"code/{code.grant_id}")
-    granted = grants.granted(read, code.grant_id)
+    granted = grants.granted(read, code.grant_id, client)
     keys, place = signing_keys.that_sign(read), clients.place_at(read, granted)
     return protocol.Facts(client, code, granted, keys, place)
 
@@ -29,13 +30,23 @@ def facts(read: Reader, request: protocol.Request) -> protocol.Facts:
 def apply(connection: Connection, event: CodeEvent, now: int) -> None:
     match event:
         case CodeIssued():
-            rows.add(connection, grant_table, event.grant)
-            rows.add(connection, codes, event.code)
-            if event.request is not None:
-                authorization_requests.end(connection, event.request, now)
+            issue_all(connection, [event], now)
         case CodeRedeemed():
-            unused = (codes.c.digest == event.code.digest) & codes.c.redeemed_at.is_(None)
-            if connection.execute(update(codes).where(unused).values(redeemed_at=now)).rowcount != 1:
-                raise rows.Stale
+            redeem_all(connection, [event], now)
         case _:
             assert_never(event)
+
+
+def issue_all(connection: Connection, events: Sequence[CodeIssued], now: int) -> None:
+    quick.add(connection, grant_table, [event.grant for event in events])
+    quick.add(connection, codes, [event.code for event in events])
+    for event in events:
+        if event.request is not None:
+            authorization_requests.end(connection, event.request, now)
+
+
+def redeem_all(connection: Connection, events: Sequence[CodeRedeemed], now: int) -> None:
+    """Each once: when one of them was used before, none of them is."""
+    unused = codes.c.digest.in_([event.code.digest for event in events]) & codes.c.redeemed_at.is_(None)
+    if connection.execute(update(codes).where(unused).values(redeemed_at=now)).rowcount != len(events):
+        raise rows.Stale

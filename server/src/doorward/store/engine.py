@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import select
+import time
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import QueuePool
 
 POOL_SIZE = 4
 BUSY_SECONDS = 5
+IDLE_SECONDS = 1.0
+PUT_BACK_AT = "put_back_at"
 
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -45,10 +52,34 @@ def open_engine(database: str) -> Engine:
 def _postgresql(url: URL) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_pre_ping=True, pool_timeout=2, connect_args=POSTGRESQL,
+        pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=2, connect_args=POSTGRESQL,
     )  # fmt: skip
     event.listen(engine, "connect", _limit)
+    event.listen(engine, "checkin", _put_back)
+    event.listen(engine, "checkout", partial(_taken, engine))
     return engine
+
+
+def _put_back(connection: Any, record: Any) -> None:  # noqa: ARG001
+    record.info[PUT_BACK_AT] = time.monotonic()
+
+
+def _taken(engine: Engine, connection: Any, record: Any, proxy: object) -> None:  # noqa: ARG001
+    """Asks a connection whether it lives, but not one that was used a moment ago and was not closed since: to ask each
+    time would cost as much as what is asked then."""
+    put_back_at = record.info.get(PUT_BACK_AT, math.inf)
+    try:
+        if time.monotonic() - put_back_at >= IDLE_SECONDS or _has_heard(connection):
+            engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error:
+        raise InvalidatePoolError from None
+
+
+def _has_heard(connection: Any) -> bool:
+    """To a connection that asked nothing a server says nothing but farewell."""
+    line = select.poll()
+    line.register(connection.fileno(), select.POLLIN)
+    return bool(line.poll(0))
 
 
 def snapshots(engine: Engine) -> Engine:

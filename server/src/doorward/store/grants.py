@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from doorward.protocol.admin import Asked
 from doorward.protocol.authorization_events import GrantTokensRevoked
+from doorward.protocol.client import ClientFacts
 from doorward.protocol.entities import Account, Api, Grant
 from doorward.protocol.events import GrantChanged, GrantCreated, GrantEvent, GrantRevoked
 from doorward.protocol.grant import Shown, UserGrantFacts
@@ -45,21 +46,22 @@ def remembered(connection: Connection, user_id: str, client_id: str) -> tuple[Gr
     return tuple(Grant(**row._mapping) for row in connection.execute(query.order_by(grants.c.created_at, grants.c.id)))
 
 
-def with_its_user(connection: Connection, grant_id: str) -> UserGrantFacts | None:
-    """A user's grant with all that it hangs on; an administrator's is none."""
+def with_its_user(connection: Connection, grant_id: str, client: ClientFacts | None = None) -> UserGrantFacts | None:
+    """A user's grant with all that it hangs on; an administrator's is none. A client that is known has its apis."""
     grant = rows.find(connection, grants, Grant, grant_id)
     user = rows.find(connection, users, User, grant.user_id) if grant and grant.user_id else None
     if grant is None or user is None:
         return None
-    api = rows.find(connection, apis, Api, grant.api_id) if grant.api_id else None
+    known = (one.api for one in client.grants if one.api.id == grant.api_id) if client else ()
+    api = next(iter(known), None) or (rows.find(connection, apis, Api, grant.api_id) if grant.api_id else None)
     session = rows.find(connection, sessions, Session, grant.session_id) if grant.session_id else None
     has_ended, amr = (session.ended_at is not None, session.amr) if session else (False, ())
     return UserGrantFacts(grant, user, api, _acts_for_account(connection, grant), has_ended, amr)
 
 
-def granted(read: Reader, grant_id: str) -> UserGrantFacts | None:
+def granted(read: Reader, grant_id: str, client: ClientFacts | None) -> UserGrantFacts | None:
     """The same as facts that a change makes stale."""
-    known = with_its_user(read.connection, grant_id)
+    known = with_its_user(read.connection, grant_id, client)
     if known is not None:
         read.rely(*known.refs)
     return known

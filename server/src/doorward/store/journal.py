@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
@@ -14,15 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from doorward.protocol.events import Event, entity_id, is_change, is_token_record, particulars
 from doorward.protocol.moment import Position
-from doorward.store.tables import checkpoints, journal, journal_head, token_records
+from doorward.store.quick import cursor, insert
+from doorward.store.tables import checkpoints, journal, token_records
 
-HEAD = select(journal_head.c.epoch, journal_head.c.seq, journal_head.c.change_seq).where(journal_head.c.id == 1)
 CHANGES = select(journal.c.seq, journal.c.entity, journal.c.entity_id).where(journal.c.change).order_by(journal.c.seq)
 HEAD_ROW = "SELECT epoch, seq, change_seq FROM journal_head WHERE id = 1"
 # SQLite's writer holds the whole database by now.
 LOCK = {"sqlite": HEAD_ROW, "postgresql": f"{HEAD_ROW} FOR UPDATE"}
 MOVE = "UPDATE journal_head SET seq = ?, change_seq = ? WHERE id = 1"
-LARGEST_INSERT = 128
 # Rows of both are numbered together, and shown together.
 LEDGERS = (journal, token_records)
 
@@ -56,7 +53,7 @@ class Headless(SQLAlchemyError):  # noqa: N818
 
 def read_head(connection: Connection) -> Head:
     """The position that every later read of this connection is at least as new as."""
-    return _head(connection.execute(HEAD).first())
+    return _head(_execute(connection, HEAD_ROW).fetchone())
 
 
 def _head(found: Sequence[int] | None) -> Head:
@@ -86,9 +83,9 @@ def _execute(connection: Connection, statement: str, values: Sequence[Any] = ())
     """By the driver itself: of these few statements SQLAlchemy's part would be the most expensive."""
     if connection.dialect.paramstyle != "qmark":
         statement = statement.replace("?", "%s")
-    cursor = connection.connection.cursor()
-    cursor.execute(statement, values)
-    return cursor
+    asked = cursor(connection)
+    asked.execute(statement, values)
+    return asked
 
 
 def changed_since(connection: Connection, seq: int) -> list[tuple[int, str]]:
@@ -113,23 +110,9 @@ def append(connection: Connection, head: Head, events: Iterable[tuple[Event, Con
             )
         )  # fmt: skip
     for table, of_table in rows.items():
-        _insert(connection, table.name, of_table)
+        if of_table:
+            insert(connection, table, of_table)
     return Head(head.epoch, seq, change_seq)
-
-
-def _insert(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Many rows by few statements; sizes are powers of two, so that each is soon known and prepared."""
-    start = 0
-    while start < len(rows):
-        size = min(1 << ((len(rows) - start).bit_length() - 1), LARGEST_INSERT)
-        _execute(connection, _inserting(table, size), [*chain.from_iterable(rows[start : start + size])])
-        start += size
-
-
-@cache
-def _inserting(table: str, size: int) -> str:
-    row = f"({', '.join('?' * len(journal.columns))})"
-    return f"INSERT INTO {table} ({', '.join(journal.columns.keys())}) VALUES {', '.join([row] * size)}"  # noqa: S608
 
 
 def move_head(connection: Connection, head: Head) -> None:

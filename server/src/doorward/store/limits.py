@@ -28,6 +28,9 @@ class Cells(Protocol):
     async def read(self, charges: Sequence[Charge]) -> tuple[Mapping[str, Cell], int]:
         """What the cells hold that there are."""
 
+    async def answers(self) -> bool:
+        """Whether anything but the database, without which nothing is answered, can be counted in."""
+
     async def stop(self) -> None: ...
 
 
@@ -43,6 +46,9 @@ class InDatabase:
     async def read(self, charges: Sequence[Charge]) -> tuple[Mapping[str, Cell], int]:
         cells = {charge.cell for charge in charges}
         return await self._store.read(lambda connection: read(connection, cells))
+
+    async def answers(self) -> bool:
+        return True
 
     async def stop(self) -> None:
         """The store is ended by whoever opened it."""

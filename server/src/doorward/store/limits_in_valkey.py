@@ -86,6 +86,13 @@ class InValkey:
         texts, now = await self._asked(self._texts(rates))
         return {**known, **{cell: _cell(text) for cell, text in zip(rates, texts, strict=True)}}, now
 
+    async def answers(self) -> bool:
+        try:
+            await self._asked(self._time())
+        except Unavailable:
+            return False
+        return True
+
     async def stop(self) -> None:
         await self._client.aclose()
         await self._pool.disconnect()
@@ -136,6 +143,9 @@ class InValkey:
             answer = await self._client.eval(SCRIPT, len(keys), *keys, *numbers)
         seconds, micros, *rest = answer
         return rest, seconds * SECOND + micros * MICROSECOND
+
+    async def _time(self) -> tuple[int, int]:
+        return await self._client.time()
 
     async def _texts(self, cells: Sequence[str]) -> tuple[list[bytes | None], int]:
         async with self._client.pipeline(transaction=False) as pipeline:

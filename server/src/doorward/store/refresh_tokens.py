@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from sqlalchemy import Connection, update
@@ -10,7 +11,7 @@ from doorward.protocol.authorization_events import RefreshTokenEvent, RefreshTok
 from doorward.protocol.credential import RefreshTokenFacts
 from doorward.protocol.entities import RefreshToken
 from doorward.protocol.grant_types import refresh_token as protocol
-from doorward.store import clients, grants, rows, signing_keys
+from doorward.store import clients, grants, quick, rows, signing_keys
 from doorward.store.memory import Reader
 from doorward.store.tables import refresh_tokens
 
@@ -37,7 +38,7 @@ def facts(read: Reader, request: protocol.Request) -> protocol.Facts:
     successor = by_id(read.connection, token.successor_id) if token.successor_id else None
     if successor is not None:
         read.rely(f"refresh_token/{successor.id}")
-    granted = grants.granted(read, token.grant_id)
+    granted = grants.granted(read, token.grant_id, client)
     keys, place = signing_keys.that_sign(read), clients.place_at(read, granted)
     return protocol.Facts(client, token, successor, granted, keys, place)
 
@@ -45,12 +46,16 @@ def facts(read: Reader, request: protocol.Request) -> protocol.Facts:
 def apply(connection: Connection, event: RefreshTokenEvent) -> None:
     match event:
         case RefreshTokenIssued():
-            rows.add(connection, refresh_tokens, event.refresh_token)
+            issue_all(connection, [event], 0)
         case RefreshTokenRotated():
             _rotate(connection, event.refresh_token)
             rows.add(connection, refresh_tokens, event.successor)
         case _:
             assert_never(event)
+
+
+def issue_all(connection: Connection, events: Sequence[RefreshTokenIssued], now: int) -> None:  # noqa: ARG001
+    quick.add(connection, refresh_tokens, [event.refresh_token for event in events])
 
 
 def _rotate(connection: Connection, token: RefreshToken) -> None:

@@ -53,13 +53,15 @@ class Span:
     """Rows behind `after` up to `last`, which are not kept any longer."""
 
     ledger: Ledger
+    epoch: int
     after: int
     last: int
     count: int
 
     @property
     def file_name(self) -> str:
-        return f"{self.ledger.name}-{self.after + 1:015}-{self.last:015}.jsonl"
+        """After a restore the same numbers are given again, in another epoch: no file takes the place of another."""
+        return f"{self.ledger.name}-{self.epoch:010}-{self.after + 1:015}-{self.last:015}.jsonl"
 
 
 def due(connection: Connection, ledger: Ledger, lifetime: int, now: int) -> Span | None:
@@ -78,7 +80,7 @@ def due(connection: Connection, ledger: Ledger, lifetime: int, now: int) -> Span
     young = connection.execute(behind.where(table.c.seq <= last, table.c.at >= before)).scalar()
     last = last if young is None else young - 1
     count = connection.execute(select(func.count()).where(table.c.seq >= first, table.c.seq <= last)).scalar_one()
-    return Span(ledger, after, last, count) if count else None
+    return Span(ledger, head.epoch, after, last, count) if count else None
 
 
 def lines(span: Span, after: int, connection: Connection) -> list[tuple[int, bytes]]:

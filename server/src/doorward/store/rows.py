@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Table, Update, bindparam, insert, select, update
 
+from doorward.store.quick import Reading
+
 Entity = TypeVar("Entity")
 
 
@@ -29,7 +31,19 @@ def add(connection: Connection, table: Table, entity: Any) -> None:
 
 
 def find(connection: Connection, table: Table, kind: type[Entity], key: Any, by: str = "id") -> Entity | None:
-    return value(kind, connection.execute(select(table).where(table.c[by] == key)).first())
+    """What nearly every request asks for, and so the driver itself is asked (`quick.py`)."""
+    found = _by(table, by).first(connection, key=key)
+    return None if found is None else kind(**dict(zip(_names(table), found, strict=True)))
+
+
+@cache
+def _by(table: Table, column: str) -> Reading:
+    return Reading(select(table).where(table.c[column] == bindparam("key")))
+
+
+@cache
+def _names(table: Table) -> tuple[str, ...]:
+    return tuple(table.columns.keys())
 
 
 def find_all(

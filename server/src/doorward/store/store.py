@@ -65,6 +65,8 @@ class Store:
     def __init__(self, engine: Engine, policy: Policy, kept: Retention | None = None) -> None:
         self.policy = policy
         self._engine, self._apart = snapshots(engine), engine.execution_options(writing=True)
+        # What is asked of the driver itself (`quick.py`) fails with its own errors.
+        self._errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
         self.memory = Memory(self.read_now(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
         self.now = Clock(self.read_now(journal.last_at)).now
@@ -139,7 +141,7 @@ class Store:
                 position = catch_up(connection, self.memory)
                 reader = Reader(self.memory, self.policy, connection, position, self._leases)
                 return Gathered(gather(reader, request), reader.position, frozenset(reader.refs))
-        except SQLAlchemyError as problem:
+        except self._errors as problem:
             raise Unavailable(type(problem).__name__) from None
 
     async def hear_now(self) -> None:
@@ -167,7 +169,7 @@ class Store:
         try:
             with self._engine.connect() as connection:
                 return query(connection)
-        except SQLAlchemyError as problem:
+        except self._errors as problem:
             raise Unavailable(type(problem).__name__) from None
 
     async def commit(
@@ -217,7 +219,7 @@ class Store:
         try:
             with self._apart.begin() as connection:
                 return step(connection)
-        except SQLAlchemyError as problem:
+        except self._errors as problem:
             raise Unavailable(type(problem).__name__) from None
 
     def _hand_over(self) -> None:

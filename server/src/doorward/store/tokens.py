@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from sqlalchemy import Connection, update
@@ -16,7 +17,17 @@ from doorward.protocol.events import AccessTokenIssued, TokenEvent, TokenRevoked
 from doorward.protocol.people import User
 from doorward.protocol.policy import Policy
 from doorward.protocol.verifier import VerifierFacts
-from doorward.store import admin_keys, api_keys, clients, refresh_tokens, revocation_log, rows, signing_keys, verifiers
+from doorward.store import (
+    admin_keys,
+    api_keys,
+    clients,
+    quick,
+    refresh_tokens,
+    revocation_log,
+    rows,
+    signing_keys,
+    verifiers,
+)
 from doorward.store.memory import Reader
 from doorward.store.tables import accounts, apis, grants, listed_tokens, opaque_tokens, revoked_tokens, users
 from doorward.store.tables import clients as client_table
@@ -147,10 +158,7 @@ def userinfo_facts(read: Reader, request: userinfo.Request) -> userinfo.Facts:
 def apply(connection: Connection, event: TokenEvent, now: int) -> None:
     match event:
         case AccessTokenIssued():
-            if event.opaque_token is not None:
-                rows.add(connection, opaque_tokens, event.opaque_token)
-            if event.listed is not None:
-                rows.add(connection, listed_tokens, event.listed)
+            issue_all(connection, [event], now)
         case TokenRevoked() if event.opaque:
             live = (opaque_tokens.c.id == event.jti) & opaque_tokens.c.revoked_at.is_(None)
             connection.execute(update(opaque_tokens).where(live).values(revoked_at=now))
@@ -158,6 +166,14 @@ def apply(connection: Connection, event: TokenEvent, now: int) -> None:
             _revoke(connection, event, now)
         case _:
             assert_never(event)
+
+
+def issue_all(connection: Connection, events: Sequence[AccessTokenIssued], now: int) -> None:  # noqa: ARG001
+    """Of most tokens nothing is kept but their record."""
+    opaque = [event.opaque_token for event in events if event.opaque_token is not None]
+    listed = [event.listed for event in events if event.listed is not None]
+    quick.add(connection, opaque_tokens, opaque)
+    quick.add(connection, listed_tokens, listed)
 
 
 def _revoke(connection: Connection, event: TokenRevoked, now: int) -> None:

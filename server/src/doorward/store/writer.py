@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, groupby
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -17,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from doorward.protocol.events import Event, entity_id, is_change
 from doorward.protocol.moment import Position
 from doorward.store import journal, revocation_log
-from doorward.store.commit import apply_all
+from doorward.store.commit import CROWD, apply_all, apply_crowd
 from doorward.store.journal import Context, Head
 from doorward.store.memory import Memory
 from doorward.store.rows import Stale
@@ -59,8 +60,9 @@ class Append:
         return self.also is not None or any(map(is_change, self.events))
 
 
+CLASHES = (IntegrityError, Stale)
 Outcome = tuple[Append, Exception | None]
-Changed = list[tuple[int, str]]
+Changed = dict[str, int]
 
 
 class Writer:
@@ -135,10 +137,13 @@ class Writer:
             not_set_back(head.position, known)
             changed = _changed(connection, head, batch)
             outcomes, after = _records(connection, head, changed, [a for a in batch if not a.is_change])
-            for append in batch:
-                if append.is_change:
-                    problem, after = _change(connection, after, changed, append)
-                    outcomes.append((append, problem))
+            crowd, others = _divided([a for a in batch if a.is_change])
+            if crowd:
+                of_crowd, after = _crowd(connection, after, changed, crowd)
+                outcomes += of_crowd
+            for append in others:
+                problem, after = _change(connection, after, changed, append)
+                outcomes.append((append, problem))
             if after != head:
                 journal.move_head(connection, after)
         self.reached = max(known, after.position)
@@ -165,6 +170,43 @@ def _records(connection: Connection, head: Head, changed: Changed, records: list
     return outcomes, _written(connection, head, fresh)
 
 
+def _divided(changes: list[Append]) -> tuple[list[Append], list[Append]]:
+    """Those that can be written together, and the others; one is no crowd."""
+    crowd = [append for append in changes if append.also is None and all(type(one) in CROWD for one in append.events)]
+    if len(crowd) < 2:
+        return [], changes
+    among = set(map(id, crowd))
+    return crowd, [append for append in changes if id(append) not in among]
+
+
+def _crowd(connection: Connection, head: Head, changed: Changed, crowd: list[Append]) -> tuple[list[Outcome], Head]:
+    """All at once, and only when that fails each alone: what a rule of the database refuses was nearly always found
+    stale before."""
+    outcomes: list[Outcome] = []
+    known = dict(changed)
+    for append in crowd:
+        problem = Stale() if _is_stale(append, head, known) else None
+        outcomes.append((append, problem))
+        if problem is None:
+            # No facts are newer than the head, so that any number behind it says so.
+            known |= dict.fromkeys(_refs(append), head.seq + 1)
+    try:
+        with connection.begin_nested():
+            after = _written(connection, head, [append for append, problem in outcomes if problem is None])
+    except CLASHES:
+        return _one_by_one(connection, head, changed, crowd)
+    changed.update(known)
+    return outcomes, after
+
+
+def _one_by_one(conn: Connection, head: Head, changed: Changed, appends: list[Append]) -> tuple[list[Outcome], Head]:
+    outcomes: list[Outcome] = []
+    for append in appends:
+        problem, head = _change(conn, head, changed, append)
+        outcomes.append((append, problem))
+    return outcomes, head
+
+
 def _change(connection: Connection, head: Head, changed: Changed, append: Append) -> tuple[Exception | None, Head]:
     """What fails is undone alone. What succeeds counts as changed for those after it in the batch."""
     if _is_stale(append, head, changed):
@@ -175,17 +217,25 @@ def _change(connection: Connection, head: Head, changed: Changed, append: Append
             revocation_log.write(connection, head.seq, append.events, append.now)
             if append.also is not None:
                 append.also(connection)
-    except (IntegrityError, Stale):
+    except CLASHES:
         return Stale(), head
-    changed += [(after.seq, ref) for ref in _refs(append)]
+    changed |= dict.fromkeys(_refs(append), after.seq)
     return None, after
 
 
 def _written(connection: Connection, head: Head, appends: list[Append]) -> Head:
-    for append in appends:
-        apply_all(connection, append.events, append.now)
+    for now, at_once in groupby(appends, lambda append: append.now):
+        _apply(connection, [*at_once], now)
     entries = [(event, append.context, append.now) for append in appends for event in append.events]
     return journal.append(connection, head, entries) if entries else head
+
+
+def _apply(connection: Connection, appends: list[Append], now: int) -> None:
+    if all(type(event) in CROWD for append in appends for event in append.events):
+        apply_crowd(connection, chain.from_iterable(append.events for append in appends), now)
+        return
+    for append in appends:
+        apply_all(connection, append.events, now)
 
 
 def _refs(append: Append) -> list[str]:
@@ -194,12 +244,13 @@ def _refs(append: Append) -> list[str]:
 
 
 def _changed(connection: Connection, head: Head, batch: Sequence[Append]) -> Changed:
-    """What was changed since the oldest of the positions."""
+    """What was changed since the oldest of the positions, and where last."""
     oldest = min(append.position.seq for append in batch)
-    return journal.changed_since(connection, oldest) if head.change_seq > oldest else []
+    found = journal.changed_since(connection, oldest) if head.change_seq > oldest else []
+    return {ref: seq for seq, ref in found}
 
 
 def _is_stale(append: Append, head: Head, changed: Changed) -> bool:
     if append.position.epoch != head.epoch:
         return True
-    return any(seq > append.position.seq and ref in append.refs for seq, ref in changed)
+    return any(changed.get(ref, 0) > append.position.seq for ref in append.refs)

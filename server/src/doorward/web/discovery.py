@@ -7,6 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,10 +22,25 @@ from doorward.web.refused import REFUSED, refuse_as_oauth
 from doorward.web.replies import ANY_ORIGIN, JSON, Headers, Reply, compact, preflight, send_reply
 from doorward.web.runtime import Runtime
 
-Document = Callable[[], Awaitable[bytes]]
+Document = Callable[[], Awaitable["Published"]]
 Find = Callable[[Connection, str], signing_keys.SigningKeys]
 # Who has an answer at hand waits no longer for a better one.
 PATIENCE = 0.3
+
+
+class Published(NamedTuple):
+    """The bytes of a document, and the header fields that it is sent with."""
+
+    body: bytes
+    tag: bytes
+    headers: Headers
+
+    @classmethod
+    def of(cls, document: Mapping[str, object], max_age: int) -> Published:
+        """Verifiers keep keys for so long: a key is published for longer before it signs."""
+        body = compact(document)
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
+        return cls(body, tag, [(b"cache-control", b"public, max-age=%d" % max_age), ANY_ORIGIN, (b"etag", tag)])
 
 
 def published(runtime: Runtime) -> dict[str, Keys]:
@@ -36,10 +52,10 @@ def published(runtime: Runtime) -> dict[str, Keys]:
 
 
 def applications(runtime: Runtime, keys: Mapping[str, Document]) -> dict[str, ASGIApp]:
-    issuer = runtime.policy.issuer
-    described = compact(metadata.document(issuer, GRANT_TYPES, ENDPOINTS))
+    policy = runtime.policy
+    described = Published.of(metadata.document(policy.issuer, GRANT_TYPES, ENDPOINTS), policy.jwks_max_age)
 
-    async def server_metadata() -> bytes:
+    async def server_metadata() -> Published:
         return described
 
     return {
@@ -58,25 +74,37 @@ class Keys:
 
     def __init__(self, runtime: Runtime, find: Find) -> None:
         self._runtime, self._find = runtime, find
-        self._known, self._known_at = b"", -math.inf
+        self._known, self._known_at = _NOTHING, -math.inf
+        self._made_of: signing_keys.SigningKeys | None = None
 
-    async def __call__(self) -> bytes:
-        asked_at = time.monotonic()
-        is_of_use = asked_at - self._known_at < self._runtime.policy.jwks_max_age
+    async def __call__(self) -> Published:
+        store, asked_at, max_age = self._runtime.store, time.monotonic(), self._runtime.policy.jwks_max_age
+        at_hand = store.memory.recall((self._find, "all")) if store.is_fresh else None
+        if at_hand is not None and at_hand[0] is self._made_of:
+            self._known_at = asked_at
+            return self._known
+        is_of_use = asked_at - self._known_at < max_age
         try:
             async with asyncio.timeout(PATIENCE if is_of_use else None):
-                gathered = await self._runtime.store.gather(_published, self._find)
+                gathered = await store.gather(_published, self._find)
         except (Unavailable, TimeoutError):
             if not is_of_use:
                 raise
             return self._known
-        self._known, self._known_at = compact({"keys": gathered.facts}), asked_at
+        found = gathered.facts
+        if found is None or found is not self._made_of:
+            keys = () if found is None else found.keys
+            self._known = Published.of({"keys": [dict(key.public_jwk) for key in keys]}, max_age)
+            self._made_of = found
+        self._known_at = asked_at
         return self._known
 
 
-def _published(read: Reader, find: Find) -> list[dict[str, object]]:
-    found = read(find, "all")
-    return [] if found is None else [dict(key.public_jwk) for key in found.keys]
+_NOTHING = Published(b"", b"", [])
+
+
+def _published(read: Reader, find: Find) -> signing_keys.SigningKeys | None:
+    return read(find, "all")
 
 
 def _public(runtime: Runtime, document: Document) -> ASGIApp:
@@ -87,7 +115,7 @@ def _public(runtime: Runtime, document: Document) -> ASGIApp:
             return
         try:
             incoming.allow("GET", "HEAD")
-            reply = _cacheable(await document(), incoming, runtime.policy.jwks_max_age)
+            reply = _cacheable(await document(), incoming)
         except REFUSED as fault:
             reply = refuse_as_oauth(fault, incoming)
         runtime.metrics.answered(incoming.path, reply.status)
@@ -96,13 +124,10 @@ def _public(runtime: Runtime, document: Document) -> ASGIApp:
     return application
 
 
-def _cacheable(body: bytes, incoming: Incoming, max_age: int) -> Reply:
-    """Verifiers keep keys for so long: a key is published for longer before it signs."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
-    headers: Headers = [(b"cache-control", b"public, max-age=%d" % max_age), ANY_ORIGIN, (b"etag", tag)]
-    if is_known(tag, incoming.all(b"if-none-match")):
-        return Reply(304, b"", headers)
-    return Reply(200, body, [JSON, *headers])
+def _cacheable(document: Published, incoming: Incoming) -> Reply:
+    if is_known(document.tag, incoming.all(b"if-none-match")):
+        return Reply(304, b"", [*document.headers])
+    return Reply(200, document.body, [JSON, *document.headers])
 
 
 def is_known(tag: bytes, given: list[bytes]) -> bool:

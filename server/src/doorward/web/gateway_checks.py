@@ -13,7 +13,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from doorward.app import CHECKS
 from doorward.exchange import run
-from doorward.protocol import gateway, gateway_check
+from doorward.protocol import gateway, gateway_check, limit
 from doorward.protocol.gateway import Request
 from doorward.protocol.gateway_check import Passage
 from doorward.protocol.reasons import REASONS
@@ -160,7 +160,7 @@ class Checks:
             self.runtime.store.count(passage.uses(admission.reason, now, agent))
         if not admission.states:
             return reply
-        told = RateLimited(admission.reason or "", tuple(map(asdict, admission.states)), admission.retry_after, 1)
+        told = RateLimited(admission.reason or "", tuple(map(limit.told, admission.states)), admission.retry_after, 1)
         fields = tuple(challenge.rate_limit(told))
         if not admission.is_possible:
             raise Unprocessable("the route costs more than a limit of the credential ever has", reason=admission.reason)

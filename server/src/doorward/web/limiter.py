@@ -54,6 +54,12 @@ class Limiter:
         self._held: dict[str, Held] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
 
+    async def trouble(self) -> str | None:
+        """What becomes of checks with limits at the moment, where that is not what should."""
+        if await self.cells.answers():
+            return None
+        return "nobody can count: checks are refused" if self._failed is None else "nobody can count: checks pass"
+
     async def admit(self, charges: Sequence[Charge]) -> Admission:
         """Raises TemporarilyUnavailable where nobody can count, unless the settings let the check pass then."""
         if not charges:
@@ -109,7 +115,10 @@ class Limiter:
     def _of(self, charge: Charge) -> Held | None:
         """Nothing that was seen under another limit is of use."""
         held = self._held.get(charge.cell)
-        return held if held is not None and held.limit == charge.limit else None
+        if held is None:
+            return None
+        # Mostly it is the same one: to compare two takes as long as to count.
+        return held if held.limit is charge.limit or held.limit == charge.limit else None
 
     async def _ask(self, charges: Sequence[Charge]) -> Admission:
         """Where something may be lent, who waits for the same rate asks once. With a quota beside it, nothing is."""

@@ -45,7 +45,10 @@ async def _health(incoming: Incoming) -> Reply:  # noqa: ARG001
 
 
 async def _readiness(incoming: Incoming) -> Reply:
-    """Ready is who can read the truth and goes on: a worker whose database is gone is taken out of the balance."""
+    """Ready is who can read the truth and goes on: a worker whose database is gone is taken out of the balance.
+
+    Where limits cannot be counted it is noted: no node can then, and what has no limits goes on at each of them.
+    """
     presence = incoming.runtime.presence
     if presence.state == DRAINING or presence.is_astray:
         why = "draining" if presence.state == DRAINING else "the clock is not that of the other nodes"
@@ -54,7 +57,8 @@ async def _readiness(incoming: Incoming) -> Reply:
         await incoming.runtime.store.read(journal.read_head)
     except Unavailable:
         return Reply(503, compact({"status": "the database does not answer"}), [JSON, NO_STORE])
-    return Reply(200, compact({"status": "ready"}), [JSON, NO_STORE])
+    trouble = await incoming.runtime.limiter.trouble()
+    return Reply(200, compact({"status": "ready"} | ({"limits": trouble} if trouble else {})), [JSON, NO_STORE])
 
 
 async def _metrics(incoming: Incoming) -> Reply:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from doorward.exchange import Exchange
+from doorward.protocol.policy import Policy
 from doorward.store.memory import Reader
 from doorward.store.store import Store
 from doorward.web.incoming import Incoming
@@ -33,6 +34,7 @@ Facts = tuple[tuple[Hashable, object], ...]
 class _Kept(NamedTuple):
     answer: Any
     facts: Facts
+    policy: Policy | None
     until: int
 
 
@@ -46,7 +48,7 @@ def digest(incoming: Incoming, body: bytes) -> bytes:
 
 
 class Seen(Generic[Found]):
-    """Watches an exchange gather: what it `found`, and the `facts` of memory that this was made of.
+    """Watches an exchange gather: what it `found`, the `facts` of memory that this was made of, and under which policy.
 
     The facts are None where something was read from the database.
     """
@@ -54,11 +56,13 @@ class Seen(Generic[Found]):
     def __init__(self) -> None:
         self.found: Found | None = None
         self.facts: Facts | None = None
+        self.policy: Policy | None = None
 
     def watching(self, exchange: Exchange[Request, Found, Reply]) -> Exchange[Request, Found, Reply]:
         def gather(read: Reader, request: Request) -> Found:
             found = exchange.gather(read, request)
-            self.found, self.facts = found, tuple(read.recalled) if read.is_from_memory else None
+            self.found, self.policy = found, read.policy
+            self.facts = tuple(read.recalled) if read.is_from_memory else None
             return found
 
         return replace(exchange, gather=gather)
@@ -76,7 +80,7 @@ class Warm(Generic[Answer]):
         kept = self._kept.get(asked)
         if kept is None or not self._store.is_fresh:
             return None
-        if not self._still(kept.facts) or self._store.now() >= kept.until:
+        if not self._still(kept) or self._store.now() >= kept.until:
             del self._kept[asked]
             return None
         answer: Answer = kept.answer
@@ -88,10 +92,13 @@ class Warm(Generic[Answer]):
             return
         if len(self._kept) >= LIMIT:
             del self._kept[next(iter(self._kept))]
-        self._kept[asked] = _Kept(answer, seen.facts, until)
+        self._kept[asked] = _Kept(answer, seen.facts, seen.policy, until)
 
-    def _still(self, facts: Facts) -> bool:
-        for name, value in facts:
+    def _still(self, kept: _Kept) -> bool:
+        """Peppers are replaced while the server runs, and the policy with them."""
+        if kept.policy is not self._store.policy:
+            return False
+        for name, value in kept.facts:
             known = self._memory.recall(name)
             if known is None or known[0] is not value:
                 return False

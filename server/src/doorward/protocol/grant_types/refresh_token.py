@@ -157,7 +157,7 @@ def issue(
     sid = None if "offline_access" in of_user.scope else of_user.session_id
     subject = Subject(granted.user.id, of_user.account_id, of_user.auth_time, of_user.acr, sid)
     at = GrantFacts(of_user, granted.api or token.issuer_api(policy))
-    issued = token.issue(client, at, scope, keys, policy, moment, place, subject)
+    issued = token.issue(token.settle(client, at, scope, keys, policy, subject), moment, place)
     about_him = id_token.issue(client.client, granted, scope, nonce, keys, policy, moment)
     return replace(issued, reply=replace(issued.reply, id_token=about_him))
 
