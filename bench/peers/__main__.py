@@ -33,7 +33,7 @@ from peers import (
 )
 from peers.measuring import Turns
 from peers.page import Results
-from peers.running import PYTHON, ROOT, Contender, Kind
+from peers.running import PYTHON, ROOT, Contender, Kind, leaving_out
 
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "benchmarks-peers.md"
@@ -90,10 +90,12 @@ def measured(chosen: list[str]) -> Results:
         doorward = stack.enter_context(doorward_server.running(place / "data"))
         if LIBRARIES in chosen:
             progress("libraries, in one process")
-            results.verified.extend(libraries.run(doorward))
+            with leaving_out(LIBRARIES, results.left_out):
+                results.verified.extend(libraries.run(doorward))
         if SCANNERS in chosen:
             progress("scanners")
-            results.scanned.extend(scanning.run(place, doorward.api_key))
+            with leaving_out(SCANNERS, results.left_out):
+                results.scanned.extend(scanning.run(place, doorward.api_key))
         theirs: list[Contender] = []
         for name in SERVED:
             if name in chosen:
@@ -107,16 +109,15 @@ def measured(chosen: list[str]) -> Results:
 def _contenders(
     name: str, doorward: Doorward, place: Path, results: Results, stack: contextlib.ExitStack
 ) -> list[Contender]:
-    """What is missing is said loudly, and the others are measured all the same."""
     progress(f"starting {name}")
     kind = SERVED[name]
-    missing = kind.missing()
-    if missing:
-        print(f"\n{name} IS LEFT OUT: {missing}", file=sys.stderr)
-        results.left_out.append((name, missing))
-        return []
-    results.versions.update(kind.versions())
-    return stack.enter_context(kind.contenders(doorward, place))
+    found: list[Contender] = []
+    with leaving_out(name, results.left_out):
+        if missing := kind.missing():
+            raise SystemExit(missing)
+        results.versions.update(kind.versions())
+        found += stack.enter_context(kind.contenders(doorward, place))
+    return found
 
 
 def _versions() -> dict[str, str]:

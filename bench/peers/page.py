@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
 from figures import Figure, rounded
@@ -14,6 +15,7 @@ from peers.measuring import Row
 from peers.running import SECONDS
 from peers.workloads import ASKED, ASKED_OF_VERIFIER, Asked
 
+QUIET = 10.0  # percent
 Table = Sequence[Sequence[str]]
 
 
@@ -32,6 +34,14 @@ class Results:
     def disturbance(self) -> str:
         samples = [sample for row in self.rows for sample in row.others.samples]
         return _range(Figure("others", "%", samples)) + " % of the time" if samples else "not measured"
+
+    @property
+    def warning(self) -> str:
+        """Ratios taken in turns bear more than rates, but not everything."""
+        samples = [sample for row in self.rows for sample in row.others.samples]
+        if not samples or median(samples) <= QUIET:
+            return ""
+        return f"DISTURBED: others had the cores {self.disturbance}; the rates prove nothing, and the ratios little."
 
     @property
     def asked(self) -> list[Figure]:
@@ -75,12 +85,14 @@ def told(found: Figure) -> str:
 
 
 def text(results: Results) -> str:
-    return "\n\n".join(f"{title}\n\n{_aligned(table)}" for title, table in _tables(results))
+    parts = [f"{title}\n\n{_aligned(table)}" for title, table in _tables(results)]
+    return "\n\n".join(filter(None, (*parts, results.warning)))
 
 
 def page(results: Results) -> str:
     parts = [f"## {title}\n\n{_markdown(table)}" for title, table in _tables(results)]
-    return "\n\n".join([INTRODUCTION, *parts]) + "\n"
+    warning = results.warning and f"**{results.warning}**"
+    return "\n\n".join(filter(None, (INTRODUCTION, warning, *parts))) + "\n"
 
 
 INTRODUCTION = f"""\
