@@ -15,6 +15,7 @@ from peers.workloads import OURS
 
 ROUNDS = 5
 WARM_UP_SECONDS = 1
+REPEATED = 2
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,23 @@ class Turns:
             self.progress(f"warming up: {workload}, {one.who}")
             with self._in_turn(one, rounds):
                 requests[one.who] = one.prepared()
-                measure(requests[one.who], max(WARM_UP_SECONDS, one.seconds // 2))
+                self._turn(one, requests[one.who], max(WARM_UP_SECONDS, one.seconds // 2))
         for number in range(1, ROUNDS + 1):
             for one in among:
                 if one.who in rounds:
                     self.progress(f"{workload}, round {number} of {ROUNDS}: {one.who}")
                     with self._in_turn(one, rounds):
-                        rounds[one.who].append(measure(requests[one.who], one.seconds))
+                        rounds[one.who].append(self._turn(one, requests[one.who], one.seconds))
         first = next(iter(rounds.values()), [])
         return [_row(workload, who, requests[who], found, first) for who, found in rounds.items()]
+
+    def _turn(self, one: Contender, request: Request, seconds: int) -> Round:
+        """Doorward refuses rather than answer late; of a disturbed turn that is told, and the turn is taken again."""
+        if one.who.startswith(OURS):
+            for _ in range(REPEATED):
+                with leaving_out(f"{one.who}: {one.workload}, one turn", self.left_out):
+                    return measure(request, seconds)
+        return measure(request, seconds)
 
     @contextlib.contextmanager
     def _in_turn(self, one: Contender, rounds: dict[str, list[Round]]) -> Generator[None]:
