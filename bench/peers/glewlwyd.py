@@ -20,13 +20,13 @@ from doorward_server import Doorward, basic
 from load import Request
 from processes import free_port
 
-from peers.running import Contender, Kind, Peer, ask, program, serving
+from peers.running import SECONDS, Contender, Kind, Peer, ask, program, serving
 from peers.workloads import INTROSPECT, ISSUE, JWKS
 
 DOCUMENTATION = Path("/usr/share/doc/glewlwyd")
 CLIENT, SECRET = "worker", "a-secret-of-the-bench-0123456789"
 SCOPE = "invoices"
-SLOW = 16
+SLOW = 4  # connections, where a reply takes that long
 # Of its table of clients: how often the secret is hashed. Once is enough for a random one.
 ONE_ROUND = (
     """UPDATE g_client_module_instance SET gcmi_parameters = json_set(gcmi_parameters, '$."pbkdf2-iterations"', 1)"""
@@ -57,11 +57,12 @@ def _contenders(who: str, fast: bool, place: Path) -> Generator[list[Contender]]
     config.write_text(_configured(port, database))
     with serving([program("glewlwyd") or "", f"--config-file={config}"], port, place) as child:
         _set_up(url)
+        seconds = SECONDS if fast else 2 * SECONDS
         issue = functools.partial(_issue, who, child, url, 64 if fast else SLOW)
         yield [
-            *(Contender(who, workload, functools.partial(issue, api))
+            *(Contender(who, workload, functools.partial(issue, api), seconds)
               for workload, api in ISSUE.items() if api in KINDS),
-            Contender(who, INTROSPECT, lambda: _introspect(issue("ES256"))),
+            Contender(who, INTROSPECT, lambda: _introspect(issue("ES256")), seconds),
             *([Contender(who, JWKS, lambda: Request(who, child, f"{url}/ES256/jwks", '"kid"', method="GET"))] * fast),
         ]  # fmt: skip
 

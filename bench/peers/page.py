@@ -104,10 +104,10 @@ one of them. Absolute figures belong to the machine below; ratios travel better.
 
 * Each server has one core and one process that answers; the load generator (wrk with 64 connections, fewer where a
   reply takes long) has another core. It is plain HTTP on loopback.
-* After a warm-up, all who can do a workload take {measuring.ROUNDS} turns of {SECONDS} s, so that what else
-  the machine does meets all of them. Given are the median and, in brackets, the least and the most. "Doorward" is the
-  rate of the workload's first row over that of this one, turn by turn. CPU counts every process of a server and of its
-  database.
+* After a warm-up, all who can do a workload take {measuring.ROUNDS} turns of {SECONDS} s (the slowest of twice that),
+  so that what else the machine does meets all of them. Given are the median and, in brackets, the least and the most.
+  "Doorward" is the rate of the workload's first row over that of this one, turn by turn. CPU counts every process of a
+  server and of its database.
 * Every reply is checked: its status, a member of its body, and of tokens that no two in a row are the same. Who
   verifies, gateway or library, is first shown a token whose signature was changed, and must refuse it.
 * Doorward's tokens are journaled on disk (SQLite, WAL, `synchronous=FULL`) before they are answered. What a peer does
