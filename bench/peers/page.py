@@ -49,10 +49,12 @@ class Results:
 
     def by_cpu(self, asked: Figure) -> str:
         """The same ratio by the CPU time of a reply, which is what a core would answer that does nothing else."""
-        spent = {f"{row.workload}: {row.who}": row.cpu.median for row in self.rows}
+        spent = {f"{row.workload}: {row.who}": row.cpu.samples for row in self.rows}
         ours, _, peer = asked.name.partition(" over ")
-        theirs = f"{ours.partition(': ')[0]}: {peer}"
-        return f"{rounded(spent[theirs] / spent[ours])} x" if ours in spent else "the same"
+        if ours not in spent:
+            return "the same"
+        theirs = spent[f"{ours.partition(': ')[0]}: {peer}"]
+        return f"{rounded(median(other / one for one, other in zip(spent[ours], theirs, strict=True)))} x"
 
     def _found(self, asked: Asked) -> Figure | None:
         """None where one of the two was not measured."""
