@@ -58,6 +58,7 @@ format: .venv/.development ## Format the code and mend what ruff can mend
 	.venv/bin/ruff format .
 
 bench: .venv/.development ## Measure, and print the figures
+	@tests/system-packages wrk nginx caddy haproxy redis-server
 	.venv/bin/python bench/run.py $(ARGS)
 
 bench-peers: .venv/.development .venv-peers/.installed ## Measure Doorward beside its peers, which are installed first

@@ -13,9 +13,20 @@ if os.getenv("BENCH_AUTHORIZATION") ~= "" then wrk.headers["Authorization"] = os
 
 for name, value in (os.getenv("BENCH_HEADERS") or ""):gmatch("([^:\n]+): ([^\n]*)\n") do wrk.headers[name] = value end
 
+asked = 0
+-- Of these one is sent after the other, and over again.
+local bodies = {}
+for line in (os.getenv("BENCH_BODIES") or ""):gmatch("[^\n]+") do table.insert(bodies, line) end
+if #bodies > 0 then
+  wrk.headers["Content-Type"] = os.getenv("BENCH_CONTENT_TYPE")
+  function request()
+    asked = asked + 1
+    return wrk.format(nil, nil, nil, bodies[asked % #bodies + 1])
+  end
+end
+
 -- Of these each is used once: one more than there are is refused, and so counts as wrong.
 local endings, ends = os.getenv("BENCH_ENDINGS") or "", {}
-asked = 0
 if endings ~= "" then
   for line in io.lines(endings) do table.insert(ends, line) end
   function request()

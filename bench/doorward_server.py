@@ -46,6 +46,9 @@ class Doorward:
     def make(self, noun: str, **members: Any) -> dict[str, Any]:
         return _ask(f"{self.url}/v1/{noun}", members, self.admin)
 
+    def ask(self, path: str, body: Body, authorization: str, content_type: str = JSON) -> dict[str, Any]:
+        return _ask(f"{self.url}{path}", body, authorization, content_type)
+
     @property
     def first_api(self) -> str:
         return audience("ES256")
@@ -157,6 +160,7 @@ def requests(doorward: Doorward) -> list[Request]:
         asked_by_nginx(doorward, "/check/nginx, a JWT", "GET", doorward.token("ES256")),
         asked_by_nginx(doorward, "/check/nginx, a key that changes something", "POST", doorward.api_key),
         Request("JWKS", child, f"{url}/.well-known/jwks.json", '"kid"', method="GET"),
+        Request("discovery", child, f"{url}/.well-known/openid-configuration", '"issuer"', method="GET"),
     ]  # fmt: skip
 
 

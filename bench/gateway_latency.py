@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Generator
@@ -17,10 +16,10 @@ import machine
 from doorward_server import Doorward
 from figures import Figure
 from load import Request, measure
-from processes import COMMAND, Child, free_port, pinned
+from processes import COMMAND, Child, free_port, pinned, wait_for
 
 ROUNDS = 5
-SECONDS = 2
+SECONDS = 1
 CONNECTIONS = 16
 TARGET = "/ES256/7"
 KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -66,20 +65,11 @@ def _standing(nginx: str, doorward: Doorward, place: Path, ports: tuple[int, int
     command = pinned(machine.SERVER_CORE, [nginx, "-e", "stderr", "-p", str(place), "-c", str(place / "nginx.conf")])
     process = subprocess.Popen(command, text=True)
     try:
-        _wait_for(asked)
+        wait_for(asked)
         yield Child(process)
     finally:
         process.terminate()
         process.wait()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    raise SystemExit("nginx did not start")
 
 
 def _median(port: int, rate: float, key: str) -> float:

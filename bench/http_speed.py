@@ -6,38 +6,28 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import doorward_server
 from doorward_server import Doorward
-from figures import Figure
+from figures import Bound, Figure, Row
 from load import Request, Round, measure
 from processes import free_port, started
 
 # Many short turns: the speed of a machine in the cloud wanders within seconds, and a ratio needs both at one speed.
-ROUNDS = 9
+ROUNDS = 5
 SECONDS = 1
 WARM_UP_SECONDS = 1
 BARE = Path(__file__).with_name("bare.py")
-REQUIRED = {
-    "issue a JWT, ES256": 15.0, "/v1/keys/verify": 40.0, "/v1/keys/verify, with a rate limit in the database": 30.0,
-    "/check/nginx, a key": 40.0, "/check/nginx, a JWT": 40.0,
-}  # fmt: skip
-AIMED = {"issue a JWT, ES256": 25.0}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A request's rate and its share of the bare rate; the server's CPU time for one reply, and its share likewise."""
-
-    rate: Figure
-    share: Figure
-    cpu: Figure
-    cpu_share: Figure
-    p50: Figure
-    p99: Figure
-    others: Figure
+WITHOUT = Bound()
+BOUNDS = {
+    "issue a JWT, ES256": Bound(15, 25),
+    "/v1/keys/verify": Bound(40),
+    "/v1/keys/verify, with a rate limit in the database": Bound(30, 45),
+    "/check/nginx, a key": Bound(40),
+    "/check/nginx, a JWT": Bound(40),
+}
 
 
 @contextlib.contextmanager
@@ -71,39 +61,65 @@ def counted_in_valkey(place: Path) -> Generator[list[Request]]:
 _NAMES = {"doorward": "Doorward's server", "uvicorn": "plain uvicorn"}
 
 
-def run(doorward: Doorward, place: Path, progress: Generator[None, str]) -> list[Row]:
+def run(place: Path, progress: Generator[None, str]) -> list[Row | Figure]:
+    with doorward_server.running(place / "data") as doorward:
+        idle = doorward.child.resident_megabytes
+        rows = _measured(doorward, place, progress)
+        busy = doorward.child.resident_megabytes
+    return [
+        *rows,
+        Figure("memory of one worker when idle", "MB", [idle], required=100, aimed=70),
+        Figure("memory of one worker after the load", "MB", [busy], required=130, aimed=70),
+    ]
+
+
+def _measured(doorward: Doorward, place: Path, progress: Generator[None, str]) -> list[Row]:
     with bare_requests(place) as bare, counted_in_valkey(place) as shared:
         requests = [*bare, *doorward_server.requests(doorward), *shared]
         issued = doorward.journaled_tokens()
-        rounds: dict[str, list[Round]] = {request.name: [] for request in requests}
-        answered = 0
-        for request in requests:
-            progress.send(f"warming up: {request.name}")
-            answered += _tokens(request, measure(request, WARM_UP_SECONDS))
-        for number in range(1, ROUNDS + 1):
-            for request in requests:
-                progress.send(f"round {number} of {ROUNDS}: {request.name}")
-                rounds[request.name].append(measure(request, SECONDS))
-                answered += _tokens(request, rounds[request.name][-1])
+        rounds, answered = in_turns(requests, progress)
     issued = doorward.journaled_tokens() - issued
     if issued < answered:
         raise SystemExit(f"{answered} tokens were answered, and only {issued} are in the journal")
-    return [_row(name, found, rounds[requests[0].name]) for name, found in rounds.items()]
+    beside = rounds[requests[0].name]
+    return [row(name, found, "bare", beside, BOUNDS.get(name, WITHOUT)) for name, found in rounds.items()]
+
+
+def in_turns(
+    requests: Sequence[Request], progress: Generator[None, str], number: int = ROUNDS, seconds: int = SECONDS
+) -> tuple[dict[str, list[Round]], int]:
+    """The rounds of each by its name, after a warm-up; and how many tokens were answered, warm-up and all."""
+    rounds: dict[str, list[Round]] = {request.name: [] for request in requests}
+    answered = 0
+    for request in requests:
+        progress.send(f"warming up: {request.name}")
+        answered += _tokens(request, measure(request, WARM_UP_SECONDS))
+    for count in range(1, number + 1):
+        for request in requests:
+            progress.send(f"round {count} of {number}: {request.name}")
+            rounds[request.name].append(measure(request, seconds))
+            answered += _tokens(request, rounds[request.name][-1])
+    return rounds, answered
 
 
 def _tokens(request: Request, found: Round) -> int:
     return found.replies if request.fresh else 0
 
 
-def _row(name: str, rounds: Sequence[Round], bare: Sequence[Round]) -> Row:
-    pairs = list(zip(rounds, bare, strict=True))
-    shares = [100 * one.per_second / other.per_second for one, other in pairs]
+def row(name: str, rounds: Sequence[Round], of: str = "", beside: Sequence[Round] = (), bound: Bound = WITHOUT) -> Row:
+    """`bound` is of the share, or of the rate where nothing stands beside it."""
+    pairs = list(zip(rounds, beside, strict=True)) if beside else []
+    share = cpu_share = None
+    asked: dict[str, Any] = {"more_is_better": True, "required": bound.required, "aimed": bound.aimed}
+    if pairs:
+        share = Figure(name, "%", [100 * one.per_second / other.per_second for one, other in pairs], **asked)
+        spent = [100 * other.cpu_microseconds / one.cpu_microseconds for one, other in pairs]
+        cpu_share = Figure(name, "%", spent)
     return Row(
-        rate=Figure(name, "/s", [one.per_second for one in rounds]),
-        share=Figure(name, "%", shares, more_is_better=True, required=REQUIRED.get(name), aimed=AIMED.get(name)),
+        rate=Figure(name, "/s", [one.per_second for one in rounds], **({} if pairs else asked)),
         cpu=Figure(name, "µs", [one.cpu_microseconds for one in rounds]),
-        cpu_share=Figure(name, "%", [100 * other.cpu_microseconds / one.cpu_microseconds for one, other in pairs]),
         p50=Figure(name, "ms", [one.p50 for one in rounds]),
         p99=Figure(name, "ms", [one.p99 for one in rounds]),
         others=Figure(name, "%", [one.others for one in rounds]),
-    )
+        of=of, share=share, cpu_share=cpu_share,
+    )  # fmt: skip

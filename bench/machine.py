@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sqlite3
 import statistics
 import tempfile
 import time
+from collections.abc import Generator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +26,17 @@ SERVER_CORE, GENERATOR_CORE = _CORES[0], _CORES[-1]
 
 def directory() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="doorward-bench-", dir=DISK if DISK.is_dir() else None)
+
+
+@contextlib.contextmanager
+def own_core() -> Generator[None]:
+    """This process beside the load generator, and not on the server's core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {GENERATOR_CORE})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def busy_seconds(core: int) -> float:

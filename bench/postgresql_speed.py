@@ -33,7 +33,7 @@ from databases import Cluster
 from doorward_server import Doorward
 from figures import Figure, rounded
 from load import Request
-from processes import cpu_seconds, free_port, started
+from processes import Child, cpu_seconds, free_port, started
 from redemption import Codes
 
 ROUNDS = 7
@@ -86,7 +86,7 @@ class Turn:
 def measure(asked: Asked) -> Turn:
     """All nodes at once, each with as many callers as one has alone. Raises SystemExit when one reply is wrong."""
     requests = asked.requests()
-    nodes = [request.server.process.pid for request in requests]
+    nodes = [request.server.process.pid for request in requests if isinstance(request.server, Child)]
     pids = [*nodes, *([asked.cluster.pid] if asked.cluster else [])]
     before = {pid: cpu_seconds(pid) for pid in pids}
     found = _counted(requests, asked.generator)

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,17 @@ class Child:
     def output(self) -> IO[str]:
         assert self.process.stdout is not None
         return self.process.stdout
+
+
+@dataclass(frozen=True)
+class Together:
+    """Those that a request passes, all on the server's core."""
+
+    children: Sequence[Child]
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(child.cpu_seconds for child in self.children)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -77,3 +89,13 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def wait_for(port: int) -> None:
+    """Until somebody listens there."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"nobody listens on port {port}")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Generator
+from pathlib import Path
 
 from figures import Figure
 from timing import Contestant, in_turns
@@ -21,7 +23,7 @@ COMPILATIONS = 5
 PATHS = [f"/tenants/t{n % TENANTS}/things{n // TENANTS}/{n}" for n in range(0, ROUTES, 97)]
 
 
-def run() -> list[Figure]:
+def run(_place: Path, _progress: Generator[None, str]) -> list[Figure]:
     kept = [_kept(n) for n in range(ROUTES)]
     seconds, table = [], route_policy.NONE
     for _ in range(COMPILATIONS):

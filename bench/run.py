@@ -1,7 +1,8 @@
 """`make bench`: measures on two cores, prints every figure beside what is asked of it, and keeps them as JSON.
 
-run.py             about three minutes
-run.py --publish   also writes docs/benchmarks.md
+run.py                 about seven minutes
+run.py --only PART     one part, or several
+run.py --publish       also writes docs/benchmarks.md and docs/benchmarks.svg
 """
 
 from __future__ import annotations
@@ -9,79 +10,90 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import doorward_server
-import gateway_latency
+import chart
+import flows
+import gateway_speed
+import growth
 import http_speed
 import in_process
 import load
 import machine
-import many_keys
 import report
+import revocation_latency
 import route_matching
 import scanner_speed
 import starting
 import verifier_speed
-from figures import Figure
-from report import Results
+from report import Measured, Results, Section
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).with_name("results")
-PAGE = ROOT / "docs" / "benchmarks.md"
+DOCS = ROOT / "docs"
+
+
+@dataclass(frozen=True)
+class Part:
+    """`run` gets a directory of its own, and whom to tell what is measured."""
+
+    title: str
+    run: Callable[[Path, Generator[None, str]], Sequence[Measured]]
+
+
+PARTS = {
+    "http": Part("Over HTTP, one worker", http_speed.run),
+    "flows": Part("Refresh, and the way from a signed-in browser to tokens", flows.run),
+    "gateways": Part("Through a gateway", gateway_speed.run),
+    "verifier": Part("The verifier", verifier_speed.run),
+    "crypto": Part("Signing and verifying in one process", in_process.run),
+    "revocation": Part("From a revocation to the refusal", revocation_latency.run),
+    "start": Part("Start", starting.run),
+    "growth": Part("With the number of keys and grants", growth.run),
+    "routes": Part("Routes of gateways", route_matching.run),
+    "scan": Part("Leaks", scanner_speed.run),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description="Measures Doorward on this machine.")
-    parser.add_argument("--publish", action="store_true", help="also write docs/benchmarks.md")
+    parser.add_argument("--publish", action="store_true", help="also write docs/benchmarks.md and its chart")
+    parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=" | ".join(PARTS))
     arguments = parser.parse_args()
+    if arguments.publish and arguments.only:
+        parser.error("a part alone is not published")
     load.require_wrk()
     with contextlib.closing(progress()) as told:
         next(told)
-        results = measured(told)
+        results = measured(arguments.only or list(PARTS), told)
     print(report.text(results))
     keep(results)
-    if arguments.publish and results.is_disturbed:
-        raise SystemExit("Nothing is published from a machine that others used.")
+    if arguments.publish and (results.is_disturbed or results.failures):
+        raise SystemExit("Nothing is published from a machine that others used, nor without a part that broke off.")
     if arguments.publish:
-        PAGE.write_text(report.page(results))
+        (DOCS / "benchmarks.md").write_text(report.page(results))
+        (DOCS / "benchmarks.svg").write_text(chart.svg(results))
+    if results.failures:
+        raise SystemExit(1)
 
 
-def measured(told: Generator[None, str]) -> Results:
-    described = machine.described()
-    with machine.directory() as name:
-        place = Path(name)
-        told.send("starting and stopping servers")
-        starts = starting.start_times(place)
-        with doorward_server.running(place / "data") as doorward:
-            idle = doorward.child.resident_megabytes
-            over_http = http_speed.run(doorward, place, told)
-            busy = doorward.child.resident_megabytes
-            os.sched_setaffinity(0, {machine.GENERATOR_CORE})
-            told.send("the verifier and Guard")
-            verifier = verifier_speed.run(doorward)
-            told.send("through nginx")
-            through = gateway_latency.run(doorward, place)
-        told.send("signing and verifying in this process")
-        compared = in_process.run()
-        told.send("checking keys among a million")
-        many = many_keys.run(place)
-        told.send("finding one of many routes")
-        routed = route_matching.run()
-        told.send("looking for leaks")
-        scanned = scanner_speed.run()
-    found = [*starts, *memory(idle, busy), *many, *routed, *scanned, *through]
-    return Results(described, over_http, compared, verifier, found)
-
-
-def memory(idle: float, busy: float) -> list[Figure]:
-    return [
-        Figure("memory of one worker when idle", "MB", [idle], required=100.0),
-        Figure("memory of one worker after the load", "MB", [busy], required=100.0),
-    ]
+def measured(names: Sequence[str], told: Generator[None, str]) -> Results:
+    """A part that breaks off takes nothing from the others."""
+    results, began = Results(machine.described(), {}), time.monotonic()
+    for name in names:
+        part = PARTS[name]
+        told.send(part.title)
+        try:
+            with machine.directory() as place, machine.own_core():
+                results.sections[name] = Section(part.title, part.run(Path(place), told))
+        except (Exception, SystemExit) as problem:
+            results.failures[name] = f"{type(problem).__name__}: {problem}"
+    results.machine["took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"
+    return results
 
 
 def progress() -> Generator[None, str]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from figures import Figure
@@ -28,7 +28,7 @@ TREE = Path(sysconfig.get_paths()["purelib"]) / "django" / "core"
 LINE = b"static int read_one(struct file *self) { return self->size && !latest_of(self); } /* as tested before */\n"
 
 
-def run() -> list[Figure]:
+def run(_place: Path, _progress: Generator[None, str]) -> list[Figure]:
     """Seconds of this process's own time: what others do on the machine is not the scanner's."""
     text = (LINE * (CHUNK // len(LINE) + 1))[:CHUNK]
     stream = [MEGABYTES / spent(lambda: list(scan(_repeated(text, CHUNKS), count_lines=False))) for _ in range(RUNS)]
@@ -122,8 +122,3 @@ def _betterleaks() -> float:
     subprocess.run([program, TREE, "--no-banner", "--silent"], capture_output=True, check=False)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
-
-
-if __name__ == "__main__":
-    for figure in run():
-        sys.stdout.write(f"{figure.name}: {figure.median:,.1f} {figure.unit}  {figure.verdict}\n")
