@@ -39,7 +39,7 @@ SERVER = (
     Reason(113, "method_wrong", 405, "invalid_request", "The method is not allowed here.",
            "See the Allow field of the answer."),
     Reason(114, "store_unavailable", 503, "temporarily_unavailable",
-           "The server could not commit the change, and changed nothing.",
+           "The server could not confirm that the change was made.",
            "Try again after Retry-After seconds."),
     Reason(115, "idempotency_mismatch", 422, None,
            "The idempotency key was used before with another request.", "Use a fresh Idempotency-Key."),

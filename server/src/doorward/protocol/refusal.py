@@ -260,7 +260,7 @@ class MethodNotAllowed(Refusal):
 
 
 class TemporarilyUnavailable(Refusal):
-    """The store cannot commit now; nothing was changed."""
+    """The store cannot commit now; what was lost with its connection in the midst of it may have been committed."""
 
     status = 503
     error = "temporarily_unavailable"

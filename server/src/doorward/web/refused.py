@@ -69,7 +69,7 @@ def _beginning(found: re.Match[str]) -> str:
 
 
 def _unavailable(fault: Exception) -> Refusal:
-    return TemporarilyUnavailable("the server cannot commit now, and changed nothing", detail=str(fault))
+    return TemporarilyUnavailable("the server cannot confirm a commit now", detail=str(fault))
 
 
 def _overloaded(fault: Exception) -> Refusal:
