@@ -1,9 +1,8 @@
 """The revocation feed of a real server: who is told what, without a gap, and for how long."""
 
 import json
-import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import httpx2
 import pytest
@@ -298,9 +297,7 @@ def test_what_came_too_long_ago_cannot_be_followed(tmp_path):
         before = ask(doorward, verifier).json()["pos"]
         doorward.v1("POST", f"/keys/{key['id']}/revoke")
         after = ask(doorward, verifier).json()["pos"]
-        with closing(sqlite3.connect(tmp_path / "data" / "doorward.db")) as database:
-            database.execute("UPDATE journal SET at = at - 1000")
-            database.commit()
+        doorward.sql("UPDATE journal SET at = at - 1000")
         assert ask(doorward, verifier, since=before).json()["reason"] == "feed_gone"
         auth = (verifier["client_id"], verifier["client_secret"])
         stream = doorward.http.get("/revocations/stream", headers={"last-event-id": before}, auth=auth)

@@ -107,6 +107,9 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         pass
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
 
 def clients(peer: str, *requests: str) -> list[str]:
     """The callers of requests over one connection, as the application is told them."""
