@@ -13,8 +13,8 @@ from enum import Enum
 from typing import Any
 
 import httptools
-from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from doorward.protocol.load import Rank, rank_of
 from doorward.settings import address_of
@@ -72,6 +72,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._entry: Entry | None = None  # of the request that is arriving, or what it is answered without one
         self._turned_away: bytes | None = None
         self._in_a_row = 0  # so often was it turned away since it was let in
+        self._begun: RequestResponseCycle | None = None  # the last one that was begun to be answered
         self._believed = self._suspicious = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -91,6 +92,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self.load.lost(self)
         if self._entry is not None:
             self._entry.give_up()
+        if self._begun is not None and not self._begun.response_complete:
+            # uvicorn tells only the last that arrived, which may wait behind it.
+            self._begun.disconnected = True
+            self._begun.message_event.set()
         super().connection_lost(exc)
 
     def let_go(self) -> None:
@@ -161,6 +166,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self.scope[TARGET] = self.url  # type: ignore[literal-required]
         if self._is_let_in():
             super().on_headers_complete()
+            if not self.pipeline:
+                self._begun = self.cycle
             self._expect()
 
     def on_body(self, body: bytes) -> None:
@@ -183,6 +190,8 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._turn_away(is_whole=True)
 
     def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._begun = self.pipeline[-1][0]
         super().on_response_complete()
         if self.load is not None and not self._busy():
             self.load.idle[self] = None
@@ -308,14 +317,30 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._refused = True
         self._disarm()
-        if self._busy() and (self._phase is not Phase.BODY or self.cycle.response_started or self.pipeline):
+        body = json.dumps({"error": error, "error_description": description}).encode()
+        # Whoever is turned away has no cycle: the last one is of the request before him.
+        is_its_own = self._phase is Phase.BODY and self._turned_away is None
+        if is_its_own and self.pipeline:
+            self._answer_in_turn(status, body)
+            return
+        if self._busy() and (not is_its_own or self.cycle.response_started):
             # The answer under way belongs to an earlier request: it is finished, then the connection ends.
             self.cycle.keep_alive = False
             return
         if self._busy():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._answer(status, json.dumps({"error": error, "error_description": description}).encode())
+        self._answer(status, body)
+
+    def _answer_in_turn(self, status: int, body: bytes) -> None:
+        """Of a request that will never be whole: nobody would end the connection, if its turn was waited for it."""
+        cycle, _ = self.pipeline.popleft()
+
+        async def refuse(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+            cycle.disconnected = True
+            self._answer(status, body)
+
+        self.pipeline.appendleft((cycle, refuse))
 
     def _answer(self, status: int, body: bytes) -> None:
         head = b"content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n"
