@@ -100,7 +100,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def let_go(self) -> None:
         """For another one's sake."""
-        self.transport.close()
+        self._part()
 
     def cut(self) -> None:
         """With all that waits to be sent."""
@@ -189,10 +189,15 @@ class LimitedProtocol(HttpToolsProtocol):
             else:
                 self._turn_away(is_whole=True)
 
+    def timeout_keep_alive_handler(self) -> None:
+        self._part()
+
     def on_response_complete(self) -> None:
         if self.pipeline:
             self._begun = self.pipeline[-1][0]
         super().on_response_complete()
+        if self.transport.is_closing():
+            self._part()
         if self.load is not None and not self._busy():
             self.load.idle[self] = None
         if self._phase is Phase.IDLE and self._timer is not None:
@@ -305,7 +310,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._arm(phase, BODY_TIMEOUT)
         elif phase is Phase.IDLE:
             if not self._busy():
-                self.transport.close()
+                self._part()
         else:
             self._refuse(408, "request_timeout", "the request did not arrive within 10 seconds")
 
@@ -353,6 +358,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self.loop.call_later(LINGER, self.transport.abort)
 
+    def _part(self) -> None:
+        """Once all is sent. Of the last bytes nobody else would say that they are not read."""
+        self.transport.close()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._write_timer is None:
@@ -362,6 +373,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         self._stop_write_timer()
+        if self.transport.is_closing():
+            self._part()
         if self.load is not None:
             self.load.reads(self)
         super().resume_writing()
