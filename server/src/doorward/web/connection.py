@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 import httptools
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from doorward.protocol.load import Rank, rank_of
@@ -341,7 +341,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Of a request that will never be whole: nobody would end the connection, if its turn was waited for it."""
         cycle, _ = self.pipeline.popleft()
 
-        async def refuse(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        async def refuse(*_: object) -> None:
             cycle.disconnected = True
             self._answer(status, body)
 
