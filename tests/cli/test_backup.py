@@ -126,11 +126,12 @@ class TestBackup:
             assert tar.getnames() == ["manifest.json", "database"]
         assert not (tmp_path / "data" / ".backup").exists()
 
-    def test_a_database_that_moves_away_meanwhile_is_no_backup(self, acme, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("change", ["DELETE FROM journal_head", "DROP TABLE journal_head"])
+    def test_a_database_that_moves_away_meanwhile_is_no_backup(self, acme, tmp_path, monkeypatch, change):
         def copy(database: Path, to: Path, progress: Any) -> None:
             copied(database, to, progress)
             with closing(sqlite3.connect(to, isolation_level=None)) as connection:
-                connection.execute("DELETE FROM journal_head")
+                connection.execute(change)
 
         copied = copies.copy
         monkeypatch.setattr(copies, "copy", copy)

@@ -1,11 +1,16 @@
-"""How many reports of leaks one address may make: counted by a clock that the test turns."""
+"""How many reports of leaks one address may make, by a clock that the test turns, and how many may send at a time."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Any
 
 import pytest
 
 from doorward.protocol.leak import TooManyReports
-from doorward.web import leaks
+from doorward.protocol.refusal import InvalidRequest, TemporarilyUnavailable
+from doorward.web import leak_partners, leaks
+from doorward.web.leak_partners import SENDING_LIMIT, GitHub
 from doorward.web.leaks import BURST, INTERVAL, Addresses
 
 
@@ -43,3 +48,33 @@ def test_no_more_addresses_are_remembered_than_there_is_room_for(monkeypatch: py
     for number in range(30):
         addresses.admit(f"192.0.2.{number}", 100.0)
     assert len(addresses.free_at) == 10
+
+
+class Slow:
+    """A report that is on its way, until its sender has gone."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    def one(self, name: bytes) -> bytes:
+        return name
+
+    async def body(self, limit: int) -> bytes:
+        assert limit == leak_partners.BODY_LIMIT
+        await self.gone.wait()
+        raise InvalidRequest("the body ended early")
+
+
+def test_whoever_sends_reports_slowly_has_few_of_the_places() -> None:
+    async def sent() -> None:
+        github, slow = GitHub(Any), Slow()  # type: ignore[arg-type]
+        sending = [asyncio.create_task(github.answer(slow)) for _ in range(SENDING_LIMIT)]  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        with pytest.raises(TemporarilyUnavailable):
+            await asyncio.wait_for(github.answer(slow), 10)  # type: ignore[arg-type]
+        slow.gone.set()
+        assert {type(end) for end in await asyncio.gather(*sending, return_exceptions=True)} == {InvalidRequest}
+        with pytest.raises(InvalidRequest):
+            await github.answer(slow)  # type: ignore[arg-type]
+
+    asyncio.run(sent())

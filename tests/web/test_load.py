@@ -43,6 +43,9 @@ PROGRAM = textwrap.dedent(
             await held.wait()
         if path == "/check/begin":
             held.clear()
+        if path == "/until-left":
+            while (await receive())["type"] != "http.disconnect":
+                pass
         body = bytes(16 * 1024 * 1024) if path == "/big" else path.encode()
         headers = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -367,6 +370,31 @@ def test_what_many_do_not_read_has_an_end_and_it_is_for_the_first_of_them(port):
     assert Caller(port).ask("/")[0] == 200
     assert callers[0].is_cut_off()
     assert len(callers[-1].reply()[2]) == 16 << 20
+
+
+def test_a_body_that_is_none_is_refused_in_its_turn_and_ends_the_connection(port):
+    """Nobody waits for the rest of it, however many requests of the same client are before it."""
+    caller = Caller(port)
+    malformed = b"POST / HTTP/1.1\r\nHost: l\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+    caller.send_raw(b"GET / HTTP/1.1\r\nHost: l\r\n\r\n" * 2 + malformed)
+    assert [caller.reply()[0] for _ in range(3)] == [200, 200, 400]
+    assert caller.is_over()
+
+
+def test_a_body_that_is_none_of_one_who_is_turned_away_costs_no_answer_before_it(port):
+    caller = Caller(port)
+    malformed = f"POST {ADMIN} HTTP/1.1\r\nHost: l\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+    caller.send_raw(b"GET / HTTP/1.1\r\nHost: l\r\n\r\n" + malformed.encode())
+    assert caller.reply()[0] == 200
+    assert caller.is_over()
+
+
+def test_whoever_leaves_is_noticed_though_another_request_of_his_is_behind(port):
+    caller = Caller(port)
+    caller.send("/until-left HTTP/1.1\r\nHost: l\r\n\r\nGET /")
+    until(port, 1)
+    caller.close()
+    until(port, 0)
 
 
 def test_pipelined_requests_that_nobody_began_to_answer_leave_no_trace(port):

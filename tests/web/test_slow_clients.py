@@ -83,6 +83,19 @@ def test_whoever_does_not_read_his_answer_is_let_go_and_others_are_answered(prog
         assert max(len(to_the_end(sock)) for sock in sockets) < BIG
 
 
+def test_whoever_does_not_read_the_last_of_his_answers_is_let_go(program):
+    before = open_files(program.pid)
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.connect(("127.0.0.1", program.narrow))
+        sock.sendall(request("/more"))
+        deadline = time.monotonic() + DEADLINE
+        while open_files(program.pid) == before:
+            assert time.monotonic() < deadline
+        while open_files(program.pid) > before:
+            assert time.monotonic() < deadline
+
+
 def open_files(pid: int) -> int:
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 

@@ -14,9 +14,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from doorward.store.engine import failures
 from doorward.store.writer import Unavailable
 
 # 4 MiB a step, and a pause: neither disk nor processor is taken from those who answer.
@@ -52,7 +52,7 @@ def read(file: Path) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except SQLAlchemyError as problem:
+    except failures(engine) as problem:
         raise Unavailable(type(problem).__name__) from None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 POOL_SIZE = 4
@@ -80,6 +80,11 @@ def _has_heard(connection: Any) -> bool:
     line = select.poll()
     line.register(connection.fileno(), select.POLLIN)
     return bool(line.poll(0))
+
+
+def failures(engine: Engine) -> tuple[type[Exception], ...]:
+    """What a database fails with: what is asked of the driver itself (`quick.py`) fails with the driver's own errors."""
+    return SQLAlchemyError, engine.dialect.loaded_dbapi.Error
 
 
 def snapshots(engine: Engine) -> Engine:

@@ -23,10 +23,10 @@ from typing import NamedTuple, Protocol
 
 import psycopg
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, inspect, select, text, update
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from doorward.store import move_changes, move_rows, partitions, schema
-from doorward.store.engine import open_engine
+from doorward.store.engine import failures, open_engine
 from doorward.store.journal import read_head
 from doorward.store.move_rows import TABLES, Differs, Entangled, digest
 from doorward.store.retention import JOURNAL, TOKEN_RECORDS
@@ -84,7 +84,7 @@ def both_ends(source: str, target: str) -> Iterator[Ends]:
     ends = Ends(open_engine(source), open_engine(target))
     try:
         yield ends
-    except (SQLAlchemyError, psycopg.Error) as problem:
+    except (*failures(ends.source), psycopg.Error) as problem:
         cause = getattr(problem, "orig", problem)
         if isinstance(cause, psycopg.errors.InsufficientPrivilege):
             raise CannotMove(Why.may_not) from None

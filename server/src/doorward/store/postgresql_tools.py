@@ -20,10 +20,9 @@ from subprocess import DEVNULL, PIPE
 from typing import IO
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from doorward.store import schema
-from doorward.store.engine import open_engine
+from doorward.store.engine import failures, open_engine
 from doorward.store.tables import metadata
 from doorward.store.writer import Unavailable
 
@@ -79,7 +78,7 @@ def connected(url: str) -> Iterator[Connection]:
             # Programs take their time.
             connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
             yield connection
-    except SQLAlchemyError as problem:
+    except failures(engine) as problem:
         raise Unavailable(type(problem).__name__) from None
     finally:
         engine.dispose()

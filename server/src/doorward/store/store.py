@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from doorward import deadline
 from doorward.protocol.events import Event
@@ -21,7 +20,7 @@ from doorward.protocol.policy import Policy
 from doorward.protocol.use import Used
 from doorward.store import journal
 from doorward.store.clock import Clock
-from doorward.store.engine import POOL_SIZE, snapshots
+from doorward.store.engine import POOL_SIZE, failures, snapshots
 from doorward.store.follower import Follower, catch_up
 from doorward.store.housekeeping import Housekeeping
 from doorward.store.journal import Context
@@ -65,8 +64,7 @@ class Store:
     def __init__(self, engine: Engine, policy: Policy, kept: Retention | None = None) -> None:
         self.policy = policy
         self._engine, self._apart = snapshots(engine), engine.execution_options(writing=True)
-        # What is asked of the driver itself (`quick.py`) fails with its own errors.
-        self._errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
+        self._errors = failures(engine)
         self.memory = Memory(self.read_now(journal.read_head).position)
         self._writer = Writer(engine, self.memory, self._settle)
         self.now = Clock(self.read_now(journal.last_at)).now

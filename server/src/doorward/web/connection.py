@@ -14,7 +14,7 @@ from typing import Any
 
 import httptools
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from doorward.protocol.load import Rank, rank_of
 from doorward.settings import address_of
@@ -72,6 +72,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._entry: Entry | None = None  # of the request that is arriving, or what it is answered without one
         self._turned_away: bytes | None = None
         self._in_a_row = 0  # so often was it turned away since it was let in
+        self._begun: RequestResponseCycle | None = None  # the last one that was begun to be answered
         self._believed = self._suspicious = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -91,11 +92,15 @@ class LimitedProtocol(HttpToolsProtocol):
             self.load.lost(self)
         if self._entry is not None:
             self._entry.give_up()
+        if self._begun is not None and not self._begun.response_complete:
+            # uvicorn tells only the last that arrived, which may wait behind it.
+            self._begun.disconnected = True
+            self._begun.message_event.set()
         super().connection_lost(exc)
 
     def let_go(self) -> None:
         """For another one's sake."""
-        self.transport.close()
+        self._part()
 
     def cut(self) -> None:
         """With all that waits to be sent."""
@@ -161,6 +166,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self.scope[TARGET] = self.url  # type: ignore[literal-required]
         if self._is_let_in():
             super().on_headers_complete()
+            if not self.pipeline:
+                self._begun = self.cycle
             self._expect()
 
     def on_body(self, body: bytes) -> None:
@@ -182,8 +189,15 @@ class LimitedProtocol(HttpToolsProtocol):
             else:
                 self._turn_away(is_whole=True)
 
+    def timeout_keep_alive_handler(self) -> None:
+        self._part()
+
     def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._begun = self.pipeline[-1][0]
         super().on_response_complete()
+        if self.transport.is_closing():
+            self._part()
         if self.load is not None and not self._busy():
             self.load.idle[self] = None
         if self._phase is Phase.IDLE and self._timer is not None:
@@ -296,7 +310,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._arm(phase, BODY_TIMEOUT)
         elif phase is Phase.IDLE:
             if not self._busy():
-                self.transport.close()
+                self._part()
         else:
             self._refuse(408, "request_timeout", "the request did not arrive within 10 seconds")
 
@@ -308,14 +322,30 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._refused = True
         self._disarm()
-        if self._busy() and (self._phase is not Phase.BODY or self.cycle.response_started or self.pipeline):
+        body = json.dumps({"error": error, "error_description": description}).encode()
+        # Whoever is turned away has no cycle: the last one is of the request before him.
+        is_its_own = self._phase is Phase.BODY and self._turned_away is None
+        if is_its_own and self.pipeline:
+            self._answer_in_turn(status, body)
+            return
+        if self._busy() and (not is_its_own or self.cycle.response_started):
             # The answer under way belongs to an earlier request: it is finished, then the connection ends.
             self.cycle.keep_alive = False
             return
         if self._busy():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._answer(status, json.dumps({"error": error, "error_description": description}).encode())
+        self._answer(status, body)
+
+    def _answer_in_turn(self, status: int, body: bytes) -> None:
+        """Of a request that will never be whole: nobody would end the connection, if its turn was waited for it."""
+        cycle, _ = self.pipeline.popleft()
+
+        async def refuse(*_: object) -> None:
+            cycle.disconnected = True
+            self._answer(status, body)
+
+        self.pipeline.appendleft((cycle, refuse))
 
     def _answer(self, status: int, body: bytes) -> None:
         head = b"content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n"
@@ -328,6 +358,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self.loop.call_later(LINGER, self.transport.abort)
 
+    def _part(self) -> None:
+        """Once all is sent. Of the last bytes nobody else would say that they are not read."""
+        self.transport.close()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._write_timer is None:
@@ -337,6 +373,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         self._stop_write_timer()
+        if self.transport.is_closing():
+            self._part()
         if self.load is not None:
             self.load.reads(self)
         super().resume_writing()

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from doorward.protocol import leak_partners as partners
 from doorward.protocol.leak_partners import GITHUB, GITLAB
-from doorward.protocol.refusal import InvalidRequest, NotFound
+from doorward.protocol.refusal import InvalidRequest, NotFound, TemporarilyUnavailable
 from doorward.web.admission import admit
 from doorward.web.incoming import Incoming
 from doorward.web.leaks import answering, take
@@ -23,6 +23,8 @@ from doorward.web.runtime import Runtime
 
 # A few thousand reports; a call with more of them is sent in parts.
 BODY_LIMIT = 4 * 1024 * 1024
+# Of strangers, as GitHub is one until its signature was looked at, so many may send at a time.
+SENDING_LIMIT = 16
 KEY_ID, SIGNATURE = b"github-public-key-identifier", b"github-public-key-signature"
 TYPES_SCOPE = "leaks:write"
 TOKEN_TYPES = ("gitleaks_rule_id_doorward_api_key", "gitleaks_rule_id_doorward_secret")
@@ -38,17 +40,19 @@ def applications(runtime: Runtime) -> dict[str, ASGIApp]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GitHub:
-    """Without keys nothing is taken in GitHub's name."""
+    """Without keys nothing is taken in GitHub's name. `sending` counts this worker's: whoever sends slowly has a place
+    among those who end a credential, and shall not have all of them."""
 
     keys: PublishedKeys | None
+    sending: int = 0
 
     async def answer(self, incoming: Incoming) -> Reply:
         key_id, signature = incoming.one(KEY_ID), incoming.one(SIGNATURE)
         if self.keys is None or key_id is None or signature is None:
             raise NotFound("nothing answers at this path", reason="path_unknown")
-        body = await incoming.body(BODY_LIMIT)
+        body = await self._sent(incoming)
         key = await self.keys.named(key_id.decode("latin-1"))
         if key is None or not partners.is_signed(body, signature, key):
             raise InvalidRequest("the report is not signed by a key of its reporter", reason="report_unsigned")
@@ -56,6 +60,15 @@ class GitHub:
         found = partners.parse(body, GITHUB)
         outcomes = await take(incoming, partners.reports(found, GITHUB, incoming.runtime.policy.brand))
         return Reply(200, compact(partners.feedback(found, outcomes)), [JSON, NO_STORE])
+
+    async def _sent(self, incoming: Incoming) -> bytes:
+        if self.sending >= SENDING_LIMIT:
+            raise TemporarilyUnavailable("too many reports are being sent", reason="overloaded")
+        self.sending += 1
+        try:
+            return await incoming.body(BODY_LIMIT)
+        finally:
+            self.sending -= 1
 
 
 async def _types(incoming: Incoming) -> Reply:
