@@ -32,7 +32,7 @@ def test_each_token_is_another_one_and_is_in_the_audit_log(doorward, client):
     assert len({*tokens}) == 3
     assert all(doorward.introspect(client, token)["active"] for token in tokens)
     ids = [reply.headers["x-request-id"] for reply in replies]
-    entries = doorward.v1("GET", "/audit?type=AccessTokenIssued").json()["items"]
+    entries = doorward.v1("GET", "/audit?type=AccessTokenIssued&order=desc&limit=100").json()["items"]
     assert {(one, client["client_id"]) for one in ids} <= {(entry["request_id"], entry["actor"]) for entry in entries}
 
 

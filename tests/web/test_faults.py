@@ -24,6 +24,8 @@ def broken(doorward, monkeypatch):
     async def fail(*_):
         raise RuntimeError(CANARY)
 
+    # Nor is anything answered from memory.
+    monkeypatch.setattr(Store, "is_fresh", False)
     monkeypatch.setattr(Store, "gather", fail)
     monkeypatch.setattr(Store, "read", fail)
     return doorward
