@@ -11,7 +11,7 @@ from tests.laws.modules import PROGRAMS, Module, modules
 
 EMPTY = {"utils", "util", "helpers", "helper", "common", "base", "manager", "service", "handler"}
 # Names that a library gave to what is overridden here.
-GIVEN = {"get_route_handler"}
+GIVEN = {"get_route_handler", "timeout_keep_alive_handler"}
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 
 Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

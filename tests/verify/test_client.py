@@ -569,6 +569,18 @@ class TestErrors:
             by_httpx2(make(patience=1), api.url)
         assert issuer.counts[TOKEN] == 3
 
+    def test_patience_ends_with_a_server_that_takes_its_time_to_say_no(
+        self, make: Make, issuer: Issuer, api: Api, clock: Clock
+    ) -> None:
+        def say_no(_: Question) -> Reply:
+            clock.advance(4)
+            return Reply({}, 503)
+
+        issuer.replies[TOKEN] = say_no
+        with pytest.raises(Unavailable, match="503"):
+            by_httpx2(make(patience=6), api.url)
+        assert issuer.counts[TOKEN] == 2
+
     def test_a_token_that_still_works_is_not_waited_for(
         self, auth: ClientCredentials, issuer: Issuer, api: Api, clock: Clock
     ) -> None:

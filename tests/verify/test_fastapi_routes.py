@@ -58,6 +58,19 @@ def test_it_is_refused_in_what_a_route_depends_on(guard: Guard) -> None:
         def invoices() -> None: ...
 
 
+def test_it_is_refused_in_what_routes_depend_on_once_they_are_included(guard: Guard) -> None:
+    def account(caller: Annotated[Verified, guard()] = None) -> None: ...  # type: ignore[assignment]
+
+    def invoices() -> None: ...
+
+    router = APIRouter()
+    router.get("/invoices")(invoices)
+    for app, added in ((FastAPI(), [Depends(account)]), (FastAPI(dependencies=[Depends(account)]), None)):
+        with pytest.raises(Misconfigured, match=LOST):
+            app.include_router(router, dependencies=added)
+        assert call(app, []).status == 404
+
+
 def test_a_name_for_type_checkers_alone_is_refused_too() -> None:
     app = FastAPI()
     with pytest.raises(Misconfigured, match="type checkers"):

@@ -14,7 +14,8 @@ from functools import wraps
 from typing import Any, ForwardRef
 
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, APIWebSocketRoute
+from fastapi.dependencies.utils import get_dependant
+from fastapi.routing import APIRoute, APIRouter, APIWebSocketRoute
 from fastapi.security.base import SecurityBase
 
 from doorward_verify.errors import Misconfigured
@@ -32,6 +33,16 @@ def lost(dependant: Dependant) -> Iterator[str]:
             yield f"{field.name}: {annotation.__forward_arg__}"
     for inner in dependant.dependencies:
         yield from lost(inner)
+
+
+def refuse_lost(dependant: Dependant, call: Any) -> None:
+    name = getattr(call, "__qualname__", call)
+    for annotation in lost(dependant):
+        raise Misconfigured(
+            f"FastAPI cannot find a name in `{annotation}` of {name}, so that a guard in "
+            "it would not be asked: the name is local to a function, or there for type checkers alone. Move it to the "
+            "module, or write `caller: Verified = guard(...)`"
+        )
 
 
 class Documented(SecurityBase):
@@ -59,18 +70,29 @@ def prepare(kind: Any) -> None:
     @wraps(make)
     def made(route: Any, *args: Any, **kwargs: Any) -> None:
         make(route, *args, **kwargs)
-        for annotation in lost(route.dependant):
-            raise Misconfigured(
-                f"FastAPI cannot find a name in `{annotation}` of {route.endpoint.__qualname__}, so that a guard in it "
-                "would not be asked: the name is local to a function, or there for type checkers alone. Move it to the "
-                "module, or write `caller: Verified = guard(...)`"
-            )
+        refuse_lost(route.dependant, route.endpoint)
         # The handler has been made of the one; the document is made of the other.
         route.dependant = lighten(route.dependant)
 
     kind.__init__ = made
 
 
+def prepare_including() -> None:
+    """Routes that are included are made of what they were made of before: what is added then is looked at here."""
+    kind: Any = APIRouter
+    include: Callable[..., None] = kind.include_router
+
+    @wraps(include)
+    def included(parent: APIRouter, *args: Any, **options: Any) -> None:
+        for added in (*parent.dependencies, *(options.get("dependencies") or ())):
+            if added.dependency is not None:
+                refuse_lost(get_dependant(path="", call=added.dependency), added.dependency)
+        include(parent, *args, **options)
+
+    kind.include_router = included
+
+
 def watch() -> None:
     for kind in (APIRoute, APIWebSocketRoute):
         prepare(kind)
+    prepare_including()

@@ -127,13 +127,15 @@ class TokenSource:
     def _ask_within(self, patience: float) -> Token | TokenRefused:
         """A token too many harms nobody: who was not answered asks again."""
         while True:
+            asked_at = self._monotonic()
             try:
                 return self._ask()
             except Unavailable as problem:
                 pause = max(problem.retry_after or 0, LEAST_PAUSE)
-                if problem.retry_after is None or pause > patience:
+                # Who says slowly that he is away is waited for as well.
+                patience -= self._monotonic() - asked_at + pause
+                if problem.retry_after is None or patience < 0:
                     raise
-                patience -= pause
                 time.sleep(pause)
 
     def _ask(self) -> Token | TokenRefused:

@@ -83,7 +83,7 @@ def _has_heard(connection: Any) -> bool:
 
 
 def failures(engine: Engine) -> tuple[type[Exception], ...]:
-    """What a database fails with: what is asked of the driver itself (`quick.py`) fails with the driver's own errors."""
+    """What a database fails with: what is asked of the driver itself (`quick.py`) fails as the driver does."""
     return SQLAlchemyError, engine.dialect.loaded_dbapi.Error
 
 

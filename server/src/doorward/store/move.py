@@ -82,9 +82,10 @@ class Ends(NamedTuple):
 def both_ends(source: str, target: str) -> Iterator[Ends]:
     """By their URLs; a database that fails is Unavailable, one that refuses is CannotMove."""
     ends = Ends(open_engine(source), open_engine(target))
+    failed = failures(ends.source) + failures(ends.target)
     try:
         yield ends
-    except (*failures(ends.source), psycopg.Error) as problem:
+    except failed as problem:
         cause = getattr(problem, "orig", problem)
         if isinstance(cause, psycopg.errors.InsufficientPrivilege):
             raise CannotMove(Why.may_not) from None
