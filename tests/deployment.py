@@ -270,11 +270,13 @@ def deployed(directory: Path, *, set_up: bool = True, **flags: Any) -> Iterator[
     """Doorward in this process, with the first administrator; `flags` are settings such as `database`."""
     from doorward import passwords, settings
     from doorward.data_directory import DataDirectory
-    from doorward.store import tallies
+    from doorward.store import store, tallies
     from doorward.web import application
 
     # As on a slow machine: the least work that is allowed. `served` takes what this one can do.
     passwords._seconds = lambda *_: 9.0
+    # A machine that does other things is no database that is silent.
+    store.PATIENCE = 15.0
     # What was counted is soon told, so that no test waits for it.
     tallies.FLUSH_INTERVAL, tallies.USAGE_INTERVAL = 0.1, 0.0
     if database_for is not None:
