@@ -3,7 +3,7 @@
 # Annotations are no strings here: FastAPI could not look up a guard that is local to a function.
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import pytest
@@ -178,11 +178,14 @@ def test_a_dependency_may_build_on_a_guard(verifier: Verifier) -> None:
     guard = Guard(verifier)
     app = FastAPI()
 
-    def account(caller: Annotated[Verified, guard("invoices:read")]) -> str | None:
-        return caller.account
+    async def account(caller: Annotated[Verified, guard("invoices:read")]) -> AsyncIterator[str | None]:
+        yield caller.account
+
+    def of_account(account: Annotated[str, Depends(account)]) -> str:
+        return account
 
     @app.get("/invoices")
-    def invoices(account: Annotated[str, Depends(account)]) -> str:
+    def invoices(account: Annotated[str, Depends(of_account)]) -> str:
         return account
 
     assert call(app, bearer(KEY)).body == "acme"

@@ -15,7 +15,7 @@ from doorward_verify.errors import InvalidToken, KeyUnknown
 from doorward_verify.scope import MalformedScope, Scope
 from doorward_verify.verified import Verified
 
-__all__ = ["KeyUnknown", "LEEWAY_LIMIT", "TYPES", "names", "verify", "within_its_time"]
+__all__ = ["KeyUnknown", "LEEWAY_LIMIT", "TYPES", "authenticated", "believed", "names", "verify", "within_its_time"]
 
 TYPES = frozenset({"at+jwt", "application/at+jwt"})
 LEEWAY_LIMIT = 10
@@ -25,14 +25,25 @@ def verify(
     text: str, keys: jwt.Keys, *, issuer: str, audience: str, now: float, leeway: int = LEEWAY_LIMIT
 ) -> Verified:
     """Raises KeyUnknown or InvalidToken. Until the signature fits, no claim is looked at."""
+    claims, _ = authenticated(text, keys)
+    return believed(claims, issuer, audience, now, leeway)
+
+
+def authenticated(text: str, keys: jwt.Keys) -> tuple[dict[str, Any], str]:
+    """The claims, of which nothing but the signature is believed yet, and the id of the key that signed."""
     header, payload, signature, signing_input = jwt.unpack(text)
     if header.typ not in TYPES:
         raise InvalidToken("the token is not an access token", reason="token_type_wrong")
-    jwt.authenticate(header, signature, signing_input, keys)
-    claims = jwt.read_claims(payload)
+    kid = jwt.authenticate(header, signature, signing_input, keys)
+    return jwt.read_claims(payload), kid
+
+
+def believed(claims: dict[str, Any], issuer: str, audience: str, now: float, leeway: int) -> Verified:
+    """What is proved by claims whose signature fits. Raises InvalidToken."""
     if claims.get("iss") != issuer:
         raise InvalidToken("the token has another issuer", reason="wrong_issuer")
-    if not names(claims.get("aud"), audience):
+    aud = claims.get("aud")
+    if aud != audience and not names(aud, audience):
         raise InvalidToken("the token has another audience", reason="wrong_audience")
     if "cnf" in claims:
         # Fail closed (T080): a bound token without its proof is a stolen one, and we can check no proof.

@@ -60,7 +60,7 @@ def take(found: Verified, arrival: Arrival) -> None:
         ways = allowed(found)
         raise InvalidRequest(f"it came by {arrival.transport}, and is taken by {' or '.join(ways) or 'nothing'} alone",
                              reason="transport_not_allowed")  # fmt: skip
-    if BROWSER in exposures(found, arrival) and _browsers(found) == "refuse":
+    if arrival.from_browser and BROWSER in exposures(found, arrival) and _browsers(found) == "refuse":
         raise InvalidRequest("a live key does not belong in a browser", reason="key_in_browser")
 
 

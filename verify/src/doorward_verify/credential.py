@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 from doorward_verify import api_key, body
 from doorward_verify.api_key import MalformedCredential
-from doorward_verify.arrival import Arrival
+from doorward_verify.arrival import AS_BEARER, Arrival
 from doorward_verify.errors import CredentialMissing, InvalidRequest
 from doorward_verify.jwt import LIMIT
 from doorward_verify.verified import Kind
 
 FIELDS = frozenset({b"authorization", b"x-api-key"})
+AGENT = b"user-agent"
 # What only browsers send; pages cannot leave it out.
 ORIGIN, FETCH = b"origin", b"sec-fetch-"
 # On every answer to a request whose URL holds a credential (RFC 6750 §2.3): it is to be kept nowhere.
@@ -58,8 +59,11 @@ class Presented(NamedTuple):
 
 
 class Sent(NamedTuple):
+    """`agent` is what sent the request, as it says of itself: to be shown, and believed by nobody."""
+
     text: str
     arrival: Arrival
+    agent: str | None = None
 
     def __repr__(self) -> str:
         return f"Sent(arrival={self.arrival!r})"
@@ -67,11 +71,14 @@ class Sent(NamedTuple):
 
 def sent(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", in_body: Sequence[str] = ()) -> Sent:
     """The one credential, from lower-case header names. Two credentials are none (RFC 6750 §3.1, T162)."""
-    fields, from_browser = [], False
+    fields, from_browser, agent = [], False, None
     for header in headers:
-        if header[0] in FIELDS:
+        name = header[0]
+        if name in FIELDS:
             fields.append(header)
-        elif header[0] == ORIGIN or header[0].startswith(FETCH):
+        elif name == AGENT:
+            agent = header[1] if agent is None else agent
+        elif name == ORIGIN or name.startswith(FETCH):
             from_browser = True
     in_url = in_query(query)
     if len(fields) + len(in_url) + len(in_body) > 1:
@@ -82,17 +89,14 @@ def sent(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", in_body: Se
         raw, transport = (*in_url, *in_body)[0].encode("utf-8", "surrogatepass"), "query" if in_url else "body"
     else:
         raise CredentialMissing("no credential was sent")
-    return Sent(_text(raw), Arrival(transport, from_browser))
+    as_usual = transport == "bearer" and not from_browser
+    arrival = AS_BEARER if as_usual else Arrival(transport, from_browser)
+    return Sent(_text(raw), arrival, None if agent is None else agent.decode("latin-1"))
 
 
 def in_query(query: bytes) -> tuple[str, ...]:
     """The keys in a URL; most URLs have none, which costs next to nothing."""
     return body.in_form(query) if b"api_key" in query or b"%" in query else ()
-
-
-def user_agent(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """What sent the request, as it says of itself: to be shown, and believed by nobody."""
-    return next((value.decode("latin-1") for name, value in headers if name == b"user-agent"), None)
 
 
 def fields(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
@@ -140,7 +144,11 @@ def _text(raw: bytes) -> str:
         text = raw.decode("ascii")
     except UnicodeDecodeError:
         raise MalformedCredential("the credential is malformed") from None
-    return api_key.strip_uri_scheme(text)
+    return api_key.strip_uri_scheme(text) if ":" in text else text
+
+
+def is_jwt(text: str) -> bool:
+    return text.count(".") == 2 and len(text) <= LIMIT and text.isascii()
 
 
 def recognise(text: str, brand: str, *, takes_foreign: bool = False, legacy_environment: str = "") -> Presented:
@@ -148,10 +156,10 @@ def recognise(text: str, brand: str, *, takes_foreign: bool = False, legacy_envi
 
     `legacy_environment`: imported keys are taken, and are held to be of this environment until the issuer says more.
     """
+    if is_jwt(text):
+        return Presented("jwt", text)
     if len(text) > LIMIT or not text.isascii():
         raise MalformedCredential("the credential is malformed")
-    if text.count(".") == 2:
-        return Presented("jwt", text)
     try:
         found = api_key.parse(text, brand)
     except MalformedCredential:

@@ -42,8 +42,8 @@ class Door:
         try:
             if self._behind is not None:
                 return self._admit(self.verifier.check_asserted(self._behind, headers, request), needs)
-            sent, agent = credential.sent(headers, query, in_body), credential.user_agent(headers)
-            return self._admit(self.verifier.check(sent.text, address, needs.cost, agent, arrival=sent.arrival), needs)
+            text, arrival, agent = credential.sent(headers, query, in_body)
+            return self._admit(self.verifier.check(text, address, needs.cost, agent, arrival=arrival), needs)
         except DoorwardError as error:
             return self._refuse(error, needs, query)
 
@@ -54,9 +54,8 @@ class Door:
         try:
             if self._behind is not None:
                 return self._admit(await self.verifier.acheck_asserted(self._behind, headers, request), needs)
-            sent, agent = credential.sent(headers, query, in_body), credential.user_agent(headers)
-            found = await self.verifier.acheck(sent.text, address, needs.cost, agent, arrival=sent.arrival)
-            return self._admit(found, needs)
+            text, arrival, agent = credential.sent(headers, query, in_body)
+            return self._admit(await self.verifier.acheck(text, address, needs.cost, agent, arrival=arrival), needs)
         except DoorwardError as error:
             return self._refuse(error, needs, query)
 
@@ -69,7 +68,7 @@ class Door:
         return protected_resource.answer(protected_resource.published(self.resource_metadata))
 
     def _admit(self, caller: Verified, needs: Needs) -> Verified:
-        needs.check(caller, self.verifier._clock())
+        needs.check(caller, 0.0 if needs.max_age is None else self.verifier._clock())
         return caller
 
     def _refuse(self, error: DoorwardError, needs: Needs, query: bytes) -> Answer | None:

@@ -55,7 +55,7 @@ class Guard(asgi.Guard):
             address, query = asgi_request.address(scope), scope["query_string"]
             found = await self.acheck(scope["headers"], needs, address, query, keys, scope)
             if not isinstance(found, Answer):
-                if credential.in_query(scope["query_string"]):
+                if query and credential.in_query(query):
                     response.headers.update(credential.OF_EXPOSED)
                 return found
             # Without a place to install it, the handler goes where this request looks handlers up.

@@ -60,6 +60,9 @@ def lighten(dependant: Dependant) -> Dependant:
     """Takes what is there for the document out of what each request has to solve, and returns a copy with all of it."""
     document = replace(dependant, dependencies=[lighten(inner) for inner in dependant.dependencies])
     dependant.dependencies = [inner for inner in dependant.dependencies if not isinstance(inner.call, Documented)]
+    if len(dependant.dependencies) < len(document.dependencies):
+        # Said once: FastAPI would find out for each request that a Guard's dependency is no generator.
+        dependant.scope = "request"
     return document
 
 

@@ -52,6 +52,7 @@ class NoFeed:
 
     line = Line(Log(0), 0)
     state = State()
+    was_tried = False
     server_offset = -math.inf
     usage = NoUsage()
 
@@ -80,6 +81,7 @@ class Feed:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._tried = threading.Event()
+        self.was_tried = False
 
     def after_fork(self) -> None:
         """The thread and its connection are the parent's; what it was about to write may be half written."""
@@ -91,10 +93,6 @@ class Feed:
     @property
     def state(self) -> State:
         return self._state
-
-    @property
-    def was_tried(self) -> bool:
-        return self._tried.is_set()
 
     def follow(self, follower: object) -> None:
         """Starts the thread where it does not run yet; it ends when nobody follows any more."""
@@ -125,10 +123,14 @@ class Feed:
                 self._go_on()
             except Exception as problem:  # whatever it is, the feed must not end
                 self._failed(problem)
-            self._tried.set()
+            self._has_tried()
             self._woken.wait(self._pause())
             self._woken.clear()
         self.usage.send()
+
+    def _has_tried(self) -> None:
+        self.was_tried = True
+        self._tried.set()
 
     def _is_followed(self) -> bool:
         with self._lock:
@@ -281,7 +283,7 @@ class Feed:
     def _vouch(self) -> None:
         self.line.vouched_at = self._state.vouched_at
         self._failures = 0
-        self._tried.set()
+        self._has_tried()
         if self._problem:
             log.warning("revocation feed: works again")
         self._problem = ""

@@ -63,7 +63,7 @@ class FeedView:
     @property
     def is_pending(self) -> bool:
         """Whether it is worth waiting: nobody has tried yet, or not even asked whether there is one."""
-        return not (isinstance(self.feed, Feed) and self.feed.was_tried) and self._is_wanted
+        return not self.feed.was_tried and self._is_wanted
 
     def line(self) -> Line:
         return self.feed.line

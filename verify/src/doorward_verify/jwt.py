@@ -196,31 +196,36 @@ def _der(r: bytes, s: bytes) -> bytes:
         r = b"\0" + r
     if s[0] > 127:
         s = b"\0" + s
-    return b"\x30%c\x02%c%b\x02%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
+    return _SEQUENCE[len(r) + len(s)] + _INTEGER[len(r)] + r + _INTEGER[len(s)] + s
+
+
+# The beginning of each by the length of what it holds.
+_INTEGER = [bytes((2, length)) for length in range(34)]
+_SEQUENCE = [bytes((0x30, length + 4)) for length in range(67)]
 
 
 Key = ES256 | RS256
 Keys = Mapping[str, Key]
 
 
-def authenticate(header: Header, signature: bytes, signing_input: bytes, keys: Keys) -> None:
-    """Raises KeyUnknown, or InvalidToken unless the key that `kid` names signed the token its one way."""
-    key = keys.get(header.kid) if header.kid is not None else _only(keys)
+def authenticate(header: Header, signature: bytes, signing_input: bytes, keys: Keys) -> str:
+    """The id of the key that signed. Raises KeyUnknown, or InvalidToken unless the key that `kid` names, or the only
+    one, signed the token its one way.
+    """
+    kid = _only(keys) if header.kid is None else header.kid
+    key = keys.get(kid)
     if key is None:
-        raise KeyUnknown(header.kid or "")
+        raise KeyUnknown(kid)
     if header.alg != key.algorithm:
         raise _forged()
     key.verify(signature, signing_input)
+    return kid
 
 
-def key_id(text: str, keys: Keys) -> str:
-    """Which of these keys signed a token that was authenticated by one of them."""
-    kid = _header(text.partition(".")[0].encode()).kid
-    return next(iter(keys)) if kid is None else kid
-
-
-def _only(keys: Keys) -> Key | None:
-    return next(iter(keys.values())) if len(keys) == 1 else None
+def _only(keys: Keys) -> str:
+    if len(keys) != 1:
+        raise KeyUnknown("")
+    return next(iter(keys))
 
 
 def keys_from_jwks(document: Mapping[str, Any]) -> Keys:

@@ -60,12 +60,14 @@ class Memory:
     def put(self, digest: bytes, known: Known, now: float) -> None:
         """Each addition drops two that are of no more use, so that nobody has to sweep."""
         with self._lock:
-            self._known.pop(digest, None)
-            self._known[digest] = known
+            held = self._known
+            held.pop(digest, None)
+            held[digest] = known
             for _ in range(2):
-                oldest = next(iter(self._known))
-                if len(self._known) > self._limit or self._known[oldest].useful_until < now:
-                    del self._known[oldest]
+                oldest = next(iter(held))
+                if len(held) <= self._limit and held[oldest].useful_until >= now:
+                    break
+                del held[oldest]
 
     def renew_lock(self) -> None:
         """After a fork, whoever held the lock is gone."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from doorward_verify import scope as scopes
-from doorward_verify.errors import InsufficientUserAuthentication, Misconfigured
+from doorward_verify.errors import InsufficientScope, InsufficientUserAuthentication, Misconfigured
 from doorward_verify.scope import Scope
 from doorward_verify.verified import Verified
 
@@ -47,9 +47,10 @@ class Needs:
 
     def check(self, caller: Verified, now: float) -> None:
         """Raises InsufficientUserAuthentication first: its challenge names the scope too, so one round is enough."""
-        if not self._is_met_by(caller.claims, now):
+        if (self.acr_values or self.max_age is not None) and not self._is_met_by(caller.claims, now):
             raise InsufficientUserAuthentication(self.acr_values, self.max_age)
-        caller.require(*self.scope)
+        if not self.scope <= caller.scope:
+            raise InsufficientScope(self.scope)
 
     def _is_met_by(self, claims: Mapping[str, Any], now: float) -> bool:
         if self.acr_values and claims.get("acr") not in self.acr_values:

@@ -89,7 +89,7 @@ def ties_of_token(claims: Mapping[str, Any], kid: str) -> Ties:
         get("jti"), get("grant_id"), get("client_id"), get("account"), kid, None, None, "", get("sub"),
         _text(get("sid")), get("client_account"),
     )  # fmt: skip
-    return Ties(values, _issued_at(get("pos")))
+    return tuple.__new__(Ties, (values, _issued_at(get("pos"))))  # in half the time, for each token
 
 
 def ties_of_answer(verified: Verified, secret_id: str, answered_at: Position) -> Ties:

@@ -106,9 +106,9 @@ class Source:
     def keys_at_hand(self) -> jwt.Keys | None:
         """The keys, without waiting for anybody; None when there are none or they are too old to trust (T074)."""
         held = self._held
-        if held is None or self._monotonic() - held.read_at >= STALE_LIMIT:
+        if held is None or (age := self._monotonic() - held.read_at) >= STALE_LIMIT:
             return None
-        if self._monotonic() - held.read_at >= held.max_age and self._refresh.passes():
+        if age >= held.max_age and self._refresh.passes():
             self._read_in_background()
         return held.keys
 

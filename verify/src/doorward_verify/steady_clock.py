@@ -21,5 +21,8 @@ class SteadyClock:
 
     def __call__(self) -> float:
         wall, at = self._clock(), self._monotonic()
-        self._own_offset = max(self._own_offset, wall - at)
+        offset = wall - at
+        if offset >= self._own_offset:
+            self._own_offset = offset
+            return wall
         return max(wall, at + min(self._own_offset, self._server_offset()))

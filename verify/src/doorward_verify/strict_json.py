@@ -22,7 +22,10 @@ def parse(raw: bytes) -> dict[str, Any]:
     is_flat = text.find("{", 1) < 0 and "[" not in text
     if not is_flat and _depth(text) > DEPTH:
         raise ValueError("nested too deeply")
-    value, end = _DECODER.raw_decode(text)
+    try:
+        value, end = _SCAN(text, 0)
+    except StopIteration:
+        raise ValueError("no value") from None
     if end != len(text) or not isinstance(value, dict):
         raise ValueError("not one object")
     if "\\" in text:
@@ -66,4 +69,6 @@ def _refuse(_: str) -> NoReturn:
     raise ValueError("not a number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_int=_integer, parse_float=_finite, parse_constant=_refuse)
+_SCAN = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_finite, parse_constant=_refuse
+).scan_once  # type: ignore[attr-defined]  # as raw_decode calls it

@@ -192,7 +192,9 @@ class Verifier:
 
     def _admit(self, found: Verified, address: str | None, arrival: Arrival) -> None:
         """A good credential may still have come from where, or in a way, that it must not. It is noted first."""
-        for where in exposures(found, arrival):
+        if found.credential != "api_key" and arrival.transport == "bearer":
+            return  # nothing else is asked of a token
+        for where in () if arrival is AS_BEARER else exposures(found, arrival):
             self._view.feed.usage.see(found, where)
         networks.admit(found, address)
         take(found, arrival)
@@ -235,12 +237,14 @@ class Verifier:
         digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
         known = self._memory.get(digest)
         if known is not None and self._stands(known):
-            return known.result() if self._is_paid(known, cost) else None
+            return known.result() if (lent := known.allowance) is None or lent.gives(cost, self._monotonic()) else None
+        if text.startswith("eyJ") and credential.is_jwt(text):  # as nearly every one begins: base64url of `{"`
+            return self._known_jwt(text, digest)
         presented = self._recognise(text)
         if presented.text != text:
             return self._at_hand(presented.text, cost)
         if presented.kind == "jwt":
-            return self._known_jwt(presented, digest)
+            return self._known_jwt(text, digest)
         self._refuse_known(presented, digest)
         return None
 
@@ -296,19 +300,15 @@ class Verifier:
         is_fresh = now - line.vouched_at < self._view.max_staleness
         return now < (known.held_until if is_fresh else known.fresh_until)
 
-    def _is_paid(self, known: Known, cost: int) -> bool:
-        """Whether a use of a key that has limits was lent before. Raises RateLimited."""
-        return known.allowance is None or known.allowance.gives(cost, self._monotonic())
-
-    def _known_jwt(self, presented: Presented, digest: bytes) -> Verified | None:
-        if self._view.is_pending:
+    def _known_jwt(self, text: str, digest: bytes) -> Verified | None:
+        if not self._view.feed.was_tried and self._view.is_pending:
             return None
-        proof = self._proving.at_hand(presented, digest)
+        proof = self._proving.at_hand(text, digest)
         return None if proof is None else self._settled(proof)
 
     def _settled(self, proof: Known) -> Verified | None:
         """What a JWT that was verified here is worth, unless the server has to be asked."""
-        line = self._view.line()
+        line = self._view.feed.line
         if proof.was_hit(line.log):
             raise InvalidToken("the token was revoked", reason="credential_revoked")
         if self._policy.revocation == "off" or self._view.is_fresh(line):
@@ -338,7 +338,7 @@ class Verifier:
         started = self._monotonic()
         presented = self._recognise(text)
         digest = api_key.digest(presented.text)
-        proof = self._proving.by_any_key(presented, digest) if presented.kind == "jwt" else None
+        proof = self._proving.by_any_key(presented.text, digest) if presented.kind == "jwt" else None
         self._view.follow()
         found = self._remembered(digest, cost) if proof is None else self._settled(proof)
         return self._asking(presented, digest, proof, started, cost).result() if found is None else found
@@ -347,7 +347,7 @@ class Verifier:
         """Of a secret, after the feed was waited for."""
         known, line = self._memory.get(digest), self._view.line()
         if known is not None and self._stands(known):
-            return known.result() if self._is_paid(known, cost) else None
+            return known.result() if (lent := known.allowance) is None or lent.gives(cost, self._monotonic()) else None
         if self._view.is_fresh(line):
             return None
         return self._when_stale(known.verified if known is not None and self._is_held(known, line) else None)
