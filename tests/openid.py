@@ -136,6 +136,10 @@ def known(doorward: Doorward, token: str) -> Json:
 
 
 def signed_in_earlier(doorward: Doorward, seconds: int, user: Mapping[str, Any]) -> None:
-    """The clock of a test is the row: the user's sessions began so many seconds before."""
+    """The clock of a test is the row: the user's sessions began so many seconds before.
+
+    No event tells of it, so one that touches the user makes memory look again.
+    """
     change = "UPDATE sessions SET auth_time = auth_time - :seconds WHERE user_id = :id RETURNING id"
     assert doorward.sql(change, seconds=seconds, id=user["id"])
+    assert doorward.v1("POST", f"/users/{user['id']}/reset-password").status_code == 201

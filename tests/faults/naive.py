@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from doorward.store import codes, commit, limits, refresh_tokens, writer
+from doorward.store import codes, commit, limits, quick, refresh_tokens, writer
 from doorward.store.store import Store
 from doorward.store.tables import codes as code_table
 from doorward.store.tables import refresh_tokens as refresh_token_table
@@ -23,12 +23,14 @@ def check_then_act() -> None:
         of_them = code_table.c.digest.in_([event.code.digest for event in events])
         connection.execute(update(code_table).where(of_them).values(redeemed_at=now))
 
-    def rotate(connection: Any, token: Any) -> None:
-        rotated = {"rotated_at": token.rotated_at, "successor_id": token.successor_id, "successor": token.successor}
-        connection.execute(update(refresh_token_table).where(refresh_token_table.c.id == token.id).values(rotated))
+    def rotate(connection: Any, events: Any, now: int) -> None:
+        for token in (event.refresh_token for event in events):
+            rotated = {"rotated_at": token.rotated_at, "successor_id": token.successor_id, "successor": token.successor}
+            connection.execute(update(refresh_token_table).where(refresh_token_table.c.id == token.id).values(rotated))
+        quick.add(connection, refresh_token_table, [event.successor for event in events])
 
-    codes.redeem_all, refresh_tokens._rotate = redeem, rotate
-    commit.CROWD = {**commit.CROWD, codes.CodeRedeemed: redeem}
+    codes.redeem_all, refresh_tokens.rotate_all = redeem, rotate
+    commit.CROWD = {**commit.CROWD, codes.CodeRedeemed: redeem, refresh_tokens.RefreshTokenRotated: rotate}
     writer._is_stale = lambda *_: False
 
 

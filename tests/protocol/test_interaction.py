@@ -320,3 +320,29 @@ def test_sentences_are_the_api_owners() -> None:
     row = a_waiting_request(an_authorization(scope=scope("read write email")))
     lines = resume(known(client, signed_in()), row).reply.scopes
     assert [line.sentence for line in lines] == ["See <b>everything</b>", "write", "See your e-mail address"]
+
+
+@pytest.mark.parametrize(
+    ("says_all", "fields", "wanted"),
+    [
+        (True, {}, "read"),
+        (True, {"scope": scope("read write openid")}, "openid read"),
+        (False, {}, "read write"),
+        (False, {}, ""),
+        (False, {"api_id": "api_2"}, "read"),
+        (False, {"account_id": "left"}, "read"),
+        (False, {"account_id": None}, "read"),
+    ],
+)
+def test_the_newest_grant_says_all_where_older_ones_can_add_nothing(
+    says_all: bool, fields: dict[str, Any], wanted: str
+) -> None:
+    asked, newest = parameters([("scope", wanted)]), replace(BEFORE, **fields)
+    assert interaction.says_all(newest, asked, an_app(), (an_account(),)) is says_all
+    assert not interaction.says_all(newest, asked, an_app(a_grant(), a_grant(an_api(id="api_2"))), (an_account(),))
+
+
+def test_who_has_no_account_is_asked_for_none() -> None:
+    asked = parameters([("scope", "read")])
+    assert interaction.says_all(replace(BEFORE, account_id=None), asked, an_app(), ())
+    assert not interaction.says_all(BEFORE, asked, an_app(), ())

@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from tests.protocol.allowed import a_code, a_refresh_token, a_waiting_request, an_app, an_authorization
-from tests.protocol.given import NOW, a_client, a_membership, a_session, a_user, a_user_grant, an_account, scope
-from tests.store.committing import an_append, commit, count, outcomes, read, rows, settled, swept
+from tests.protocol.allowed import CODE, a_code, a_refresh_token, a_waiting_request, an_app, an_authorization
+from tests.protocol.given import (
+    NOW,
+    POLICY,
+    a_client,
+    a_membership,
+    a_session,
+    a_user,
+    a_user_grant,
+    an_account,
+    credentials,
+    scope,
+)
+from tests.store.committing import an_append, commit, count, head, outcomes, read, rows, settled, swept
+from tests.store.conftest import Database
 
 from doorward.protocol import authorization_events as v
 from doorward.protocol import events as e
+from doorward.protocol import interaction, session
 from doorward.protocol import people_events as p
-from doorward.protocol.authorization import Authorization
-from doorward.store import authorization_requests, clients, grants, journal, refresh_tokens, sweeping, tables
+from doorward.protocol.authorization import Authorization, parameters
+from doorward.protocol.grant_types import authorization_code
+from doorward.protocol.moment import Position
+from doorward.store import (
+    authorization_requests,
+    clients,
+    codes,
+    grants,
+    journal,
+    refresh_tokens,
+    sessions,
+    sweeping,
+    tables,
+)
+from doorward.store.memory import Memory, Reader
 from doorward.store.rows import row
 from doorward.store.writer import Append
 
@@ -154,6 +181,80 @@ def test_a_refresh_token_is_rotated_once(people: Engine) -> None:
     assert read(people, refresh_tokens.by_id, ROTATED.id) == ROTATED
     assert read(people, refresh_tokens.by_id, a_refresh_token("next").id) == a_refresh_token("next")
     assert count(people, tables.refresh_tokens) == 2
+
+
+def rotated(names: str) -> list[Append]:
+    tokens = [a_refresh_token(name, grant_id=name, rotated_at=NOW, successor=b"sealed") for name in names]
+    return [an_append(v.RefreshTokenRotated(token, a_refresh_token(f"next {token.grant_id}"))) for token in tokens]
+
+
+def test_many_refresh_tokens_are_rotated_at_once_and_each_of_them_once(people: Engine) -> None:
+    commit(people, *(v.RefreshTokenIssued(a_refresh_token(name, grant_id=name)) for name in "abcd"))
+    assert outcomes(people, *rotated("abc")) == [""] * 3
+    assert count(people, tables.refresh_tokens) == 7
+    assert outcomes(people, *rotated("dad")) == ["", "Stale", "Stale"]
+    assert count(people, tables.refresh_tokens) == 8
+
+
+def test_flows_of_one_user_do_not_make_each_others_facts_stale(people: Engine) -> None:
+    """Many of his browsers, or tabs of one, come to one client at once."""
+    commit(people, v.CodeIssued(GRANT, a_code()))
+    begun = interaction.Request(parameters([("client_id", "client_1")]), interaction.Browser(a_session().digest))
+    shown = authorization_code.Request(credentials(), CODE, None, None)
+    with people.connect() as connection:
+        readers = [Reader(Memory(Position(1, 0)), POLICY, connection, head(people).position) for _ in range(2)]
+        waiting = authorization_requests.begin_facts(readers[0], begun)
+        redeeming = codes.facts(readers[1], shown)
+    assert (waiting.known.grants, redeeming.code) == ((GRANT,), a_code())
+    assert f"grant/{GRANT.id}" in readers[0].refs & readers[1].refs
+    at = head(people).change_seq
+    authorizing = [replace(one, position=Position(1, at), refs=readers[0].refs) for one in issued("ab")]
+    another = [replace(one, position=Position(1, at), refs=readers[1].refs) for one in redeemed("a")]
+    assert outcomes(people, authorizing[0]) == [""]
+    assert outcomes(people, authorizing[1], *another) == ["", ""]
+
+
+def test_who_allowed_a_client_is_looked_for_among_his_own_grants(sqlite: Database) -> None:
+    """A client has as many as it has users."""
+    for statement in (grants.remembered, grants.newest):
+        seen: list[tuple[str, Any]] = []
+        engine = sqlite.engine()
+        with engine.connect() as connection:
+            connection.connection.driver_connection.set_trace_callback(seen.append)  # type: ignore[union-attr]
+            statement(connection, "user_1", "client_1")
+            asked = next(one for one in seen if "grants" in one)
+            connection.connection.driver_connection.set_trace_callback(None)  # type: ignore[union-attr]
+            plan = [found[3] for found in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}")]
+        assert any("ix_grants_user_id" in step for step in plan), plan
+        assert not any("ix_grants_client_id" in step for step in plan), plan
+
+
+def test_the_newest_grant_is_the_last_that_lives(people: Engine) -> None:
+    for number, fields in enumerate(({}, {"scope": scope("write")}, {"user_id": "user_2"}, {"revoked_at": NOW})):
+        made = replace(GRANT, id=f"grant_{number}", created_at=NOW + number, **fields)
+        assert commit(people, v.CodeIssued(made, a_code(digest=str(number)))) == ""
+    with people.connect() as connection:
+        newest = grants.newest(connection, "user_1", "client_1")
+        assert newest is not None
+        assert (newest.id, newest.scope) == ("grant_1", scope("write"))
+        assert grants.newest(connection, "user_2", "client_2") is None
+
+
+def test_memory_says_for_a_minute_when_a_session_was_last_seen(people: Engine) -> None:
+    memory, digest = Memory(Position(1, 0)), a_session().digest
+
+    def seen(now: int) -> int:
+        with people.connect() as connection:
+            reader = Reader(memory, POLICY, connection, Position(1, head(people).change_seq))
+            known = sessions.recognised(reader, session.Seen(digest, now))
+        assert known is not None
+        return known.last_seen_at
+
+    began = seen(a_session().created_at)
+    with people.begin() as connection:
+        sessions.touch(connection, a_session(), began + 70)
+        sessions.touch(connection, a_session(), began + 71)
+    assert [seen(began + after) for after in (59, 60, 129, 131)] == [began, began + 71, began + 71, began + 71]
 
 
 def test_a_grants_tokens_end_and_what_was_allowed_stays(people: Engine) -> None:

@@ -203,6 +203,52 @@ def test_all_that_a_reader_reads_is_of_one_moment(database: Database) -> None:
     asyncio.run(ask())
 
 
+def test_what_is_asked_in_one_turn_of_the_loop_is_read_together_and_each_has_his_own_answer(sqlite: Database) -> None:
+    """Of an embedded database. What one of them asks in vain the others do not suffer from."""
+    engine, begun = sqlite.engine(), list[int]()
+    settled(engine)
+
+    def wrong(reader: Reader, account_id: str) -> Any:
+        reader.connection.exec_driver_sql("SELECT nothing FROM nowhere")
+
+    def broken(reader: Reader, account_id: str) -> Any:
+        assert reader.connection
+        raise ZeroDivisionError
+
+    async def ask() -> list[Any]:
+        async with opened(engine) as store:
+            event.listen(engine, "begin", lambda connection: begun.append(1))
+            asked = (account, account, wrong, broken, account)
+            work = [
+                store.gather(gather, id_) for gather, id_ in zip(asked, ("acme", "other", "", "", "acme"), strict=True)
+            ]
+            return await asyncio.gather(*work, return_exceptions=True)
+
+    first, none, unreadable, failed, last = asyncio.run(ask())
+    assert (first.facts, first.refs) == (last.facts, last.refs) == (an_account(), {"account/acme"})
+    assert (none.facts, none.refs) == (None, {"account/other"})
+    assert (type(unreadable), type(failed)) == (Unavailable, ZeroDivisionError)
+    assert len(begun) == 1
+
+
+def test_one_who_asks_for_much_keeps_the_next_from_nothing(sqlite: Database) -> None:
+    settled(sqlite.engine())
+    held = threading.Event()
+
+    def slow(reader: Reader, account_id: str) -> bool:
+        return accounts.by_id(reader.connection, account_id) is not None and held.wait(30)
+
+    async def ask() -> tuple[Any, Any]:
+        async with opened(sqlite.engine()) as store:
+            first = asyncio.create_task(store.gather(slow, "acme"))
+            await asyncio.sleep(0.01)
+            second = await store.gather(account, "acme")
+            held.set()
+            return (await first).facts, second.facts
+
+    assert asyncio.run(ask()) == (True, an_account())
+
+
 # Committing ---------------------------------------------------------------------------------------------------
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from doorward.protocol.admin import Asked, Nothing, found
 from doorward.protocol.client import ClientFacts
 from doorward.protocol.decision import Decision
-from doorward.protocol.entities import Api, Grant, Usage
+from doorward.protocol.entities import Account, Api, Grant, Usage
 from doorward.protocol.events import GrantRevoked
 from doorward.protocol.moment import Moment
-from doorward.protocol.people import User
+from doorward.protocol.people import Session, User
 from doorward.protocol.policy import Policy
 from doorward_verify import scope as scopes
 
@@ -42,6 +42,23 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """A user, and the accounts that he belongs to, active or not."""
+
+    user: User
+    accounts: tuple[Account, ...]
+
+    @property
+    def active(self) -> tuple[Account, ...]:
+        """Those that his clients may act for."""
+        return tuple(one for one in self.accounts if one.state == "active")
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        return f"user/{self.user.id}", *(f"account/{one.id}" for one in self.accounts)
+
+
+@dataclass(frozen=True, slots=True)
 class UserGrantFacts:
     """A user's grant with all that it hangs on; `api` is None where it is for the issuer itself.
 
@@ -55,6 +72,12 @@ class UserGrantFacts:
     acts_for_account: bool = True
     session_has_ended: bool = False
     amr: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, grant: Grant, owner: Owner, api: Api | None, session: Session | None) -> UserGrantFacts:
+        acts = grant.account_id is None or any(one.id == grant.account_id for one in owner.active)
+        has_ended, amr = (session.ended_at is not None, session.amr) if session else (False, ())
+        return cls(grant, owner.user, api, acts, has_ended, amr)
 
     @property
     def refs(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from doorward.protocol import authorization, claims, consent, id_token, redirect_uri, session
@@ -167,6 +168,15 @@ def digest(cookie: str) -> str:
 def is_cookie(text: str | None) -> bool:
     """Whether it is one that we gave."""
     return text is not None and _COOKIE.fullmatch(text) is not None
+
+
+def says_all(newest: Grant, asked: Parameters, client: ClientFacts, accounts: Iterable[Account]) -> bool:
+    """Whether the newest of a user's grants decides alone: for the client's only api, for an account that is still
+    his, and with all of the scope that is asked for. Older ones can add nothing to that."""
+    wanted = frozenset((asked.get("scope") or "").split())
+    own: set[str | None] = {one.id for one in accounts} or {None}
+    is_for_it = [one.api.id for one in client.grants] == [newest.api_id] and newest.account_id in own
+    return is_for_it and bool(wanted) and wanted <= newest.scope
 
 
 def begin(request: Request, facts: Facts, policy: Policy, moment: Moment) -> Decision[Response | Page | ComeAgain]:

@@ -24,6 +24,8 @@ TEXT_LIMIT = 200
 UNKNOWN = 0
 # How much older than was asked a sign-in may be: clocks differ, and one elsewhere takes its time.
 FRESH_LEEWAY = 60
+# How exactly it is known when a session was last seen.
+SEEN_EVERY = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,18 @@ class SessionFacts:
     @property
     def refs(self) -> tuple[str, ...]:
         return f"session/{self.session.id}", f"user/{self.user.id}"
+
+    def is_due(self, now: int) -> bool:
+        """Whether it is time to note that it is seen."""
+        return now >= self.last_seen_at + SEEN_EVERY
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A browser that shows the cookie of a session."""
+
+    digest: str
+    now: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from doorward.protocol import interaction as protocol
-from doorward.protocol.authorization import Authorization
+from doorward.protocol.authorization import Authorization, Parameters
 from doorward.protocol.authorization_events import AuthorizationDenied, AuthorizationEvent, AuthorizationRequested
-from doorward.protocol.entities import AuthorizationRequest
+from doorward.protocol.client import ClientFacts
+from doorward.protocol.entities import AuthorizationRequest, Grant
+from doorward.protocol.grant import Owner
 from doorward.store import clients, grants, rows, sessions, signing_keys
 from doorward.store.memory import Reader
+from doorward.store.quick import Reading
 from doorward.store.tables import authorization_requests as requests
+
+_SOME = select(requests.c.id).where(requests.c.ended_at.is_(None)).limit(protocol.WAITING_LIMIT)
+_HERE = _SOME.where(requests.c.address == bindparam("address"))
+WAITING, WAITING_HERE = (Reading(select(func.count()).select_from(some.subquery())) for some in (_SOME, _HERE))
 
 
 def by_id(connection: Connection, request_id: str) -> AuthorizationRequest | None:
@@ -28,9 +35,11 @@ def shown(connection: Connection, request_id: str, cookie: str) -> Authorization
 
 def begin_facts(read: Reader, request: protocol.Request) -> protocol.Facts:
     """Clients are known by their id alone here, so that what strangers send costs little."""
-    known = _known(read, request.asked.get("client_id") or "", request.browser)
-    keys = signing_keys.known(read) if request.asked.get(protocol.HINT) else {}
+    asked = request.asked
+    # First what only the database can say: where there is none, memory is not asked in vain.
     here = _waiting(read.connection, request.browser.address)
+    known = _known(read, asked.get("client_id") or "", request.browser, asked)
+    keys = signing_keys.known(read) if asked.get(protocol.HINT) else {}
     return protocol.Facts(known, _waiting(read.connection), here, keys)
 
 
@@ -45,24 +54,32 @@ def answer_facts(read: Reader, request: protocol.Answered) -> protocol.WaitingFa
     return resume_facts(read, request.resumed)
 
 
-def _known(read: Reader, client_id: str, browser: protocol.Browser) -> protocol.Known:
+def _known(read: Reader, client_id: str, browser: protocol.Browser, asked: Parameters | None = None) -> protocol.Known:
+    """Whoever comes with a session showed it a moment ago (`sessions.recognised`): memory knows when it was seen."""
     client = read(clients.by_id, client_id)
-    found = sessions.by_digest(read.connection, browser.session) if browser.session else None
-    if found is None or client is None:
+    found = read(sessions.by_digest, browser.session) if browser.session else None
+    owner = read(grants.owner, found.user.id) if found and client else None
+    if client is None or found is None or owner is None:
         return protocol.Known(client)
-    read.rely(*found.refs)
-    before = grants.remembered(read.connection, found.user.id, client_id)
+    before = _before(read.connection, client, owner, asked)
     # Each of them may be ended by its user while he is asked.
     read.rely(*(f"grant/{grant.id}" for grant in before))
-    return protocol.Known(client, found, before, grants.accounts_of(read.connection, found.user.id))
+    return protocol.Known(client, found, before, owner.active)
+
+
+def _before(connection: Connection, client: ClientFacts, owner: Owner, asked: Parameters | None) -> tuple[Grant, ...]:
+    """What he allowed it: the newest of his grants alone where older ones, and there may be thousands, add nothing."""
+    user_id, client_id = owner.user.id, client.client.id
+    newest = grants.newest(connection, user_id, client_id) if asked else None
+    if asked and newest and protocol.says_all(newest, asked, client, owner.active):
+        return (newest,)
+    return grants.remembered(connection, user_id, client_id)
 
 
 def _waiting(connection: Connection, address: str | None = None) -> int:
     """How many are under way, as far as anybody wants to count; those that are over are gone within a minute."""
-    some = select(requests.c.id).where(requests.c.ended_at.is_(None)).limit(protocol.WAITING_LIMIT)
-    if address is not None:
-        some = some.where(requests.c.address == address)
-    return connection.execute(select(func.count()).select_from(some.subquery())).scalar_one()
+    found = WAITING.first(connection) if address is None else WAITING_HERE.first(connection, address=address)
+    return int(found[0]) if found else 0
 
 
 def end(connection: Connection, request: AuthorizationRequest, now: int) -> None:

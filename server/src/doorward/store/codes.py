@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from doorward.protocol.authorization_events import CodeEvent, CodeIssued, CodeRedeemed
 from doorward.protocol.entities import Code
@@ -14,6 +14,9 @@ from doorward.store import authorization_requests, clients, grants, quick, rows,
 from doorward.store.memory import Reader
 from doorward.store.tables import codes
 from doorward.store.tables import grants as grant_table
+
+_UNUSED = (codes.c.digest == bindparam("the_digest")) & codes.c.redeemed_at.is_(None)
+REDEEM = quick.Changing(update(codes).where(_UNUSED).values(redeemed_at=bindparam("the_time")))
 
 
 def facts(read: Reader, request: protocol.Request) -> protocol.Facts:
@@ -47,6 +50,6 @@ def issue_all(connection: Connection, events: Sequence[CodeIssued], now: int) ->
 
 def redeem_all(connection: Connection, events: Sequence[CodeRedeemed], now: int) -> None:
     """Each once: when one of them was used before, none of them is."""
-    unused = codes.c.digest.in_([event.code.digest for event in events]) & codes.c.redeemed_at.is_(None)
-    if connection.execute(update(codes).where(unused).values(redeemed_at=now)).rowcount != len(events):
+    redeemed = [{"the_digest": event.code.digest, "the_time": now} for event in events]
+    if REDEEM.each(connection, redeemed) != len(events):
         raise rows.Stale

@@ -70,7 +70,7 @@ def apply_crowd(connection: Connection, events: Iterable[e.Event], now: int) -> 
 # What comes in crowds. Nobody else's events in a batch touch their rows, so that it is no matter what is written first.
 CROWD: Mapping[type, Callable[[Connection, Sequence[Any], int], None]] = {
     e.AccessTokenIssued: tokens.issue_all, a.RefreshTokenIssued: refresh_tokens.issue_all,
-    a.CodeIssued: codes.issue_all, a.CodeRedeemed: codes.redeem_all,
+    a.RefreshTokenRotated: refresh_tokens.rotate_all, a.CodeIssued: codes.issue_all, a.CodeRedeemed: codes.redeem_all,
 }  # fmt: skip
 
 _TOGETHER: Mapping[type, Callable[[Connection, Sequence[Any], int], None]] = {

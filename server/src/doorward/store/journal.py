@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, select
+from sqlalchemy import Connection, Row, Table, bindparam, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from doorward.protocol.events import Event, entity_id, is_change, is_token_record, particulars
 from doorward.protocol.moment import Position
-from doorward.store.quick import cursor, insert
+from doorward.store.quick import Reading, cursor, insert
 from doorward.store.tables import checkpoints, journal, token_records
 
-CHANGES = select(journal.c.seq, journal.c.entity, journal.c.entity_id).where(journal.c.change).order_by(journal.c.seq)
+_CHANGES = select(journal.c.seq, journal.c.entity, journal.c.entity_id).where(journal.c.change).order_by(journal.c.seq)
+CHANGED_SINCE = Reading(_CHANGES.where(journal.c.seq > bindparam("known")))
+PRUNED_TO = Reading(select(func.max(checkpoints.c.seq)).where(checkpoints.c.ledger == bindparam("ledger")))
 HEAD_ROW = "SELECT epoch, seq, change_seq FROM journal_head WHERE id = 1"
 # SQLite's writer holds the whole database by now.
 LOCK = {"sqlite": HEAD_ROW, "postgresql": f"{HEAD_ROW} FOR UPDATE"}
@@ -70,8 +72,8 @@ def last_at(connection: Connection) -> int:
 
 def pruned_to(connection: Connection, ledger: str = journal.name) -> int:
     """Up to here rows may be gone: whoever knows the journal no further cannot catch up by it."""
-    reached = select(func.max(checkpoints.c.seq)).where(checkpoints.c.ledger == ledger)
-    return connection.execute(reached).scalar() or 0
+    reached = PRUNED_TO.first(connection, ledger=ledger)
+    return 0 if reached is None else reached[0] or 0
 
 
 def lock_head(connection: Connection) -> Head:
@@ -90,8 +92,7 @@ def _execute(connection: Connection, statement: str, values: Sequence[Any] = ())
 
 def changed_since(connection: Connection, seq: int) -> list[tuple[int, str]]:
     """What was changed after `seq`: (seq, "entity/id") in order."""
-    rows = connection.execute(CHANGES.where(journal.c.seq > seq))
-    return [(found.seq, f"{found.entity}/{found.entity_id}") for found in rows]
+    return [(at, f"{entity}/{id_}") for at, entity, id_ in CHANGED_SINCE.all(connection, known=seq)]
 
 
 def append(connection: Connection, head: Head, events: Iterable[tuple[Event, Context, int]]) -> Head:

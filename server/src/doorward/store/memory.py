@@ -69,6 +69,11 @@ class Memory:
             for ref in refs:
                 self._keys_by_ref.setdefault(ref, set()).add(key)
 
+    def drop(self, key: Hashable) -> None:
+        """What is older than somebody wants it; another may know it anew at once."""
+        with self._lock:
+            self._drop(key)
+
     def hear(self, changes: Iterable[str], position: Position, *, whole: bool = True) -> None:
         """The journal was followed up to `position`; not `whole` when some of it may have been missed."""
         with self._lock:
@@ -162,9 +167,13 @@ class Reader:
             raise Miss
         return place or self._places.lease(epoch, lifetime)
 
-    def __call__(self, find: Callable[[Connection, Key], Value | None], key: Key) -> Value | None:
-        """`find(connection, key)`, from memory when it is there; what is absent is not remembered."""
+    def __call__(
+        self, find: Callable[[Connection, Key], Value | None], key: Key, *, anew: bool = False
+    ) -> Value | None:
+        """`find(connection, key)`, from memory when it is there, or `anew`; what is absent is not remembered."""
         name = find, key
+        if anew:
+            self._memory.drop(name)
         known: tuple[Value, tuple[str, ...]] | None = self._memory.recall(name)
         if known is not None:
             self.refs.update(known[1])

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Select, Table
+from sqlalchemy import Connection, Dialect, Select, Table, Update
 from sqlalchemy.exc import IntegrityError
 
 # Of fewer rows PostgreSQL's COPY, which takes one more turn, is not cheaper than an INSERT.
@@ -26,42 +26,79 @@ def cursor(connection: Connection) -> Any:
 
 
 class _Compiled(NamedTuple):
-    """`names` is the order of values where a driver takes them by their places."""
+    """`names` is the order of values where a driver takes them by their places; `processors` are of some columns."""
 
     text: str
     names: Sequence[str] | None
     constants: dict[str, Any]
-    processors: Sequence[Callable[[Any], Any] | None]
+    processors: Sequence[tuple[int, Callable[[Any], Any]]]
 
 
-class Reading:
-    """A statement with named parameters, whose values are texts, numbers or bytes."""
+class _Statement:
+    """With named parameters, whose values are texts, numbers or bytes."""
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[Any] | Update) -> None:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
-    def first(self, connection: Connection, **values: Any) -> tuple[Any, ...] | None:
-        """The first row, its values as SQLAlchemy would have them."""
+    def _known(self, connection: Connection) -> _Compiled:
         dialect = connection.dialect
-        known = self._compiled.get(dialect.name) or self._compile(dialect)
-        given: dict[str, Any] = {**known.constants, **values}
-        asked = cursor(connection)
-        asked.execute(known.text, given if known.names is None else [given[name] for name in known.names])
-        found = asked.fetchone()
-        asked.close()
-        if found is None:
-            return None
-        pairs = zip(known.processors, found, strict=True)
-        return tuple(value if process is None else process(value) for process, value in pairs)
+        return self._compiled.get(dialect.name) or self._compile(dialect)
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         made = self._statement.compile(dialect=dialect)
-        types = [column.type.dialect_impl(dialect) for column in self._statement.selected_columns]
-        processors = [type_.result_processor(dialect, None) for type_ in types]
+        columns = self._statement.selected_columns if isinstance(self._statement, Select) else ()
+        found = (column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
+        processors = [(place, process) for place, process in enumerate(found) if process is not None]
         names = made.positiontup if made.positional else None
-        self._compiled[dialect.name] = found = _Compiled(str(made), names, dict(made.params), processors)
+        self._compiled[dialect.name] = known = _Compiled(str(made), names, dict(made.params), processors)
+        return known
+
+
+class Reading(_Statement):
+    """A query; its answers have the values that SQLAlchemy would give."""
+
+    def first(self, connection: Connection, **values: Any) -> Sequence[Any] | None:
+        """The first row."""
+        known, asked = self._asked(connection, values)
+        found = asked.fetchone()
+        asked.close()
+        return None if found is None else _processed(found, known)
+
+    def all(self, connection: Connection, **values: Any) -> list[Sequence[Any]]:
+        known, asked = self._asked(connection, values)
+        return [_processed(found, known) for found in asked.fetchall()]
+
+    def _asked(self, connection: Connection, values: dict[str, Any]) -> tuple[_Compiled, Any]:
+        known = self._known(connection)
+        asked = cursor(connection)
+        asked.execute(known.text, _given(known, values))
+        return known, asked
+
+
+class Changing(_Statement):
+    """An UPDATE, of many rows one after the other."""
+
+    def each(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        """How many rows were changed in all."""
+        known = self._known(connection)
+        asked = cursor(connection)
+        asked.executemany(known.text, [_given(known, values) for values in rows])
+        return int(asked.rowcount)
+
+
+def _given(known: _Compiled, values: dict[str, Any]) -> Any:
+    given = {**known.constants, **values}
+    return given if known.names is None else [given[name] for name in known.names]
+
+
+def _processed(found: Sequence[Any], known: _Compiled) -> Sequence[Any]:
+    if not known.processors:
         return found
+    values = [*found]
+    for place, process in known.processors:
+        values[place] = process(values[place])
+    return values
 
 
 def insert(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from doorward.protocol.authorization_events import RefreshTokenEvent, RefreshTokenIssued, RefreshTokenRotated
 from doorward.protocol.credential import RefreshTokenFacts
@@ -14,6 +14,13 @@ from doorward.protocol.grant_types import refresh_token as protocol
 from doorward.store import clients, grants, quick, rows, signing_keys
 from doorward.store.memory import Reader
 from doorward.store.tables import refresh_tokens
+
+_UNUSED = (refresh_tokens.c.id == bindparam("the_id")) & refresh_tokens.c.rotated_at.is_(None)
+ROTATE = quick.Changing(
+    update(refresh_tokens).where(_UNUSED).values(
+        rotated_at=bindparam("the_time"), successor_id=bindparam("next_id"), successor=bindparam("next_text")
+    )
+)  # fmt: skip
 
 
 def by_id(connection: Connection, token_id: str) -> RefreshToken | None:
@@ -48,8 +55,7 @@ def apply(connection: Connection, event: RefreshTokenEvent) -> None:
         case RefreshTokenIssued():
             issue_all(connection, [event], 0)
         case RefreshTokenRotated():
-            _rotate(connection, event.refresh_token)
-            rows.add(connection, refresh_tokens, event.successor)
+            rotate_all(connection, [event], 0)
         case _:
             assert_never(event)
 
@@ -58,9 +64,12 @@ def issue_all(connection: Connection, events: Sequence[RefreshTokenIssued], now:
     quick.add(connection, refresh_tokens, [event.refresh_token for event in events])
 
 
-def _rotate(connection: Connection, token: RefreshToken) -> None:
-    """One of all racers: whoever finds it rotated decides again, on the successor (decision 6)."""
-    unused = (refresh_tokens.c.id == token.id) & refresh_tokens.c.rotated_at.is_(None)
-    rotated = {"rotated_at": token.rotated_at, "successor_id": token.successor_id, "successor": token.successor}
-    if connection.execute(update(refresh_tokens).where(unused).values(rotated)).rowcount != 1:
+def rotate_all(connection: Connection, events: Sequence[RefreshTokenRotated], now: int) -> None:  # noqa: ARG001
+    """One of all racers for each: whoever finds it rotated decides again, on the successor (decision 6)."""
+    rotated = [
+        {"the_id": one.id, "the_time": one.rotated_at, "next_id": one.successor_id, "next_text": one.successor}
+        for one in (event.refresh_token for event in events)
+    ]
+    if ROTATE.each(connection, rotated) != len(events):
         raise rows.Stale
+    quick.add(connection, refresh_tokens, [event.successor for event in events])

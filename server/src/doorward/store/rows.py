@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar
@@ -33,7 +33,12 @@ def add(connection: Connection, table: Table, entity: Any) -> None:
 def find(connection: Connection, table: Table, kind: type[Entity], key: Any, by: str = "id") -> Entity | None:
     """What nearly every request asks for, and so the driver itself is asked (`quick.py`)."""
     found = _by(table, by).first(connection, key=key)
-    return None if found is None else kind(**dict(zip(_names(table), found, strict=True)))
+    return None if found is None else made(table, kind, found)
+
+
+def made(table: Table, kind: type[Entity], found: Sequence[Any]) -> Entity:
+    """Of a whole row in the order of the columns."""
+    return kind(**dict(zip(_names(table), found, strict=True)))
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from doorward.protocol import logout, password, sign_in
 from doorward.protocol import session as protocol
@@ -15,8 +15,11 @@ from doorward.protocol.session import SessionFacts
 from doorward.protocol.user import canonical
 from doorward.store import clients, logout_deliveries, rows, signing_keys, users
 from doorward.store.memory import Reader
+from doorward.store.quick import Reading
 from doorward.store.tables import passwords, session_uses, sessions
 from doorward.store.tables import users as user_table
+
+SEEN = Reading(select(session_uses.c.last_seen_at).where(session_uses.c.id == bindparam("id")))
 
 
 def by_digest(connection: Connection, digest: str) -> SessionFacts | None:
@@ -33,8 +36,21 @@ def _facts(connection: Connection, session: Session | None) -> SessionFacts | No
         return None
     user = users.by_id(connection, session.user_id)
     assert user is not None, "users are never deleted"
-    seen = connection.execute(select(session_uses.c.last_seen_at).where(session_uses.c.id == session.id)).scalar()
-    return SessionFacts(session, user.user, user.memberships, session.created_at if seen is None else seen)
+    seen = SEEN.first(connection, id=session.id)
+    return SessionFacts(session, user.user, user.memberships, session.created_at if seen is None else seen[0])
+
+
+def recognised(read: Reader, request: protocol.Seen) -> SessionFacts | None:
+    """`by_digest` from memory as a rule; when it was last seen is no event, and memory may say it for a minute."""
+    found = read(by_digest, request.digest)
+    if found is not None and found.is_due(request.now):
+        found = looked_up(read, request)
+    return found
+
+
+def looked_up(read: Reader, request: protocol.Seen) -> SessionFacts | None:
+    """The same from the database."""
+    return read(by_digest, request.digest, anew=True)
 
 
 def of_user(connection: Connection, user_id: str) -> tuple[SessionFacts, ...]:

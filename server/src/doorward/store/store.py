@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,19 +29,22 @@ from doorward.store.revocation_log import Heard, Tail
 from doorward.store.rows import Stale
 from doorward.store.status_lists import Leases
 from doorward.store.tallies import Step, Tallies
+from doorward.store.waiting import Waiting
 from doorward.store.writer import Append, Outcome, Unavailable, Writer
 
 TALLIES = Context("server")
 # Nobody waits longer for the database; a request that has waited before, only as long as it has left (`deadline.py`).
 PATIENCE = 1.7
-WATCH_INTERVAL = 0.1
 STEP_PATIENCE = 5.0
 UNCOMMITTED_LIMIT = 10_000
 READING_LIMIT = 1_000
+# Threads that gather facts at a time from a database in this process.
+GATHERERS = 2
 
 Request = TypeVar("Request")
 Facts = TypeVar("Facts")
 Answer = TypeVar("Answer")
+Asking = tuple[Callable[[Reader, Any], Any], Any, asyncio.Future[Any]]
 
 
 class Overloaded(Unavailable):
@@ -63,6 +65,7 @@ class Store:
 
     def __init__(self, engine: Engine, policy: Policy, kept: Retention | None = None) -> None:
         self.policy = policy
+        self._is_embedded = engine.dialect.name == "sqlite"
         self._engine, self._apart = snapshots(engine), engine.execution_options(writing=True)
         self._errors = failures(engine)
         self.memory = Memory(self.read_now(journal.read_head).position)
@@ -74,9 +77,9 @@ class Store:
         self.housekeeping = Housekeeping(self.read_now, self._write_aside, self.now, kept or Retention())
         self._leases = Leases(self._write, self.now)
         self._gathering: list[Append] = []
-        # Until when each is waited for.
-        self._uncommitted: dict[asyncio.Future[None], float] = {}
-        self._is_watched = False
+        self._uncommitted, self._ungathered = Waiting(), Waiting()
+        self._asking: list[Asking] = []
+        self._gatherers = 0
         self._reading = 0
         self._readers = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="reader")
 
@@ -130,7 +133,62 @@ class Store:
                 return Gathered(gather(reader, request), reader.position, frozenset(reader.refs))
             except Miss:
                 pass
-        return await self._in_thread(self.gather_now, gather, request)
+        if not self._is_embedded:
+            # Each question waits for the network: they had better wait at the same time.
+            return await self._in_thread(self.gather_now, gather, request)
+        return await self._together(gather, request)
+
+    async def _together(self, gather: Callable[[Reader, Request], Facts], request: Request) -> Gathered[Facts]:
+        """With all that is asked in the same turn of the loop, and while it is answered: a thread, a connection, a
+        moment of the database cost more than most questions."""
+        if len(self._ungathered) >= READING_LIMIT:
+            raise Overloaded("too many reads are waiting")
+        future = self._ungathered.begin(PATIENCE)
+        if not self._asking:
+            asyncio.get_running_loop().call_soon(self._send_gatherer)
+        self._asking.append((gather, request, future))
+        return await future  # type: ignore[no-any-return]
+
+    def _send_gatherer(self) -> None:
+        """Two at most, so that one slow question is not everybody's: they would only wait for each other."""
+        if self._asking and self._gatherers < GATHERERS:
+            asking, self._asking = self._asking, []
+            self._gatherers += 1
+            self._readers.submit(self._gather_all, asking, asyncio.get_running_loop())
+
+    def _gather_all(self, asking: list[Asking], loop: asyncio.AbstractEventLoop) -> None:
+        found: list[Gathered[Any] | Exception] = []
+        try:
+            with self._engine.connect() as connection:
+                position = catch_up(connection, self.memory)
+                found += [self._gathered(connection, position, *one) for one in asking]
+        except Exception as problem:
+            told = Unavailable(type(problem).__name__) if isinstance(problem, self._errors) else problem
+            found += [told] * (len(asking) - len(found))
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._gathered_all, asking, found)
+
+    def _gathered(
+        self, connection: Connection, position: Position, gather: Callable[[Reader, Any], Any], request: Any,
+        future: asyncio.Future[Any],
+    ) -> Gathered[Any] | Exception:  # fmt: skip
+        """What one asked for, or why he has nothing; the others have theirs all the same."""
+        if future.done():
+            return Unavailable("nobody waits for it")
+        reader = Reader(self.memory, self.policy, connection, position, self._leases)
+        try:
+            return Gathered(gather(reader, request), reader.position, frozenset(reader.refs))
+        except Exception as problem:
+            return Unavailable(type(problem).__name__) if isinstance(problem, self._errors) else problem
+
+    def _gathered_all(self, asking: list[Asking], found: list[Gathered[Any] | Exception]) -> None:
+        for (_, _, future), one in zip(asking, found, strict=True):
+            if isinstance(one, Exception):
+                self._ungathered.end(future, one)
+            else:
+                self._ungathered.end(future, None, one)
+        self._gatherers -= 1
+        self._send_gatherer()
 
     def gather_now(self, gather: Callable[[Reader, Request], Facts], request: Request) -> Gathered[Facts]:
         """Facts from the database. Memory hears of every change first, so that both speak of the same position."""
@@ -182,15 +240,10 @@ class Store:
         nothing was acknowledged."""
         if len(self._uncommitted) >= UNCOMMITTED_LIMIT:
             raise Overloaded("too many commits are waiting")
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
+        future = self._uncommitted.begin(PATIENCE)
         if not self._gathering:
-            loop.call_soon(self._hand_over)
-        if not self._is_watched:
-            self._is_watched = True
-            loop.call_later(WATCH_INTERVAL, self._watch)
+            asyncio.get_running_loop().call_soon(self._hand_over)
         self._gathering.append(Append(events, gathered.position, gathered.refs, context, now, also, future))
-        self._uncommitted[future] = time.monotonic() + deadline.left(PATIENCE)
         try:
             await future
         except Stale:
@@ -224,17 +277,6 @@ class Store:
         """Everything that this turn of the loop brought at once: a busy loop makes few and large batches."""
         appends, self._gathering = self._gathering, []
         self._writer.put(appends)
-
-    def _watch(self) -> None:
-        """Whoever has waited for as long as he can is told so; what the writer did not begin yet is dropped."""
-        now = time.monotonic()
-        for future in [future for future, until in self._uncommitted.items() if until <= now]:
-            del self._uncommitted[future]
-            if not future.done():
-                future.set_exception(Unavailable("the database does not answer"))
-        self._is_watched = bool(self._uncommitted)
-        if self._is_watched:
-            asyncio.get_running_loop().call_later(WATCH_INTERVAL, self._watch)
 
     def commit_now(self, events: tuple[Event, ...], gathered: Gathered[Any], context: Context, now: int) -> None:
         """The same before the writer runs: at start, in the one process that prepares the store."""
@@ -270,7 +312,7 @@ class Store:
 
     def _write_aside(self, step: Step) -> int:
         """A step that needs no place in the order of commits: on PostgreSQL nobody who commits waits for it."""
-        return self._write(step) if self._engine.dialect.name == "sqlite" else self._write_apart(step)
+        return self._write(step) if self._is_embedded else self._write_apart(step)
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Called by the writer's thread: one wake-up of the loop for a whole batch."""
@@ -284,12 +326,11 @@ class Store:
 
     def _resolve(self, outcomes: Iterable[Outcome]) -> None:
         for append, problem in outcomes:
-            self._uncommitted.pop(append.future, None)
             if problem is None:
                 self._observe(append.events)
-            if append.future.done():
-                continue
-            if problem is None:
+            if isinstance(append.future, asyncio.Future):
+                self._uncommitted.end(append.future, problem)
+            elif problem is None:
                 append.future.set_result(None)
             else:
                 append.future.set_exception(problem)

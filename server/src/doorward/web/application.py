@@ -229,6 +229,7 @@ def application(
     """What answers a request: found by its exact path, or by Starlette, or not at all."""
     hot = {
         issuing.PATH: issuing.application(made),
+        authorize.PATH: authorize.application(made),
         revocation.PATH: revocation.application(made),
         **discovery.applications(made, keys),
         **operations.applications(made),
@@ -256,7 +257,7 @@ def application(
 
 
 def _people(made: Runtime) -> list[Route]:
-    asked = (*authorize.routes(made), *consent.routes(made), *client_logos.routes(made), *upstream_sign_in.routes(made))
+    asked = (*consent.routes(made), *client_logos.routes(made), *upstream_sign_in.routes(made))
     return [
         *sign_in.routes(made),
         *logout.routes(made),

@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from doorward.app import AUTHORIZATION
 from doorward.exchange import run
 from doorward.protocol import authorization, form, interaction, redirect_uri, session
 from doorward.protocol.interaction import Browser, ComeAgain, Page, Response
 from doorward.protocol.refusal import Destination, InvalidRequest, Refusal
+from doorward.store import sessions
 from doorward.web import forms
 from doorward.web.incoming import Incoming
 from doorward.web.page import page, see_other
-from doorward.web.page_routes import page_route
+from doorward.web.page_routes import page_application
 from doorward.web.refused import REFUSED, as_refusal, refuse
 from doorward.web.replies import Reply
 from doorward.web.runtime import Runtime
@@ -30,8 +31,8 @@ PATH = "/oauth/authorize"
 QUERY_LIMIT = 8 * 1024
 
 
-def routes(runtime: Runtime) -> list[Route]:
-    return [page_route(runtime, PATH, get=authorize, post=authorize, head=False)]
+def application(runtime: Runtime) -> ASGIApp:
+    return page_application(runtime, PATH, get=authorize, post=authorize)
 
 
 async def authorize(incoming: Incoming) -> Reply:
@@ -50,7 +51,7 @@ async def authorize(incoming: Incoming) -> Reply:
 
 async def browser_of(incoming: Incoming) -> Browser:
     """Who is signed in, and what the browser shows of the requests that it began."""
-    signed_in = await session_of(incoming)
+    signed_in = await session_of(incoming, sessions.recognised)
     cookie = forms.cookie(incoming, forms.SESSION) if signed_in else None
     digest = None if cookie is None else session.digest(cookie)
     return Browser(digest, forms.cookie(incoming, forms.AUTHORIZATION), incoming.address)

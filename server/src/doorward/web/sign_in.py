@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 from functools import partial
 
 from starlette.routing import Route
@@ -23,6 +24,7 @@ from doorward.protocol.session import Browser, SessionFacts, Started
 from doorward.protocol.sign_in import SlowDown
 from doorward.store import attempts, authorization_requests, sessions
 from doorward.store.attempts import Admitted
+from doorward.store.memory import Reader
 from doorward.web import forms
 from doorward.web.hashed import compared
 from doorward.web.incoming import Incoming
@@ -34,29 +36,30 @@ from doorward.web.replies import Reply
 from doorward.web.runtime import Runtime
 
 ATTEMPTS = "attempts to sign in"
-# How exactly it is known when a session was last seen.
-SEEN_EVERY = 60
 _REQUEST = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
 PASSWORD_LIMIT = 1024
+Find = Callable[[Reader, session.Seen], SessionFacts | None]
 
 
 def routes(runtime: Runtime) -> list[Route]:
     return [page_route(runtime, "/login", get=show, post=enter)]
 
 
-async def session_of(incoming: Incoming) -> SessionFacts | None:
-    """The session of this browser, if it is good now; being asked for keeps it from becoming idle."""
+async def session_of(incoming: Incoming, find: Find = sessions.looked_up) -> SessionFacts | None:
+    """The session of this browser, if it is good now; being asked for keeps it from becoming idle.
+
+    From memory (`sessions.recognised`) for those whose commit finds out when it has ended elsewhere meanwhile.
+    """
     value = forms.cookie(incoming, forms.SESSION)
     if value is None:
         return None
-    store, digest = incoming.runtime.store, session.digest(value)
-    found = session.live(
-        await store.read(lambda connection: sessions.by_digest(connection, digest)), store.policy, store.now()
-    )
+    store, now = incoming.runtime.store, incoming.runtime.store.now()
+    known = await store.gather(find, session.Seen(session.digest(value), now))
+    found = session.live(known.facts, store.policy, now)
     if found is not None:
         incoming.actor = found.user.id
-        if store.now() >= found.last_seen_at + SEEN_EVERY:
-            await store.consume(partial(sessions.touch, session=found.session, now=store.now()))
+        if found.is_due(now):
+            await store.consume(partial(sessions.touch, session=found.session, now=now))
     return found
 
 
