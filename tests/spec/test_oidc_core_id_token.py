@@ -54,10 +54,8 @@ def test_it_says_exactly_this(doorward, browser, client, ada):
     assert abs(at["iat"] - time.time()) < 60
     assert 0 < at["exp"] - at["iat"] <= 3600
     assert at["auth_time"] <= at["iat"]
-    (session,) = [
-        one for one in doorward.v1("GET", f"/sessions?user={ada['id']}").json()["items"] if not one["ended_at"]
-    ]
-    assert (at["sid"], at["auth_time"]) == (session["id"], session["auth_time"])
+    sessions = doorward.v1("GET", f"/sessions?user={ada['id']}").json()["items"]
+    assert (at["sid"], at["auth_time"]) in [(one["id"], one["auth_time"]) for one in sessions if not one["ended_at"]]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
