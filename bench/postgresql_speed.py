@@ -39,7 +39,7 @@ from redemption import Codes
 ROUNDS = 7
 SECONDS = 1
 PATIENCE = 10  # turns, where servers are late
-CODES = 10_000
+CODES = 40_000
 FREE = f"{machine.SERVER_CORE},{machine.GENERATOR_CORE}"
 ALONE, TOGETHER = "issue, one node on a core", "issue, two nodes of a deployment on it"
 STRANGERS = "issue, two deployments on it"
