@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from doorward.app import ENDPOINTS
 from doorward.exchange import run
@@ -18,9 +18,9 @@ from doorward.protocol import introspection
 from doorward.protocol.introspection import Introspection
 from doorward.protocol.moment import Position
 from doorward.web import slow_keys
+from doorward.web.endpoint import endpoint
 from doorward.web.incoming import Incoming
-from doorward.web.refused import REFUSED, refuse_as_oauth
-from doorward.web.replies import JSON, NO_STORE, Reply, compact, send_reply
+from doorward.web.replies import JSON, NO_STORE, Reply, compact
 from doorward.web.runtime import Runtime
 from doorward.web.warm import Seen, Warm, digest
 
@@ -53,17 +53,7 @@ def application(runtime: Runtime) -> ASGIApp:
         runtime.store.count(introspection.counted(told.found, runtime.store.now()))
         return await _settled(told, position, runtime)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = Incoming(scope, receive, runtime)
-        try:
-            incoming.allow("POST")
-            reply = await answer(incoming)
-        except REFUSED as fault:
-            reply = refuse_as_oauth(fault, incoming)
-        runtime.metrics.answered(PATH, reply.status)
-        await send_reply(send, reply, incoming)
-
-    return application
+    return endpoint(runtime, PATH, answer, any_origin=False)
 
 
 async def _decided(incoming: Incoming, warm: Warm[Told], asked: bytes) -> Told:

@@ -13,16 +13,16 @@ import logging
 from functools import lru_cache
 from typing import NamedTuple
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from doorward.app import AGAIN, GRANT_TYPES
 from doorward.exchange import run
 from doorward.protocol import client_authentication, id_token
 from doorward.protocol.refusal import UnsupportedGrantType
 from doorward.protocol.token import IdToken, Terms, TokenResponse
+from doorward.web.endpoint import endpoint
 from doorward.web.incoming import Incoming
-from doorward.web.refused import REFUSED, refuse_as_oauth
-from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, compact, preflight, send_reply
+from doorward.web.replies import JSON, NO_STORE, Reply, compact
 from doorward.web.runtime import Runtime
 from doorward.web.warm import LIMIT, digest
 
@@ -52,21 +52,7 @@ def application(runtime: Runtime) -> ASGIApp:
             _keep(kept, asked, terms)
         return reply
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = Incoming(scope, receive, runtime)
-        if incoming.method == "OPTIONS":
-            await send_reply(send, preflight("POST"), incoming)
-            return
-        try:
-            incoming.allow("POST")
-            reply = await answer(incoming)
-        except REFUSED as fault:
-            reply = refuse_as_oauth(fault, incoming)
-        reply.headers.append(ANY_ORIGIN)
-        runtime.metrics.answered(PATH, reply.status)
-        await send_reply(send, reply, incoming)
-
-    return application
+    return endpoint(runtime, PATH, answer, any_origin=True)
 
 
 async def _decided(incoming: Incoming) -> Issued:

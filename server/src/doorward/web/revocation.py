@@ -5,13 +5,13 @@ POST /oauth/revoke          token=dw_live_...
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from doorward.app import ENDPOINTS
 from doorward.exchange import run
+from doorward.web.endpoint import endpoint
 from doorward.web.incoming import Incoming
-from doorward.web.refused import REFUSED, refuse_as_oauth
-from doorward.web.replies import ANY_ORIGIN, JSON, NO_STORE, Reply, preflight, send_reply
+from doorward.web.replies import JSON, NO_STORE, Reply
 from doorward.web.runtime import Runtime
 
 PATH = "/oauth/revoke"
@@ -19,21 +19,7 @@ EXCHANGE = ENDPOINTS[PATH]
 
 
 def application(runtime: Runtime) -> ASGIApp:
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = Incoming(scope, receive, runtime)
-        if incoming.method == "OPTIONS":
-            await send_reply(send, preflight("POST"), incoming)
-            return
-        try:
-            incoming.allow("POST")
-            reply = await _revoked(incoming)
-        except REFUSED as fault:
-            reply = refuse_as_oauth(fault, incoming)
-        reply.headers.append(ANY_ORIGIN)
-        runtime.metrics.answered(PATH, reply.status)
-        await send_reply(send, reply, incoming)
-
-    return application
+    return endpoint(runtime, PATH, _revoked, any_origin=True)
 
 
 async def _revoked(incoming: Incoming) -> Reply:
